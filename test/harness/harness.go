@@ -1,0 +1,183 @@
+// Package harness runs the real angarium binary for tests of the whole: it
+// builds it, starts it on loopback in a directory of the caller's, kills or
+// stops it, and speaks just enough IMAP and LMTP to load it and to look at
+// what is there. It is used by tests and by the commands below test/.
+package harness
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// Build compiles the binary into dir and returns its path. It must be called
+// from below the module's root.
+func Build(dir string) (string, error) {
+	root, err := moduleRoot()
+	if err != nil {
+		return "", err
+	}
+	bin := filepath.Join(dir, "angarium")
+	cmd := exec.Command("go", "build", "-o", bin, "./cmd/angarium")
+	cmd.Dir = root
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return "", fmt.Errorf("building the server: %w\n%s", err, out)
+	}
+	return bin, nil
+}
+
+func moduleRoot() (string, error) {
+	_, file, _, ok := runtime.Caller(0)
+	if ok {
+		root := filepath.Dir(filepath.Dir(filepath.Dir(file)))
+		if _, err := os.Stat(filepath.Join(root, "go.mod")); err == nil {
+			return root, nil
+		}
+	}
+	return "", errors.New("the module's root was not found: run this from a checkout")
+}
+
+// Server is one angarium on loopback. Its addresses stay the same over
+// restarts.
+type Server struct {
+	Binary string
+	Data   string // --data
+	Args   []string
+
+	IMAP, IMAPS, POP3, POP3S, LMTP string // host:port
+	LMTPSocket                     string // path
+
+	cmd  *exec.Cmd
+	log  bytes.Buffer
+	done chan struct{}
+}
+
+// New chooses free loopback ports for a server on the data directory.
+func New(binary, data string) (*Server, error) {
+	s := &Server{Binary: binary, Data: data, LMTPSocket: filepath.Join(data, "lmtp.sock")}
+	for _, addr := range []*string{&s.IMAP, &s.IMAPS, &s.POP3, &s.POP3S, &s.LMTP} {
+		ln, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			return nil, err
+		}
+		*addr = ln.Addr().String()
+		defer ln.Close() // all are open at once, so that they differ
+	}
+	return s, os.MkdirAll(data, 0o700)
+}
+
+// Start runs `angarium serve` and returns when it answers on IMAP and LMTP.
+func (s *Server) Start() error {
+	args := append([]string{"serve", "--data", s.Data,
+		"--listen", "imap=" + s.IMAP, "--listen", "imaps=" + s.IMAPS,
+		"--listen", "pop3=" + s.POP3, "--listen", "pop3s=" + s.POP3S,
+		"--listen", "lmtp=" + s.LMTP, "--listen", "lmtp=" + s.LMTPSocket,
+	}, s.Args...)
+	s.cmd = exec.Command(s.Binary, args...)
+	s.log.Reset()
+	s.cmd.Stdout, s.cmd.Stderr = &s.log, &s.log
+	// The server dies with its starter, so that no run leaves one behind.
+	s.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	if err := s.cmd.Start(); err != nil {
+		return err
+	}
+	s.done = make(chan struct{})
+	go func() {
+		s.cmd.Wait()
+		close(s.done)
+	}()
+	deadline := time.Now().Add(30 * time.Second)
+	for _, addr := range []string{s.IMAP, s.LMTP} {
+		if err := s.awaitGreeting(addr, deadline); err != nil {
+			s.Kill()
+			return fmt.Errorf("%w; the server's log:\n%s", err, s.log.String())
+		}
+	}
+	return nil
+}
+
+func (s *Server) awaitGreeting(addr string, deadline time.Time) error {
+	for {
+		select {
+		case <-s.done:
+			return errors.New("the server ended while starting")
+		default:
+		}
+		nc, err := net.DialTimeout("tcp", addr, time.Second)
+		if err == nil {
+			nc.SetReadDeadline(time.Now().Add(5 * time.Second))
+			_, err = nc.Read(make([]byte, 1))
+			nc.Close()
+			if err == nil {
+				return nil
+			}
+		}
+		if time.Now().After(deadline) {
+			return fmt.Errorf("no greeting from %s: %w", addr, err)
+		}
+		time.Sleep(10 * time.Millisecond) // polling for another process to come up
+	}
+}
+
+// PID returns the running server's process id.
+func (s *Server) PID() int { return s.cmd.Process.Pid }
+
+// Kill ends the server as a crash would.
+func (s *Server) Kill() {
+	s.cmd.Process.Kill()
+	<-s.done
+}
+
+// Stop ends the server as an administrator would and returns its exit code.
+func (s *Server) Stop() (int, error) {
+	if err := s.cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		return 0, err
+	}
+	select {
+	case <-s.done:
+		return s.cmd.ProcessState.ExitCode(), nil
+	case <-time.After(40 * time.Second):
+		s.Kill()
+		return 0, errors.New("the server did not stop within 40 seconds of SIGTERM")
+	}
+}
+
+// Log returns what the server printed since it was started last. Call it after
+// Kill or Stop.
+func (s *Server) Log() string { return s.log.String() }
+
+// Import makes accounts, each line "name:password", through `user import`.
+func (s *Server) Import(lines ...string) error {
+	file := filepath.Join(s.Data, "import.txt")
+	if err := os.WriteFile(file, []byte(strings.Join(lines, "\n")+"\n"), 0o600); err != nil {
+		return err
+	}
+	defer os.Remove(file)
+	out, err := exec.Command(s.Binary, "user", "import", "--data", s.Data, file).CombinedOutput()
+	if err != nil {
+		return fmt.Errorf("user import: %w\n%s", err, out)
+	}
+	return nil
+}
+
+// RSS returns the server's resident memory in octets.
+func (s *Server) RSS() (int64, error) {
+	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/statm", s.PID()))
+	if err != nil {
+		return 0, err
+	}
+	var size, resident int64
+	if _, err := fmt.Sscan(string(b), &size, &resident); err != nil {
+		return 0, err
+	}
+	return resident * int64(os.Getpagesize()), nil
+}
