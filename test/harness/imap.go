@@ -155,3 +155,17 @@ func Number(responses []string, key string) (uint64, bool) {
 
 // Close closes the connection without LOGOUT.
 func (c *IMAP) Close() error { return c.nc.Close() }
+
+// AwaitUntagged reads until an untagged response ends with suffix.
+func (c *IMAP) AwaitUntagged(suffix string) error {
+	for {
+		c.nc.SetReadDeadline(time.Now().Add(30 * time.Second))
+		line, err := c.line()
+		if err != nil {
+			return err
+		}
+		if strings.HasPrefix(line, "* ") && strings.HasSuffix(line, suffix) {
+			return nil
+		}
+	}
+}

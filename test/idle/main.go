@@ -1,0 +1,177 @@
+// Command idle opens many IMAP sessions in IDLE on one server, tells what each
+// costs it in memory, and shows that they still hear of new mail.
+//
+//	go run ./test/idle --connections 10000 --tls
+//
+// Client and server are separate processes; each connection takes one file
+// descriptor in both.
+package main
+
+import (
+	"flag"
+	"fmt"
+	"os"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/angarium/angarium/test/harness"
+)
+
+const (
+	password = "idle-test"
+	accounts = 200
+)
+
+func main() {
+	n := flag.Int("connections", 10000, "how many sessions")
+	tls := flag.Bool("tls", false, "over TLS")
+	flag.Parse()
+	if err := run(*n, *tls); err != nil {
+		fmt.Fprintln(os.Stderr, "idle:", err)
+		os.Exit(1)
+	}
+}
+
+func run(n int, tls bool) error {
+	dir, err := os.MkdirTemp("", "angarium-idle-")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(dir)
+	bin, err := harness.Build(dir)
+	if err != nil {
+		return err
+	}
+	srv, err := harness.New(bin, dir+"/data")
+	if err != nil {
+		return err
+	}
+	lines := make([]string, accounts)
+	for i := range lines {
+		lines[i] = account(i) + ":" + password
+	}
+	if err := srv.Import(lines...); err != nil {
+		return err
+	}
+	if err := srv.Start(); err != nil {
+		return err
+	}
+	defer srv.Kill()
+	dial := harness.DialIMAP
+	addr := srv.IMAP
+	if tls {
+		dial, addr = harness.DialIMAPS, srv.IMAPS
+	}
+	sessions, before, err := open(srv, dial, addr, n)
+	if err != nil {
+		return err
+	}
+	after, err := settled(srv)
+	if err != nil {
+		return err
+	}
+	fmt.Printf("%d sessions in IDLE (tls %v): %.1f MiB before, %.1f MiB after, %.1f KiB a session\n",
+		n, tls, float64(before)/(1<<20), float64(after)/(1<<20), float64(after-before)/1024/float64(n))
+	return notify(srv, sessions)
+}
+
+func account(i int) string { return fmt.Sprintf("idle%03d@harness.example", i%accounts) }
+
+// open brings all sessions to IDLE, eight at a time. The memory before is
+// taken after one session per account, so that loaded accounts do not count.
+func open(srv *harness.Server, dial func(string) (*harness.IMAP, error), addr string, n int) ([]*harness.IMAP, int64, error) {
+	sessions := make([]*harness.IMAP, n)
+	var next atomic.Int64
+	var failed atomic.Pointer[error]
+	fill := func(to int64) {
+		var wg sync.WaitGroup
+		for range 8 {
+			wg.Go(func() {
+				for failed.Load() == nil {
+					i := next.Add(1) - 1
+					if i >= to {
+						return
+					}
+					c, err := idler(dial, addr, account(int(i)))
+					if err != nil {
+						err = fmt.Errorf("session %d: %w", i, err)
+						failed.Store(&err)
+						return
+					}
+					sessions[i] = c
+				}
+			})
+		}
+		wg.Wait()
+		next.Store(to)
+	}
+	fill(min(accounts, int64(n)))
+	before, err := settled(srv)
+	if err != nil {
+		return nil, 0, err
+	}
+	start := time.Now()
+	fill(int64(n))
+	if e := failed.Load(); e != nil {
+		return nil, 0, *e
+	}
+	fmt.Printf("%.0f sessions opened a second\n", float64(n)/time.Since(start).Seconds())
+	return sessions, before, nil
+}
+
+func idler(dial func(string) (*harness.IMAP, error), addr, user string) (*harness.IMAP, error) {
+	c, err := dial(addr)
+	if err != nil {
+		return nil, err
+	}
+	if err := c.Login(user, password); err != nil {
+		return nil, err
+	}
+	if _, err := c.Do("SELECT INBOX"); err != nil {
+		return nil, err
+	}
+	_, err = c.Do("IDLE")
+	return c, err
+}
+
+// settled waits until the server's memory no longer shrinks, as it gives
+// back what opening took.
+func settled(srv *harness.Server) (int64, error) {
+	least := int64(1) << 62
+	for quiet := 0; quiet < 6; quiet++ {
+		time.Sleep(5 * time.Second) // the memory is what is measured
+		rss, err := srv.RSS()
+		if err != nil {
+			return 0, err
+		}
+		if rss < least-least/100 {
+			quiet = 0
+		}
+		least = min(least, rss)
+	}
+	return least, nil
+}
+
+// notify delivers one message to one account and waits until each of its
+// sessions has heard of it.
+func notify(srv *harness.Server, sessions []*harness.IMAP) error {
+	c, err := harness.DialLMTP(srv.LMTP)
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	start := time.Now()
+	if _, err := c.Deliver("a@harness.example", []string{account(0)}, "Subject: wake\r\n\r\nup\r\n"); err != nil {
+		return err
+	}
+	woken := 0
+	for i := 0; i < len(sessions); i += accounts {
+		if err := sessions[i].AwaitUntagged(" EXISTS"); err != nil {
+			return fmt.Errorf("session %d heard nothing: %w", i, err)
+		}
+		woken++
+	}
+	fmt.Printf("%d sessions of one account heard of a delivery within %.1f ms of its start\n", woken, float64(time.Since(start).Microseconds())/1000)
+	return nil
+}
