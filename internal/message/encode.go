@@ -1,0 +1,234 @@
+package message
+
+import (
+	"encoding/binary"
+
+	"github.com/angarium/angarium/internal/errs"
+)
+
+// summaryVersion is the first octet of an encoded summary. A summary is
+// derived data: of another version, it is made again from the octets.
+const summaryVersion = 1
+
+const (
+	flagFieldsWhole = 1 << iota
+	flagBareLF
+)
+
+// Append appends the encoded summary (docs/format.md, "Message summary").
+func (s *Summary) Append(dst []byte) []byte {
+	flags := byte(0)
+	if s.FieldsWhole {
+		flags |= flagFieldsWhole
+	}
+	if s.BareLF {
+		flags |= flagBareLF
+	}
+	dst = append(dst, summaryVersion, flags)
+	dst = binary.AppendUvarint(dst, uint64(s.Size))
+	dst = appendString(dst, string(s.Fields))
+	dst = binary.AppendUvarint(dst, uint64(len(s.Parts)))
+	for i := range s.Parts {
+		dst = s.Parts[i].append(dst)
+	}
+	return dst
+}
+
+func appendString(dst []byte, s string) []byte {
+	dst = binary.AppendUvarint(dst, uint64(len(s)))
+	return append(dst, s...)
+}
+
+func (p *Part) append(dst []byte) []byte {
+	dst = binary.AppendUvarint(dst, uint64(p.Parent+1))
+	dst = binary.AppendUvarint(dst, uint64(p.HeaderStart))
+	dst = binary.AppendUvarint(dst, uint64(p.BodyStart-p.HeaderStart))
+	dst = binary.AppendUvarint(dst, uint64(p.End-p.BodyStart))
+	dst = binary.AppendUvarint(dst, uint64(p.Lines))
+	for _, s := range []string{p.Type, p.Subtype, p.Encoding, p.ID, p.Description, p.MD5, p.Location, p.Disposition} {
+		dst = appendString(dst, s)
+	}
+	dst = appendParams(dst, p.Params)
+	dst = appendParams(dst, p.DispositionParams)
+	dst = binary.AppendUvarint(dst, uint64(len(p.Languages)))
+	for _, l := range p.Languages {
+		dst = appendString(dst, l)
+	}
+	e := p.Envelope
+	if e == nil {
+		return append(dst, 0)
+	}
+	has := byte(1)
+	if e.HasDate {
+		has |= 2
+	}
+	if e.HasSubject {
+		has |= 4
+	}
+	dst = append(dst, has)
+	for _, s := range []string{e.Date, e.Subject, e.InReplyTo, e.MessageID} {
+		dst = appendString(dst, s)
+	}
+	for _, l := range e.lists() {
+		dst = binary.AppendUvarint(dst, uint64(len(*l)))
+		for _, a := range *l {
+			for _, s := range []string{a.Name, a.Route, a.Mailbox, a.Host} {
+				dst = appendString(dst, s)
+			}
+		}
+	}
+	return dst
+}
+
+func (e *Envelope) lists() [6]*[]Address {
+	return [...]*[]Address{&e.From, &e.Sender, &e.ReplyTo, &e.To, &e.Cc, &e.Bcc}
+}
+
+func appendParams(dst []byte, params []Param) []byte {
+	dst = binary.AppendUvarint(dst, uint64(len(params)))
+	for _, p := range params {
+		dst = appendString(appendString(dst, p.Name), p.Value)
+	}
+	return dst
+}
+
+// DecodeSummary decodes what Append made. It returns an error of kind Corrupt
+// for a summary of another version and for anything else.
+func DecodeSummary(b []byte) (*Summary, error) {
+	if len(b) < 2 || b[0] != summaryVersion {
+		return nil, errs.New("message.DecodeSummary", errs.Corrupt, "")
+	}
+	d := decoder{s: string(b[2:])}
+	s := &Summary{FieldsWhole: b[1]&flagFieldsWhole != 0, BareLF: b[1]&flagBareLF != 0}
+	s.Size = d.offset()
+	s.Fields = []byte(d.string())
+	n := d.count(PartsMax, 16)
+	s.Parts = make([]Part, n)
+	for i := range s.Parts {
+		p := &s.Parts[i]
+		d.part(p)
+		if int(p.Parent) >= i || (i == 0) != (p.Parent < 0) || p.HeaderStart > p.BodyStart || p.BodyStart > p.End || p.End > s.Size {
+			d.bad = true
+			break
+		}
+	}
+	if d.bad || n == 0 || d.i != len(d.s) || s.Parts[0].Envelope == nil {
+		return nil, errs.New("message.DecodeSummary", errs.Corrupt, "")
+	}
+	s.link()
+	for i := range s.Parts {
+		if p := &s.Parts[i]; p.IsMessage() && s.Parts[p.first].Envelope == nil {
+			return nil, errs.New("message.DecodeSummary", errs.Corrupt, "")
+		}
+	}
+	return s, nil
+}
+
+// decoder reads values that share the memory of one string. After the first
+// bad one all are zero.
+type decoder struct {
+	s   string
+	i   int
+	bad bool
+}
+
+func (d *decoder) uvarint() uint64 {
+	var v uint64
+	for shift := 0; shift < 64 && d.i < len(d.s); shift += 7 {
+		c := d.s[d.i]
+		d.i++
+		v |= uint64(c&0x7f) << shift
+		if c < 0x80 {
+			return v
+		}
+	}
+	d.bad = true
+	return 0
+}
+
+func (d *decoder) offset() int64 {
+	v := d.uvarint()
+	if v > 1<<40 {
+		d.bad = true
+		return 0
+	}
+	return int64(v)
+}
+
+func (d *decoder) string() string {
+	n := d.uvarint()
+	if d.bad || n > uint64(len(d.s)-d.i) {
+		d.bad = true
+		return ""
+	}
+	d.i += int(n)
+	return d.s[d.i-int(n) : d.i]
+}
+
+// count reads how many elements of at least size octets follow.
+func (d *decoder) count(limit, size int) int {
+	n := d.uvarint()
+	if d.bad || n > uint64(limit) || n > uint64((len(d.s)-d.i)/size) {
+		d.bad = true
+		return 0
+	}
+	return int(n)
+}
+
+func (d *decoder) byte() byte {
+	if d.i == len(d.s) {
+		d.bad = true
+		return 0
+	}
+	d.i++
+	return d.s[d.i-1]
+}
+
+func (d *decoder) part(p *Part) {
+	p.Parent = int32(min(d.uvarint(), PartsMax)) - 1
+	p.HeaderStart = d.offset()
+	p.BodyStart = p.HeaderStart + d.offset()
+	p.End = p.BodyStart + d.offset()
+	p.Lines = d.offset()
+	for _, s := range []*string{&p.Type, &p.Subtype, &p.Encoding, &p.ID, &p.Description, &p.MD5, &p.Location, &p.Disposition} {
+		*s = d.string()
+	}
+	p.Params = d.params()
+	p.DispositionParams = d.params()
+	if n := d.count(ParamsMax, 1); n > 0 {
+		p.Languages = make([]string, n)
+		for i := range p.Languages {
+			p.Languages[i] = d.string()
+		}
+	}
+	has := d.byte()
+	if has == 0 {
+		return
+	}
+	e := &Envelope{HasDate: has&2 != 0, HasSubject: has&4 != 0}
+	p.Envelope = e
+	for _, s := range []*string{&e.Date, &e.Subject, &e.InReplyTo, &e.MessageID} {
+		*s = d.string()
+	}
+	for _, l := range e.lists() {
+		if n := d.count(AddressesMax, 4); n > 0 {
+			*l = make([]Address, n)
+			for i := range *l {
+				a := &(*l)[i]
+				a.Name, a.Route, a.Mailbox, a.Host = d.string(), d.string(), d.string(), d.string()
+			}
+		}
+	}
+}
+
+func (d *decoder) params() []Param {
+	n := d.count(ParamsMax, 2)
+	if n == 0 {
+		return nil
+	}
+	params := make([]Param, n)
+	for i := range params {
+		params[i] = Param{d.string(), d.string()}
+	}
+	return params
+}

@@ -1,0 +1,262 @@
+package message
+
+import "bytes"
+
+// nextField splits the first field off a header block: its name and its octets
+// up to and with the last line end of its last continuation line (RFC 5322
+// §2.2). A line without a colon gives an empty name. raw is empty at the end
+// of the block, which an empty line is too.
+func nextField(header []byte) (name, raw, rest []byte) {
+	if len(header) == 0 || header[0] == '\n' || header[0] == '\r' && len(header) > 1 && header[1] == '\n' {
+		return nil, nil, nil
+	}
+	end := 0
+	for {
+		i := bytes.IndexByte(header[end:], '\n')
+		if i < 0 {
+			end = len(header)
+			break
+		}
+		end += i + 1
+		if end == len(header) || header[end] != ' ' && header[end] != '\t' {
+			break
+		}
+	}
+	raw, rest = header[:end], header[end:]
+	if i := bytes.IndexByte(raw, ':'); i > 0 && bytes.IndexByte(raw[:i], '\n') < 0 {
+		name = bytes.TrimRight(raw[:i], " \t")
+	}
+	return name, raw, rest
+}
+
+// unfold returns a field's value: without the line ends of continuation lines
+// (RFC 5322 §2.2.3) and without white space around it. NUL and lone CR become
+// spaces, since no header field may hold them.
+func unfold(value []byte) string {
+	value = bytes.Trim(value, " \t\r\n")
+	if bytes.IndexByte(value, '\n') < 0 && bytes.IndexByte(value, '\r') < 0 && bytes.IndexByte(value, 0) < 0 {
+		return string(value)
+	}
+	out := make([]byte, 0, len(value))
+	for i := 0; i < len(value); i++ {
+		switch c := value[i]; {
+		case c == '\n', c == '\r' && i+1 < len(value) && value[i+1] == '\n':
+		case c == '\r', c == 0:
+			out = append(out, ' ')
+		default:
+			out = append(out, c)
+		}
+	}
+	return string(out)
+}
+
+// keptFields are the top-level fields whose octets a summary holds.
+var keptFields = map[string]bool{
+	"from": true, "to": true, "cc": true, "bcc": true, "sender": true, "reply-to": true,
+	"subject": true, "date": true, "message-id": true, "in-reply-to": true, "references": true,
+	"content-type": true, "content-transfer-encoding": true, "mime-version": true,
+	"list-id": true, "list-post": true, "list-unsubscribe": true, "newsgroups": true,
+	"x-priority": true, "importance": true, "priority": true, "x-mailer": true, "user-agent": true,
+	"return-path": true, "delivered-to": true, "x-label": true, "disposition-notification-to": true,
+	"content-disposition": true, "content-language": true, "auto-submitted": true, "precedence": true,
+}
+
+// Kept reports whether a summary answers for a field's name in any case.
+func Kept(name string) bool { return keptFields[toLower(name)] }
+
+// readHeader fills a part from the header block read.
+func (p *Parser) readHeader(part *Part, top bool) {
+	if top {
+		p.sum.FieldsWhole = !p.headerCut
+	}
+	rest := p.header
+	for n := 0; ; n++ {
+		var name, raw []byte
+		if name, raw, rest = nextField(rest); raw == nil {
+			break
+		}
+		if n == FieldsMax || len(raw) > FieldMax {
+			p.sum.FieldsWhole = p.sum.FieldsWhole && !top
+			if n == FieldsMax {
+				break
+			}
+			continue
+		}
+		if len(name) == 0 || len(name) > 40 {
+			continue // none that is looked at has so long a name
+		}
+		key := toLower(string(name))
+		if top && keptFields[key] {
+			if len(p.sum.Fields)+len(raw) <= KeptFieldsMax {
+				p.sum.Fields = append(p.sum.Fields, raw...)
+			} else {
+				p.sum.FieldsWhole = false
+			}
+		}
+		value := raw[bytes.IndexByte(raw, ':')+1:]
+		if !p.readMIMEField(part, key, value) && part.Envelope != nil {
+			p.readEnvelopeField(part.Envelope, key, value)
+		}
+	}
+	if part.Type == "" {
+		part.Type, part.Subtype = "text", "plain" // RFC 2045 §5.2
+		if part.Params == nil {
+			part.Params = []Param{{"charset", "us-ascii"}}
+		}
+	}
+	if e := part.Envelope; e != nil {
+		// RFC 3501 §7.4.2: missing or empty, they default to From.
+		if len(e.Sender) == 0 {
+			e.Sender = e.From
+		}
+		if len(e.ReplyTo) == 0 {
+			e.ReplyTo = e.From
+		}
+	}
+}
+
+// readMIMEField takes one of the fields of RFC 2045, 2183, 1864, 3282 and 2557.
+func (p *Parser) readMIMEField(part *Part, key string, value []byte) bool {
+	switch key {
+	case "content-type":
+		if t, sub, params, ok := parseContentType(value); ok && !part.typed {
+			part.Type, part.Subtype, part.Params = t, sub, params
+			part.typed = true
+		}
+	case "content-transfer-encoding":
+		if part.Encoding == "" {
+			l := lexer{s: value}
+			part.Encoding = l.token()
+		}
+	case "content-disposition":
+		if part.Disposition == "" {
+			l := lexer{s: value}
+			if part.Disposition = l.token(); part.Disposition != "" {
+				part.DispositionParams = l.params()
+			}
+		}
+	case "content-id":
+		setOnce(&part.ID, value)
+	case "content-description":
+		setOnce(&part.Description, value)
+	case "content-md5":
+		setOnce(&part.MD5, value)
+	case "content-location":
+		setOnce(&part.Location, value)
+	case "content-language":
+		if part.Languages == nil {
+			part.Languages = parseLanguages(value)
+		}
+	default:
+		return false
+	}
+	return true
+}
+
+func setOnce(s *string, value []byte) {
+	if *s == "" {
+		*s = unfold(value)
+	}
+}
+
+func parseLanguages(value []byte) (tags []string) {
+	l := lexer{s: value}
+	for len(tags) < ParamsMax {
+		if t := l.token(); t != "" {
+			tags = append(tags, t)
+		}
+		if l.space(); !l.take(',') {
+			return tags
+		}
+	}
+	return tags
+}
+
+func (p *Parser) readEnvelopeField(e *Envelope, key string, value []byte) {
+	var list *[]Address
+	switch key {
+	case "date":
+		if !e.HasDate {
+			e.Date, e.HasDate = unfold(value), true
+		}
+	case "subject":
+		if !e.HasSubject {
+			e.Subject, e.HasSubject = unfold(value), true
+		}
+	case "message-id":
+		setOnce(&e.MessageID, value)
+	case "in-reply-to":
+		setOnce(&e.InReplyTo, value)
+	case "from":
+		list = &e.From
+	case "sender":
+		list = &e.Sender
+	case "reply-to":
+		list = &e.ReplyTo
+	case "to":
+		list = &e.To
+	case "cc":
+		list = &e.Cc
+	case "bcc":
+		list = &e.Bcc
+	}
+	if list != nil && p.addresses > 0 {
+		more := parseAddresses(value, p.addresses)
+		p.addresses -= len(more)
+		*list = append(*list, more...)
+	}
+}
+
+// SelectFields appends the fields of a header block whose names are, or with
+// not are not, among names in any case, and the empty line that ends a header
+// (RFC 3501 §6.4.5 HEADER.FIELDS).
+func SelectFields(dst, header []byte, names []string, not bool) []byte {
+	for rest := header; ; {
+		var name, raw []byte
+		if name, raw, rest = nextField(rest); raw == nil {
+			return append(dst, '\r', '\n')
+		}
+		if len(name) > 0 && nameIn(name, names) != not || len(name) == 0 && not {
+			dst = append(dst, raw...)
+			if raw[len(raw)-1] != '\n' {
+				dst = append(dst, '\r', '\n')
+			}
+		}
+	}
+}
+
+func nameIn(name []byte, names []string) bool {
+	for _, n := range names {
+		if len(n) == len(name) && equalFold(n, string(name)) {
+			return true
+		}
+	}
+	return false
+}
+
+// SelectFields answers HEADER.FIELDS without the octets of the message, where
+// it can.
+func (s *Summary) SelectFields(dst []byte, names []string) ([]byte, bool) {
+	if !s.FieldsWhole {
+		return dst, false
+	}
+	for _, n := range names {
+		if !Kept(n) {
+			return dst, false
+		}
+	}
+	return SelectFields(dst, s.Fields, names, false), true
+}
+
+// Field returns the unfolded values of all fields of a name in a header block.
+func FieldValues(header []byte, name string) (values []string) {
+	for rest := header; ; {
+		var n, raw []byte
+		if n, raw, rest = nextField(rest); raw == nil {
+			return values
+		}
+		if len(n) == len(name) && equalFold(string(n), name) {
+			values = append(values, unfold(raw[bytes.IndexByte(raw, ':')+1:]))
+		}
+	}
+}

@@ -1,0 +1,273 @@
+package message
+
+import (
+	"bytes"
+)
+
+// Parser takes one message's octets in pieces of any size. It is used by one
+// goroutine.
+//
+// Invariants:
+//  1. off counts every octet given; offsets in parts never exceed it.
+//  2. open holds the parts that are not ended, outermost first; the last one
+//     is the part that the next line belongs to.
+//  3. line holds the start of a line whose end has not been seen, at most
+//     lineMax octets of it.
+type Parser struct {
+	sum       Summary
+	off       int64  // octets seen
+	lines     int64  // line ends seen
+	lineStart int64  // offset of the current line
+	line      []byte // its start, when it came in pieces
+	cut       bool   // line holds less than the whole
+	last      byte   // the octet before the current piece of the line
+	eol       int64  // octets of the line end before lineStart
+	inHeader  bool
+	open      []openPart
+	header    []byte // the header block being read, up to HeaderMax
+	headerCut bool   // there is more of it
+	addresses int    // addresses that may still be parsed
+}
+
+type openPart struct {
+	part        int32
+	boundary    string // of a multipart that may have further parts
+	digest      bool
+	linesBefore int64 // line ends before its body
+}
+
+// bodyLineMax is how much of a line's start decides whether it is a boundary.
+const bodyLineMax = BoundaryMax + 8
+
+// NewParser returns a parser for one message.
+func NewParser() *Parser {
+	p := &Parser{inHeader: true, addresses: AddressesMax}
+	p.push(Part{Parent: -1, Envelope: &Envelope{}}, 0)
+	return p
+}
+
+// Parse sums up a message that is in memory.
+func Parse(b []byte) *Summary {
+	p := NewParser()
+	p.Write(b)
+	return p.Finish()
+}
+
+// push opens a part whose header starts at offset start.
+func (p *Parser) push(part Part, start int64) {
+	part.HeaderStart, part.BodyStart, part.End = start, start, start
+	p.sum.Parts = append(p.sum.Parts, part)
+	p.open = append(p.open, openPart{part: int32(len(p.sum.Parts) - 1)})
+	p.inHeader = true
+	p.header, p.headerCut = p.header[:0], false
+}
+
+func (p *Parser) top() *openPart { return &p.open[len(p.open)-1] }
+
+// Write takes further octets. It never fails.
+func (p *Parser) Write(b []byte) (int, error) {
+	n := len(b)
+	for len(b) > 0 {
+		if !p.inHeader && len(p.open) == 1 && p.top().boundary == "" && len(p.line) == 0 && !p.cut {
+			p.skim(b)
+			return n, nil
+		}
+		i := bytes.IndexByte(b, '\n')
+		if i < 0 {
+			p.keep(b)
+			p.last = b[len(b)-1]
+			p.off += int64(len(b))
+			return n, nil
+		}
+		line := b[:i+1]
+		p.off += int64(i + 1)
+		b = b[i+1:]
+		if len(p.line) > 0 || p.cut {
+			p.keep(line)
+			p.takeLine(p.line, line)
+			p.line, p.cut = p.line[:0], false
+		} else {
+			p.takeLine(line, line)
+		}
+	}
+	return n, nil
+}
+
+// skim reads the body of a message without parts, where only line ends count.
+func (p *Parser) skim(b []byte) {
+	lines := int64(bytes.Count(b, []byte{'\n'}))
+	p.lines += lines
+	if !p.sum.BareLF && lines > 0 {
+		crlf := int64(bytes.Count(b, []byte("\r\n")))
+		if b[0] == '\n' && p.eol == 1 {
+			crlf++ // the CR ended the piece before
+		}
+		p.sum.BareLF = crlf != lines
+	}
+	p.eol = 0
+	if b[len(b)-1] == '\r' {
+		p.eol = 1
+	}
+	p.off += int64(len(b))
+	p.lineStart = p.off
+}
+
+// keep appends to the start of a line that comes in pieces.
+func (p *Parser) keep(b []byte) {
+	limit := bodyLineMax
+	if p.inHeader {
+		limit = FieldMax + 2
+	}
+	if room := limit - len(p.line); len(b) > room {
+		b = b[:max(room, 0)]
+		p.cut = true
+	}
+	p.line = append(p.line, b...)
+}
+
+// takeLine handles one line. head is its start, long enough to decide; tail is
+// its last piece.
+func (p *Parser) takeLine(head, tail []byte) {
+	eol := int64(1)
+	if n := len(tail); n > 1 && tail[n-2] == '\r' || n == 1 && p.last == '\r' {
+		eol = 2
+	} else {
+		p.sum.BareLF = true
+	}
+	boundary := len(head) > 2 && head[0] == '-' && head[1] == '-' && p.takeBoundary(head)
+	p.lines++
+	if boundary {
+		eol = 0 // a boundary line's end is not the next boundary's
+		if p.inHeader {
+			p.top().linesBefore = p.lines
+		}
+	} else if p.inHeader {
+		p.takeHeaderLine(head, eol)
+	}
+	p.eol = eol
+	p.last = 0
+	p.lineStart = p.off
+}
+
+func (p *Parser) takeHeaderLine(line []byte, eol int64) {
+	if int64(len(line)) == eol && p.off-p.lineStart == eol {
+		p.endHeader(p.off, p.lines)
+		return
+	}
+	p.takeHeader(line)
+}
+
+// takeHeader keeps a header's line, unless the limit was reached before.
+func (p *Parser) takeHeader(line []byte) {
+	if len(line) > HeaderMax-len(p.header) || p.headerCut {
+		p.headerCut = true
+		return
+	}
+	p.header = append(p.header, line...)
+}
+
+// takeBoundary ends and begins parts when the line is a boundary of an open
+// multipart, innermost first (RFC 2046 §5.1.1).
+func (p *Parser) takeBoundary(line []byte) bool {
+	text := bytes.TrimRight(line[2:], " \t\r\n")
+	for i := len(p.open) - 1; i >= 0; i-- {
+		b := p.open[i].boundary
+		if b == "" || len(text) < len(b) || string(text[:len(b)]) != b {
+			continue
+		}
+		rest := text[len(b):]
+		if len(rest) != 0 && string(rest) != "--" {
+			continue
+		}
+		p.boundary(i, len(rest) != 0)
+		return true
+	}
+	return false
+}
+
+// boundary ends all parts inside the open multipart at index i; last tells
+// that it has no further parts.
+func (p *Parser) boundary(i int, last bool) {
+	for end := p.lineStart - p.eol; len(p.open) > i+1; {
+		end = p.pop(end, p.lineStart) // no part ends before one inside it
+	}
+	p.inHeader = false
+	m := p.top()
+	if last {
+		m.boundary = "" // what follows is the epilogue
+		return
+	}
+	if len(p.sum.Parts) >= PartsMax || len(p.open) >= DepthMax {
+		return
+	}
+	child := Part{Parent: m.part}
+	if m.digest {
+		child.Type, child.Subtype = "message", "rfc822" // RFC 2046 §5.1.5
+	}
+	p.push(child, p.off)
+}
+
+// pop ends the innermost part at end, or after its header, and returns where. The line end between end and line, the
+// start of the boundary line, belongs to the boundary.
+func (p *Parser) pop(end, line int64) int64 {
+	if p.inHeader {
+		p.endHeader(max(end, p.sum.Parts[p.top().part].HeaderStart), p.lines)
+		p.inHeader = false
+	}
+	o := p.top()
+	part := &p.sum.Parts[o.part]
+	part.End = max(end, part.BodyStart)
+	if part.Lines = p.lines - o.linesBefore; part.End < line && part.Lines > 0 {
+		part.Lines--
+	}
+	p.open = p.open[:len(p.open)-1]
+	return part.End
+}
+
+// endHeader looks at the header of the innermost part. Its body starts at
+// offset body, before which there were lines line ends.
+func (p *Parser) endHeader(body, lines int64) {
+	o := p.top()
+	part := &p.sum.Parts[o.part]
+	part.BodyStart = body
+	o.linesBefore = lines
+	p.inHeader = false
+	p.readHeader(part, o.part == 0)
+	switch {
+	case len(p.open) >= DepthMax || len(p.sum.Parts) >= PartsMax:
+	case equalFold(part.Type, "multipart"):
+		if b := param(part.Params, "boundary"); len(b) <= BoundaryMax {
+			o.boundary = trimRightSpace(b)
+			o.digest = equalFold(part.Subtype, "digest")
+		}
+	case equalFold(part.Type, "message") && (equalFold(part.Subtype, "rfc822") || equalFold(part.Subtype, "global")) && identity(part.Encoding):
+		p.push(Part{Parent: o.part, Envelope: &Envelope{}}, body)
+	}
+}
+
+// identity reports whether a transfer encoding leaves the octets as they are.
+func identity(encoding string) bool {
+	switch toLower(encoding) {
+	case "", "7bit", "8bit", "binary":
+		return true
+	}
+	return false
+}
+
+// Finish ends the message. The parser is not used afterwards.
+func (p *Parser) Finish() *Summary {
+	if len(p.line) > 0 || p.cut {
+		// A last line without an end may still be a boundary.
+		switch {
+		case len(p.line) > 2 && p.line[0] == '-' && p.line[1] == '-' && !p.cut && p.takeBoundary(p.line):
+		case p.inHeader:
+			p.takeHeader(p.line)
+		}
+	}
+	for len(p.open) > 0 {
+		p.pop(p.off, p.off)
+	}
+	p.sum.Size = p.off
+	p.sum.link()
+	return &p.sum
+}
