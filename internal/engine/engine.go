@@ -53,7 +53,7 @@ type Space interface {
 	// expect, and returns the new version, expect+1. ctx is obeyed only before
 	// the point of no return. Errors: Conflict (another commit came first;
 	// nothing happened), NoSpace (nothing happened), Temporary (the engine has
-	// stopped after a failed write), Invalid (Drop of a blob nobody keeps).
+	// stopped after a failed write). A Drop that matches no Keep does nothing.
 	//
 	// Further commits may be issued while earlier ones wait, each naming the
 	// version that the one before will have; they become durable in order, or,

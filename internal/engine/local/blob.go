@@ -1,0 +1,248 @@
+package local
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/binary"
+	"hash"
+	"path"
+
+	"github.com/angarium/angarium/internal/engine"
+	"github.com/angarium/angarium/internal/errs"
+	"github.com/angarium/angarium/internal/vfs"
+)
+
+// blobInlineMax is the largest blob that goes through memory into the log; a
+// larger one gets a segment of its own.
+const blobInlineMax = 1 << 20
+
+type blobs struct{ e *Engine }
+
+func (b blobs) Create(ctx context.Context) (engine.BlobWriter, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, errs.Wrap("local.Create", err)
+	}
+	if err := b.e.stopped(); err != nil {
+		return nil, err
+	}
+	return &writer{e: b.e, digest: sha256.New()}, nil
+}
+
+// writer writes one blob: into memory, or, from blobInlineMax on, into a
+// segment of its own, of which it keeps less than one frame in memory.
+type writer struct {
+	e      *Engine
+	digest hash.Hash
+	size   int64
+	buf    []byte // what is not in the file
+	file   vfs.File
+	number uint32
+	info   segmentInfo
+	at     int64 // where the next frame goes, from the head's start
+	table  []byte
+	id     engine.BlobID
+	done   bool
+}
+
+func (w *writer) Write(p []byte) (int, error) {
+	w.digest.Write(p)
+	w.size += int64(len(p))
+	n := len(p)
+	if w.file == nil {
+		if w.size <= blobInlineMax {
+			w.buf = append(w.buf, p...)
+			return n, nil
+		}
+		if err := w.openFile(); err != nil {
+			return 0, err
+		}
+	}
+	w.buf = append(w.buf, p...)
+	return n, w.writeFrames(frameOctets)
+}
+
+// openFile starts a segment for this blob.
+func (w *writer) openFile() error {
+	if err := w.e.checkReserve(w.size); err != nil {
+		return err
+	}
+	w.e.mu.Lock()
+	w.number = w.e.nextSegmentLocked()
+	w.e.mu.Unlock()
+	f, err := w.e.fs.Create(w.e.segmentName(w.number))
+	if err != nil {
+		return errs.As("local.Write", errs.Temporary, "the message cannot be stored", err)
+	}
+	w.file = f
+	w.info = segmentInfo{number: w.number, kind: kindBlob, created: w.e.opts.Now().Unix()}
+	w.at = blobHead
+	return w.writeAt(w.info.encode(w.e.uuid), 0)
+}
+
+func (w *writer) writeAt(b []byte, off int64) error {
+	if _, err := w.file.WriteAt(b, off); err != nil {
+		// Only this blob is lost; nothing of it was acknowledged.
+		return errs.As("local.Write", writeKind(err), "the message cannot be stored", err)
+	}
+	return nil
+}
+
+// writeFrames writes the buffered octets as frames while there are at least
+// least of them.
+func (w *writer) writeFrames(least int) error {
+	for len(w.buf) >= least && len(w.buf) > 0 {
+		n := min(frameOctets, len(w.buf))
+		if err := w.writeAt(w.buf[:n], segmentHeader+recordHeader+w.at); err != nil {
+			return err
+		}
+		w.table = appendFrame(w.table, w.buf[:n], false)
+		w.at += int64(n)
+		w.buf = append(w.buf[:0], w.buf[n:]...)
+	}
+	return nil
+}
+
+func appendFrame(table, stored []byte, zstd bool) []byte {
+	n := uint32(len(stored))
+	if zstd {
+		n |= frameZstd
+	}
+	table = binary.LittleEndian.AppendUint32(table, n)
+	return binary.LittleEndian.AppendUint32(table, checksum(stored))
+}
+
+// Seal ends the blob.
+func (w *writer) Seal(summary []byte) (engine.BlobID, int64, error) {
+	if err := w.e.checkReserve(w.size); err != nil {
+		return 0, 0, err
+	}
+	if w.file != nil {
+		return w.sealFile(summary)
+	}
+	payload := encodeBlob(w.buf, summary, [32]byte(w.digest.Sum(nil)), nil)
+	w.buf = nil
+	w.e.mu.Lock()
+	defer w.e.mu.Unlock()
+	if err := w.e.waitRoomLocked(); err != nil {
+		return 0, 0, err
+	}
+	pos := w.e.appendLocked(recBlob, int64(len(payload)), blobHead, func(dst []byte) []byte { return append(dst, payload...) })
+	c := &w.e.mu.chunks[len(w.e.mu.chunks)-1]
+	r := record{length: int64(len(payload))}
+	w.register(engine.BlobID(pos), &sealed{record: c.buf[int64(len(c.buf))-r.size():], size: r.size()})
+	return w.id, w.size, nil
+}
+
+func (w *writer) register(id engine.BlobID, s *sealed) {
+	w.id = id
+	w.e.mu.sealed[id] = s
+	w.e.stats.blobs.Add(1)
+}
+
+// sealFile completes and syncs the blob's own segment, so that it is durable
+// before any commit that keeps it.
+func (w *writer) sealFile(summary []byte) (engine.BlobID, int64, error) {
+	if err := w.writeFrames(1); err != nil {
+		return 0, 0, err
+	}
+	h := head{size: w.size, frames: uint32(len(w.table) / frameEntry), tableSum: checksum(w.table), framesAt: blobHead,
+		tableAt: w.at, summaryAt: w.at + int64(len(w.table)), summaryLen: uint32(len(summary)), summarySum: checksum(summary)}
+	h.sha256 = [32]byte(w.digest.Sum(nil))
+	const base = segmentHeader + recordHeader
+	if err := w.writeAt(append(w.table, summary...), base+h.tableAt); err != nil {
+		return 0, 0, err
+	}
+	start := make([]byte, recordHeader+blobHead)
+	h.encode(start[recordHeader:])
+	r := record{length: h.summaryAt + int64(len(summary)), typ: recBlob, flags: flagMust, pos: at(w.number, segmentHeader),
+		prev: w.info.sum, payload: checksum(start[recordHeader:])}
+	r.encode(start, w.e.uuid)
+	if err := w.writeAt(start, segmentHeader); err != nil {
+		return 0, 0, err
+	}
+	if err := w.syncFile(); err != nil {
+		return 0, 0, err
+	}
+	w.e.mu.Lock()
+	defer w.e.mu.Unlock()
+	w.e.mu.segments[w.number] = &segment{info: w.info, size: segmentHeader + r.size()}
+	w.e.files.put(w.number, w.file)
+	w.file = nil
+	w.register(engine.BlobID(r.pos), &sealed{size: r.size()})
+	return w.id, w.size, nil
+}
+
+func (w *writer) syncFile() error {
+	err := w.file.Sync()
+	if err == nil {
+		err = w.e.fs.SyncDir(path.Join(w.e.dir, logDir))
+	}
+	if err != nil {
+		// What a failed sync left behind is unknown (reliability paper 0.3).
+		w.e.fail(err)
+		return w.e.stopped()
+	}
+	return nil
+}
+
+// Release ends the writer's claim on the blob.
+func (w *writer) Release() {
+	if w.done {
+		return
+	}
+	w.done = true
+	if w.file != nil { // not sealed
+		w.file.Close()
+		w.e.fs.Remove(w.e.segmentName(w.number))
+	}
+	w.e.mu.Lock()
+	defer w.e.mu.Unlock()
+	delete(w.e.mu.sealed, w.id)
+}
+
+// encodeBlob returns the payload of a blob's record. compress, where given,
+// returns a denser form of a frame, or nil.
+func encodeBlob(octets, summary []byte, digest [32]byte, compress func([]byte) []byte) []byte {
+	count := (len(octets) + frameOctets - 1) / frameOctets
+	h := head{size: int64(len(octets)), sha256: digest, frames: uint32(count), summaryAt: blobHead,
+		summaryLen: uint32(len(summary)), summarySum: checksum(summary), tableAt: blobHead + int64(len(summary))}
+	h.framesAt = h.tableAt + int64(count)*frameEntry
+	b := make([]byte, h.framesAt, h.framesAt+int64(len(octets))+8)
+	copy(b[h.summaryAt:], summary)
+	table := make([]byte, 0, count*frameEntry)
+	for rest := octets; len(rest) > 0; {
+		n := min(frameOctets, len(rest))
+		stored, dense := rest[:n], false
+		if compress != nil {
+			if c := compress(stored); c != nil {
+				stored, dense = c, true
+			}
+		}
+		table = appendFrame(table, stored, dense)
+		b = append(b, stored...)
+		rest = rest[n:]
+	}
+	copy(b[h.tableAt:], table)
+	h.tableSum = checksum(table)
+	h.encode(b)
+	return b
+}
+
+// checkReserve refuses new mail when the disk is nearly full, so that commits
+// without mail, like EXPUNGE, still find room.
+func (e *Engine) checkReserve(n int64) error {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.mu.freeSpent += n
+	if e.mu.free == 0 || e.mu.freeSpent > 4<<20 || e.mu.free-e.mu.freeSpent < 2*e.opts.Reserve {
+		free, err := e.fs.Free(e.dir)
+		if err != nil {
+			return errs.As("local.Free", errs.Temporary, "", err)
+		}
+		e.mu.free, e.mu.freeSpent = free, n
+	}
+	if e.mu.free-e.mu.freeSpent < e.opts.Reserve {
+		return errs.New("local.Seal", errs.NoSpace, "the disk is full")
+	}
+	return nil
+}

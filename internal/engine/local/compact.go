@@ -1,0 +1,438 @@
+package local
+
+import (
+	"cmp"
+	"context"
+	"crypto/sha256"
+	"encoding/binary"
+	"path"
+	"slices"
+	"time"
+
+	"github.com/angarium/angarium/internal/engine"
+	"github.com/angarium/angarium/internal/errs"
+	"github.com/cockroachdb/pebble/v2"
+	"github.com/klauspost/compress/zstd"
+)
+
+// housekeep looks for segments to compact from time to time.
+func (e *Engine) housekeep() {
+	if e.opts.CompactEvery < 0 {
+		return
+	}
+	ctx, cancel := context.WithCancel(context.TODO())
+	defer cancel()
+	tick := time.NewTicker(e.opts.CompactEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-e.stop:
+			return
+		case <-tick.C:
+			if done, err := e.Compact(ctx); done.Segments > 0 || err != nil {
+				if f := e.opts.Events.Compact; f != nil {
+					done.Err = err
+					f(done)
+				}
+			}
+		}
+	}
+}
+
+// Compact rewrites the segments that hold much that nobody keeps, and, densely,
+// those that are old. It copies, reads the copies back, makes their places
+// durable, and only then deletes.
+func (e *Engine) Compact(ctx context.Context) (done Compacted, err error) {
+	e.compact.Lock()
+	defer e.compact.Unlock()
+	victims := e.victims()
+	if len(victims) == 0 {
+		return done, nil
+	}
+	d := &denser{e: e}
+	defer d.close()
+	logs := false
+	for _, v := range victims {
+		done.Before += v.size
+		logs = logs || v.info.kind == kindLog
+		if err := d.move(ctx, v); err != nil {
+			return done, err
+		}
+	}
+	if err := d.finish(); err != nil {
+		return done, err
+	}
+	done.After = d.size
+	if len(d.moves) > 0 {
+		if err := e.commitMoves(d.moves); err != nil {
+			return done, err
+		}
+	}
+	if logs {
+		if err := e.checkpoint(ctx); err != nil {
+			return done, err
+		}
+	}
+	for _, v := range victims {
+		if err := e.removeSegment(v.info.number); err != nil {
+			return done, err
+		}
+		done.Segments++
+	}
+	return done, nil
+}
+
+// victims returns copies of the segments worth rewriting, oldest first.
+func (e *Engine) victims() (victims []segment) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	active := e.mu.chunks[0].segment
+	claimed := map[uint32]bool{}
+	for id := range e.mu.sealed {
+		claimed[position(id).segment()] = true
+	}
+	dense := e.opts.Now().Add(-e.opts.DenseAfter).Unix()
+	for n, s := range e.mu.segments {
+		if n >= active && s.info.kind == kindLog || claimed[n] || s.size == 0 {
+			continue
+		}
+		dead := s.size - s.live
+		old := s.info.kind != kindDense && s.info.created < dense
+		if float64(dead) > e.opts.DeadShare*float64(s.size) || old {
+			victims = append(victims, *s)
+		}
+	}
+	slices.SortFunc(victims, func(a, b segment) int { return cmp.Compare(a.info.number, b.info.number) })
+	return victims
+}
+
+// removeSegment deletes a segment. Readers that have it open go on.
+func (e *Engine) removeSegment(n uint32) error {
+	e.mu.Lock()
+	delete(e.mu.segments, n)
+	e.mu.Unlock()
+	err := e.fs.Remove(e.segmentName(n))
+	e.files.drop(n)
+	return errs.As("local.Compact", errs.Temporary, "a segment cannot be removed", err)
+}
+
+// denser writes moved blobs into segments of their own.
+type denser struct {
+	e      *Engine
+	enc    *zstd.Encoder
+	file   *openFile
+	info   segmentInfo
+	buf    []byte
+	offset int64
+	prev   uint32
+	moves  []move
+	size   int64
+}
+
+func (d *denser) close() {
+	if d.file != nil {
+		d.e.files.done(d.file)
+		d.file = nil
+	}
+}
+
+// move copies the blobs of a segment that are kept.
+func (d *denser) move(ctx context.Context, v segment) error {
+	if v.live == 0 {
+		return nil
+	}
+	moved := func(id engine.BlobID, r record) error {
+		refs, err := readRefs(d.e.index, id)
+		if err != nil {
+			return indexError("local.Compact", err)
+		}
+		where, err := readLocation(d.e.index, id)
+		if err != nil {
+			return indexError("local.Compact", err)
+		}
+		if refs.count == 0 || where != r.pos {
+			return nil
+		}
+		return d.copy(ctx, id)
+	}
+	_, err := d.e.scanLocked(ctx, v, func(r record, payload []byte) error {
+		switch {
+		case r.typ == recBlob:
+			return moved(engine.BlobID(r.pos), r)
+		case r.typ == recMoved && len(payload) >= 8:
+			return moved(engine.BlobID(binary.LittleEndian.Uint64(payload)), r)
+		}
+		return nil
+	})
+	return err
+}
+
+// scanLocked is scan for a segment that is complete.
+func (e *Engine) scanLocked(ctx context.Context, v segment, fn func(record, []byte) error) (int64, error) {
+	end, err := e.scan(ctx, v.info.number, segmentHeader, fn)
+	if err == nil && end < v.size {
+		// Damage: what cannot be read must not be deleted.
+		return end, errs.New("local.Compact", errs.Corrupt, Finding{v.info.number, end, "damaged; the segment is kept"}.String())
+	}
+	return end, err
+}
+
+// copy appends one blob to the dense segment.
+func (d *denser) copy(ctx context.Context, id engine.BlobID) error {
+	opened, err := d.e.Blobs().Open(ctx, id)
+	if err != nil {
+		return err
+	}
+	defer opened.Close()
+	b := opened.(*blob)
+	octets := make([]byte, b.head.size)
+	if _, err := b.ReadAt(octets, 0); err != nil {
+		return err
+	}
+	if sha256.Sum256(octets) != b.head.sha256 {
+		return corrupt("local.Compact", "the message's digest is wrong")
+	}
+	summary, err := d.e.Blobs().Summary(ctx, id)
+	if err != nil {
+		return err
+	}
+	payload := append(binary.LittleEndian.AppendUint64(nil, uint64(id)), encodeBlob(octets, summary, b.head.sha256, d.compress)...)
+	return d.append(id, payload)
+}
+
+// compress returns a frame in zstd, or nil when that saves little.
+func (d *denser) compress(frame []byte) []byte {
+	if d.enc == nil {
+		d.enc, _ = zstd.NewWriter(nil, zstd.WithEncoderLevel(zstd.SpeedDefault), zstd.WithEncoderConcurrency(1), zstd.WithWindowSize(frameOctets))
+	}
+	c := d.enc.EncodeAll(frame, nil)
+	if len(c) > len(frame)-len(frame)/16 {
+		return nil
+	}
+	return c
+}
+
+func (d *denser) append(id engine.BlobID, payload []byte) error {
+	if d.file != nil && d.offset+int64(len(payload)) > d.e.opts.SegmentOctets {
+		if err := d.finish(); err != nil {
+			return err
+		}
+	}
+	if d.file == nil {
+		if err := d.start(); err != nil {
+			return err
+		}
+	}
+	r := record{length: int64(len(payload)), typ: recMoved, flags: flagMust, pos: at(d.info.number, d.offset), prev: d.prev, payload: checksum(payload[:8+blobHead])}
+	b := make([]byte, r.size())
+	copy(b[recordHeader:], payload)
+	r.encode(b, d.e.uuid)
+	if _, err := d.file.WriteAt(b, d.offset); err != nil {
+		return errs.As("local.Compact", writeKind(err), "", err)
+	}
+	d.offset += r.size()
+	d.size += r.size()
+	d.prev = r.sum
+	d.moves = append(d.moves, move{id, r.pos, r.size()})
+	return nil
+}
+
+func (d *denser) start() error {
+	d.e.mu.Lock()
+	n := d.e.nextSegmentLocked()
+	d.e.mu.Unlock()
+	d.info = segmentInfo{number: n, kind: kindDense, created: d.e.opts.Now().Unix()}
+	f, err := d.e.fs.Create(d.e.segmentName(n))
+	if err != nil {
+		return errs.As("local.Compact", writeKind(err), "", err)
+	}
+	d.e.files.put(n, f)
+	if d.file, err = d.e.files.get(n); err != nil {
+		return err
+	}
+	d.offset = segmentHeader
+	_, err = d.file.WriteAt(d.info.encode(d.e.uuid), 0)
+	d.prev = d.info.sum
+	return errs.As("local.Compact", errs.Temporary, "", err)
+}
+
+// finish makes the dense segment durable and reads it back.
+func (d *denser) finish() error {
+	if d.file == nil {
+		return nil
+	}
+	defer d.close()
+	err := d.file.Sync()
+	if err == nil {
+		err = d.e.fs.SyncDir(path.Join(d.e.dir, logDir))
+	}
+	if err != nil {
+		return errs.As("local.Compact", errs.Temporary, "", err)
+	}
+	seg := segment{info: d.info, size: d.offset}
+	d.e.mu.Lock()
+	d.e.mu.segments[d.info.number] = &seg
+	d.e.mu.Unlock()
+	_, err = d.e.scanLocked(context.TODO(), segment{info: d.info, size: d.offset}, func(record, []byte) error { return nil })
+	return err
+}
+
+// commitMoves makes the new places of blobs durable, through the log like any
+// commit.
+func (e *Engine) commitMoves(moves []move) error {
+	for part := range slices.Chunk(moves, 10_000) {
+		w := &waiter{moves: part, done: make(chan error, 1)}
+		e.mu.Lock()
+		if err := e.waitRoomLocked(); err != nil {
+			e.mu.Unlock()
+			return err
+		}
+		e.appendLocked(recRelocate, int64(len(part))*24, 0, func(dst []byte) []byte {
+			for _, m := range part {
+				dst = binary.LittleEndian.AppendUint64(dst, uint64(m.id))
+				dst = binary.LittleEndian.AppendUint64(dst, uint64(m.to))
+				dst = binary.LittleEndian.AppendUint64(dst, uint64(m.size))
+			}
+			return dst
+		})
+		e.mu.waiters = append(e.mu.waiters, w)
+		e.work.Signal()
+		e.mu.Unlock()
+		if err := <-w.done; err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// checkRowsOctets is about how much of the index one record holds.
+const checkRowsOctets = 256 << 10
+
+// checkpoint writes all rows of the index into the log, so that older commits
+// may go, and returns when that is durable.
+func (e *Engine) checkpoint(ctx context.Context) error {
+	snap := e.index.NewSnapshot()
+	defer snap.Close()
+	mark, c, err := snap.Get([]byte{keyMark})
+	if err != nil {
+		return indexError("local.checkpoint", err)
+	}
+	begin, err := e.appendRecord(recCheckBegin, binary.LittleEndian.AppendUint64(nil, decodeID(mark)))
+	c.Close()
+	if err != nil {
+		return err
+	}
+	it, err := snap.NewIter(nil)
+	if err != nil {
+		return indexError("local.checkpoint", err)
+	}
+	defer it.Close()
+	var rows []byte
+	for ok := it.First(); ok; ok = it.Next() {
+		v, err := it.ValueAndErr()
+		if err != nil {
+			return indexError("local.checkpoint", err)
+		}
+		rows = binary.LittleEndian.AppendUint32(rows, uint32(len(it.Key())))
+		rows = binary.LittleEndian.AppendUint32(rows, uint32(len(v)))
+		rows = append(append(rows, it.Key()...), v...)
+		if len(rows) >= checkRowsOctets {
+			if _, err := e.appendRecord(recCheckRows, rows); err != nil {
+				return err
+			}
+			rows = nil
+			if err := ctx.Err(); err != nil {
+				return errs.Wrap("local.checkpoint", err)
+			}
+		}
+	}
+	if err := it.Error(); err != nil {
+		return indexError("local.checkpoint", err)
+	}
+	if len(rows) > 0 {
+		if _, err := e.appendRecord(recCheckRows, rows); err != nil {
+			return err
+		}
+	}
+	if _, err := e.appendRecord(recCheckEnd, binary.LittleEndian.AppendUint64(nil, uint64(begin))); err != nil {
+		return err
+	}
+	return e.commitMoves([]move{{}}) // waits until all of it is durable
+}
+
+// appendRecord appends a record that nobody waits for.
+func (e *Engine) appendRecord(typ byte, payload []byte) (position, error) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if err := e.waitRoomLocked(); err != nil {
+		return 0, err
+	}
+	return e.appendLocked(typ, int64(len(payload)), 0, func(dst []byte) []byte { return append(dst, payload...) }), nil
+}
+
+// loadCheckpoint puts the rows of the last complete checkpoint into the index
+// and returns the position from which commits are to be replayed.
+func (e *Engine) loadCheckpoint(ctx context.Context, numbers []uint32) (mark position, err error) {
+	var begin, end position
+	marks := map[position]position{}
+	for _, n := range numbers {
+		seg := e.mu.segments[n]
+		for from := int64(segmentHeader); seg.info.kind == kindLog && from < seg.size; {
+			stop, err := e.scan(ctx, n, from, func(r record, payload []byte) error {
+				switch {
+				case r.typ == recCheckBegin && len(payload) == 8:
+					marks[r.pos] = position(binary.LittleEndian.Uint64(payload))
+				case r.typ == recCheckEnd && len(payload) == 8:
+					if b := position(binary.LittleEndian.Uint64(payload)); marks[b] != 0 {
+						begin, end = b, r.pos
+					}
+				}
+				return nil
+			})
+			if err != nil {
+				return 0, err
+			}
+			if from, err = e.nextRecord(n, stop); err != nil {
+				return 0, err
+			}
+		}
+	}
+	if begin == 0 {
+		return 0, nil
+	}
+	return marks[begin], e.loadRows(ctx, numbers, begin, end)
+}
+
+func (e *Engine) loadRows(ctx context.Context, numbers []uint32, begin, end position) error {
+	batch := e.index.NewBatch()
+	for _, n := range numbers {
+		if n < begin.segment() || n > end.segment() || e.mu.segments[n].info.kind != kindLog {
+			continue
+		}
+		_, err := e.scan(ctx, n, segmentHeader, func(r record, payload []byte) error {
+			if r.typ != recCheckRows || r.pos < begin || r.pos > end {
+				return nil
+			}
+			for b := payload; len(b) >= 8; {
+				k, v := uint64(binary.LittleEndian.Uint32(b)), uint64(binary.LittleEndian.Uint32(b[4:]))
+				if b = b[8:]; k+v > uint64(len(b)) {
+					return errs.New("local.Open", errs.Corrupt, "")
+				}
+				if err := batch.Set(b[:k], b[k:k+v], nil); err != nil {
+					return err
+				}
+				b = b[k+v:]
+			}
+			if batch.Len() < 4<<20 {
+				return nil
+			}
+			err := batch.Commit(pebble.NoSync)
+			batch = e.index.NewBatch()
+			return err
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return batch.Commit(pebble.NoSync)
+}

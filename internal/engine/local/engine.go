@@ -1,0 +1,291 @@
+package local
+
+import (
+	"context"
+	"io"
+	"iter"
+	"path"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/angarium/angarium/internal/engine"
+	"github.com/angarium/angarium/internal/errs"
+	"github.com/angarium/angarium/internal/vfs"
+	"github.com/cockroachdb/pebble/v2"
+	pebblevfs "github.com/cockroachdb/pebble/v2/vfs"
+)
+
+const (
+	logDir   = "log"
+	indexDir = "index"
+)
+
+// Options of Open. Zero values mean the defaults.
+type Options struct {
+	Now           func() time.Time // required
+	SegmentOctets int64            // a log segment is closed when it would grow beyond; default 64 MiB
+	Reserve       int64            // octets kept free for commits without new mail; default 64 MiB
+	DenseAfter    time.Duration    // age at which a segment is compressed; default 24 h
+	DeadShare     float64          // share of dead octets at which a segment is rewritten; default 0.3
+	CompactEvery  time.Duration    // pause between looks for work; default 1 min; negative: never by itself
+	IndexCache    int64            // octets of index blocks in memory; default 64 MiB
+	IndexFS       pebblevfs.FS     // where the index lives; default the disk. It is disposable.
+	Events        Events
+}
+
+// Events tells the owner what it cannot learn from errors. All are optional
+// and must not block.
+type Events struct {
+	Stopped func(err error)   // a write failed; nothing is acknowledged any more
+	Finding func(f Finding)   // damage was found
+	Opened  func(r Recovery)  // what opening had to do
+	Compact func(c Compacted) // a compaction ended
+}
+
+// Finding is damage in one place of the log.
+type Finding struct {
+	Segment uint32
+	Offset  int64
+	What    string
+}
+
+func (f Finding) String() string {
+	return "segment " + strconv.FormatUint(uint64(f.Segment), 10) + " at octet " + strconv.FormatInt(f.Offset, 10) + ": " + f.What
+}
+
+// Recovery is what opening a store had to do.
+type Recovery struct {
+	Rebuilt  bool  // the index was made anew from the whole log
+	Replayed int   // commits applied from the log
+	Cut      int64 // octets of a torn tail that were cut off; none was acknowledged
+}
+
+// Compacted is what one compaction did.
+type Compacted struct {
+	Segments      int // rewritten or deleted
+	Before, After int64
+	Err           error
+}
+
+func (o *Options) setDefaults() {
+	def := func(v *int64, d int64) {
+		if *v == 0 {
+			*v = d
+		}
+	}
+	def(&o.SegmentOctets, 64<<20)
+	def(&o.Reserve, 64<<20)
+	def(&o.IndexCache, 64<<20)
+	if o.DenseAfter == 0 {
+		o.DenseAfter = 24 * time.Hour
+	}
+	if o.DeadShare == 0 {
+		o.DeadShare = 0.3
+	}
+	if o.CompactEvery == 0 {
+		o.CompactEvery = time.Minute
+	}
+	if o.IndexFS == nil {
+		o.IndexFS = pebblevfs.Default
+	}
+}
+
+// Engine implements engine.Engine.
+type Engine struct {
+	fs   vfs.FS
+	dir  string
+	opts Options
+	uuid [16]byte
+	lock io.Closer
+
+	index  *pebble.DB
+	files  *fileCache
+	active vfs.File // the segment being written; flush's own
+	groups chan *group
+
+	work    *sync.Cond // on mu: something waits, or closing
+	room    *sync.Cond // on mu: buffered went down
+	failure atomic.Pointer[error]
+	stop    chan struct{} // closed when closing
+	wg      sync.WaitGroup
+	compact sync.Mutex // one compaction at a time
+
+	stats struct{ syncs, commits, blobs atomic.Int64 }
+
+	mu struct {
+		sync.Mutex
+		chunks      []chunk // at least one, the last is of the active segment
+		offset      int64   // the log's end in the active segment
+		prev        uint32
+		buffered    int64
+		waiters     []*waiter
+		versions    map[engine.SpaceID]engine.Version
+		sealed      map[engine.BlobID]*sealed // by a writer that was not released
+		segments    map[uint32]*segment
+		lastSegment uint32
+		closing     bool
+		free        int64 // at last look
+		freeSpent   int64 // written since
+	}
+	spare []byte // under mu: a buffer to be used again
+}
+
+// segment is what is known of a segment beside its octets.
+type segment struct {
+	info segmentInfo
+	size int64
+	live int64 // octets of records of blobs that are kept
+}
+
+// sealed is a blob that its writer may still hand to commits.
+type sealed struct {
+	record []byte // while it is not written
+	size   int64  // of the record
+}
+
+func (e *Engine) segmentName(n uint32) string {
+	s := "0000000" + strconv.FormatUint(uint64(n), 10)
+	return path.Join(e.dir, logDir, s[len(s)-8:]+".seg")
+}
+
+func (e *Engine) Blobs() engine.Blobs { return blobs{e} }
+
+func (e *Engine) Space(_ context.Context, id engine.SpaceID) (engine.Space, error) {
+	return &space{e, id}, nil
+}
+
+// Spaces yields the ids of all spaces that had a commit.
+func (e *Engine) Spaces(ctx context.Context) iter.Seq2[engine.SpaceID, error] {
+	return func(yield func(engine.SpaceID, error) bool) {
+		it, err := e.index.NewIter(&pebble.IterOptions{LowerBound: []byte{keyVersion}, UpperBound: []byte{keyVersion + 1}})
+		if err != nil {
+			yield(0, indexError("local.Spaces", err))
+			return
+		}
+		defer it.Close()
+		for ok := it.First(); ok; ok = it.Next() {
+			if !yield(engine.SpaceID(decodeID(it.Key()[1:])), ctx.Err()) {
+				return
+			}
+		}
+		if err := it.Error(); err != nil {
+			yield(0, indexError("local.Spaces", err))
+		}
+	}
+}
+
+// Close waits for what was begun and closes the files.
+func (e *Engine) Close() error {
+	e.mu.Lock()
+	if e.mu.closing {
+		e.mu.Unlock()
+		return nil
+	}
+	e.mu.closing = true
+	close(e.stop)
+	e.work.Broadcast()
+	e.room.Broadcast()
+	e.mu.Unlock()
+	e.wg.Wait()
+	err := e.index.Flush()
+	if cerr := e.index.Close(); err == nil {
+		err = cerr
+	}
+	e.files.closeAll()
+	e.lock.Close()
+	if ferr := e.stopped(); ferr != nil {
+		return ferr
+	}
+	return errs.Wrap("local.Close", err)
+}
+
+// Stats are counts since the start and sizes now.
+type Stats struct {
+	Syncs, Commits, Blobs int64
+	Segments              int
+	Octets, Live          int64 // of the log; of blobs that are kept
+}
+
+// Stats returns the figures of now.
+func (e *Engine) Stats() Stats {
+	s := Stats{Syncs: e.stats.syncs.Load(), Commits: e.stats.commits.Load(), Blobs: e.stats.blobs.Load()}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	s.Segments = len(e.mu.segments)
+	active := e.mu.chunks[len(e.mu.chunks)-1].segment
+	for n, seg := range e.mu.segments {
+		s.Octets += seg.size
+		s.Live += seg.live
+		if n == active {
+			s.Octets += e.mu.offset - seg.size
+		}
+	}
+	return s
+}
+
+type space struct {
+	e  *Engine
+	id engine.SpaceID
+}
+
+func (s *space) Close() error { return nil }
+
+// Commit hands the batch to the log and waits until it is durable and in the
+// index.
+func (s *space) Commit(ctx context.Context, expect engine.Version, b *engine.Batch) (engine.Version, error) {
+	const op = "local.Commit"
+	if err := ctx.Err(); err != nil {
+		return 0, errs.Wrap(op, err)
+	}
+	length := commitLength(b.Ops)
+	if length > 1<<30 {
+		return 0, errs.New(op, errs.TooBig, "the change is too large for one commit")
+	}
+	w := &waiter{space: s.id, version: expect + 1, ops: b.Ops, done: make(chan error, 1)}
+	if err := s.e.enqueue(w, expect, length); err != nil {
+		return 0, err
+	}
+	if err := <-w.done; err != nil {
+		return 0, err
+	}
+	return w.version, nil
+}
+
+// enqueue appends a commit's record to the log, if the space is at the
+// expected version.
+func (e *Engine) enqueue(w *waiter, expect engine.Version, length int64) error {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if err := e.waitRoomLocked(); err != nil {
+		return err
+	}
+	version, ok := e.mu.versions[w.space]
+	if !ok {
+		var err error
+		if version, err = e.indexVersion(w.space); err != nil {
+			return err
+		}
+	}
+	if version != expect {
+		return errs.New("local.Commit", errs.Conflict, "")
+	}
+	e.mu.versions[w.space] = w.version
+	e.appendLocked(recCommit, length, 0, func(dst []byte) []byte { return e.appendCommitLocked(dst, w) })
+	e.mu.waiters = append(e.mu.waiters, w)
+	e.work.Signal()
+	return nil
+}
+
+// waitRoomLocked waits while too much is buffered.
+func (e *Engine) waitRoomLocked() error {
+	for e.mu.buffered >= bufferedMax && !e.mu.closing && e.stopped() == nil {
+		e.work.Signal()
+		e.room.Wait()
+	}
+	if e.mu.closing {
+		return errs.New("local", errs.Temporary, "the store is closed")
+	}
+	return e.stopped()
+}

@@ -1,0 +1,427 @@
+package local
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/angarium/angarium/internal/engine"
+	"github.com/angarium/angarium/internal/engine/enginetest"
+	"github.com/angarium/angarium/internal/errs"
+	"github.com/angarium/angarium/internal/vfs"
+	pebblevfs "github.com/cockroachdb/pebble/v2/vfs"
+)
+
+func options() Options {
+	return Options{Now: time.Now, SegmentOctets: 256 << 10, CompactEvery: -1, IndexFS: pebblevfs.NewMem(), IndexCache: 1 << 20}
+}
+
+func open(t testing.TB, fs vfs.FS, o Options) *Engine {
+	t.Helper()
+	e, err := Open(context.Background(), fs, "store", o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return e
+}
+
+func TestEngine(t *testing.T) {
+	enginetest.Run(t, func(t *testing.T) engine.Engine { return open(t, vfs.NewMem(), options()) })
+}
+
+func TestOnDisk(t *testing.T) {
+	dir := t.TempDir()
+	o := options()
+	o.IndexFS = nil
+	e, err := Open(context.Background(), vfs.Disk{}, dir, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Open(context.Background(), vfs.Disk{}, dir, o); !errs.Is(err, errs.InUse) {
+		t.Fatalf("a second Open: %v", err)
+	}
+	octets := bytes.Repeat([]byte("x"), 3<<20)
+	id, w := enginetest.MakeBlob(t, e, octets, nil)
+	var b engine.Batch
+	b.Keep(id)
+	if _, err := enginetest.Space(t, e, 1).Commit(context.Background(), 0, &b); err != nil {
+		t.Fatal(err)
+	}
+	w.Release()
+	before := enginetest.Dump(t, e)
+	if err := e.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if e, err = Open(context.Background(), vfs.Disk{}, dir, o); err != nil {
+		t.Fatal(err)
+	}
+	defer e.Close()
+	if got, err := enginetest.ReadBlob(e, id); !bytes.Equal(got, octets) || err != nil {
+		t.Fatalf("after reopening: %d octets, %v", len(got), err)
+	}
+	if after := enginetest.Dump(t, e); after != before {
+		t.Fatalf("rows changed by reopening:\n%s\n%s", before, after)
+	}
+	if names, _ := filepath.Glob(filepath.Join(dir, "log", "*")); len(names) == 0 {
+		t.Fatal("no segments")
+	}
+	if info, err := os.Stat(dir + "/FORMAT"); err != nil || info.Mode().Perm() != 0o600 {
+		t.Fatalf("FORMAT: %v, %v", info, err)
+	}
+}
+
+// history writes random commits with blobs and remembers what was acknowledged.
+type history struct {
+	mu    sync.Mutex
+	acked map[engine.SpaceID]engine.Version
+	blobs map[engine.BlobID][]byte // kept by an acknowledged commit
+}
+
+// run writes n commits to a space, stopping at the first error.
+func (h *history) run(t testing.TB, e *Engine, id engine.SpaceID, n int, seed uint64) {
+	ctx := context.Background()
+	rng := rand.New(rand.NewPCG(seed, uint64(id)))
+	s, err := e.Space(ctx, id)
+	if err != nil {
+		return
+	}
+	var mine []engine.BlobID
+	for i := range n {
+		h.mu.Lock()
+		v := h.acked[id]
+		h.mu.Unlock()
+		var b engine.Batch
+		octets := bytes.Repeat(fmt.Appendf(nil, "%d/%d/%d ", seed, id, i), 1+rng.IntN(600))
+		w, err := e.Blobs().Create(ctx)
+		if err != nil {
+			return
+		}
+		w.Write(octets)
+		blob, _, err := w.Seal([]byte("s"))
+		if err != nil {
+			w.Release()
+			return
+		}
+		b.Keep(blob)
+		b.Put([]byte("version"), fmt.Appendf(nil, "%d", v+1))
+		b.Put(fmt.Appendf(nil, "m%06d", v), fmt.Appendf(nil, "%d", blob))
+		drop := engine.BlobID(0)
+		if len(mine) > 2 && rng.IntN(2) == 0 {
+			drop = mine[0]
+			b.Drop(drop)
+		}
+		_, err = s.Commit(ctx, v, &b)
+		w.Release()
+		h.mu.Lock()
+		if drop != 0 {
+			mine = mine[1:]
+			delete(h.blobs, drop) // perhaps dropped, perhaps not
+		}
+		if err == nil {
+			mine = append(mine, blob)
+			h.acked[id]++
+			h.blobs[blob] = octets
+		}
+		h.mu.Unlock()
+		if err != nil {
+			return
+		}
+	}
+}
+
+// check opens what is left and compares it with what was acknowledged.
+func (h *history) check(t testing.TB, e *Engine) {
+	t.Helper()
+	for id, v := range h.acked {
+		snap, err := enginetest.Space(t, e, id).Snapshot()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if snap.Version() < v {
+			t.Fatalf("space %d is at version %d, %d was acknowledged", id, snap.Version(), v)
+		}
+		if got, err := snap.Get([]byte("version")); err != nil || string(got) != fmt.Sprint(snap.Version()) {
+			t.Fatalf("space %d at version %d holds the rows of %q, %v", id, snap.Version(), got, err)
+		}
+		h.acked[id] = snap.Version()
+		snap.Close()
+	}
+	for id, want := range h.blobs {
+		if got, err := enginetest.ReadBlob(e, id); err != nil || !bytes.Equal(got, want) {
+			t.Fatalf("blob %x, which was acknowledged: %d octets, %v", id, len(got), err)
+		}
+	}
+}
+
+func newHistory() *history {
+	return &history{acked: map[engine.SpaceID]engine.Version{}, blobs: map[engine.BlobID][]byte{}}
+}
+
+// TestCrash cuts the power at random calls of the file system, keeping none,
+// some or all of what was not synced, with the index as old as it may be.
+func TestCrash(t *testing.T) {
+	for seed := range uint64(150) {
+		rng := rand.New(rand.NewPCG(seed, 7))
+		disk := vfs.NewMem()
+		h := newHistory()
+		for life := range 3 {
+			// The index keeps what it flushed in an earlier life, or nothing.
+			o := options()
+			fault := &vfs.Fault{FS: disk}
+			after := int64(5 + rng.IntN(120))
+			var crashed *vfs.Mem
+			var once sync.Once
+			keep := []float64{0, 0.5, 1}[rng.IntN(3)]
+			fault.Fail = func(op vfs.Op, n int64) error {
+				if n < after || op == vfs.OpRead {
+					return nil
+				}
+				once.Do(func() { crashed = disk.CrashClone(rng, keep) })
+				return errors.New("the power is gone")
+			}
+			e, err := Open(context.Background(), fault, "store", o)
+			if err == nil {
+				var wg sync.WaitGroup
+				for id := range engine.SpaceID(3) {
+					wg.Go(func() { h.run(t, e, id+1, 60, seed*10+uint64(life)) })
+				}
+				wg.Wait()
+				e.Compact(context.Background())
+				e.Close()
+			}
+			if crashed != nil {
+				disk = crashed
+			} else {
+				disk = disk.CrashClone(rng, keep)
+			}
+			e = open(t, disk, options())
+			h.check(t, e)
+			e.Close()
+			if t.Failed() {
+				t.Fatalf("seed %d, life %d", seed, life)
+			}
+		}
+	}
+}
+
+func TestRebuild(t *testing.T) {
+	disk := vfs.NewMem()
+	o := options()
+	e := open(t, disk, o)
+	h := newHistory()
+	for id := range engine.SpaceID(3) {
+		h.run(t, e, id+1, 80, 1)
+	}
+	if done, err := e.Compact(context.Background()); err != nil || done.Segments == 0 {
+		t.Fatalf("compaction: %+v, %v", done, err)
+	}
+	h.check(t, e)
+	h.run(t, e, 1, 20, 2)
+	before := enginetest.Dump(t, e)
+	stats := e.Stats()
+	if err := e.Close(); err != nil {
+		t.Fatal(err)
+	}
+	var r Recovery
+	o.Events.Opened = func(x Recovery) { r = x }
+	o.IndexFS = pebblevfs.NewMem() // the index is gone
+	e = open(t, disk, o)
+	defer e.Close()
+	if !r.Rebuilt {
+		t.Fatalf("%+v", r)
+	}
+	if after := enginetest.Dump(t, e); after != before {
+		t.Fatalf("the rebuilt index differs:\n%s\n%s", before, after)
+	}
+	h.check(t, e)
+	if after := e.Stats(); after.Live != stats.Live {
+		t.Fatalf("%d octets live, rebuilt %d", stats.Live, after.Live)
+	}
+	for id, octets := range h.blobs {
+		if got, err := enginetest.ReadBlob(e, id); err != nil || !bytes.Equal(got, octets) {
+			t.Fatal(err)
+		}
+	}
+}
+
+// TestDamage flips bits all over the log: nothing damaged is ever served, and
+// what is not damaged still is.
+func TestDamage(t *testing.T) {
+	disk := vfs.NewMem()
+	o := options()
+	e := open(t, disk, o)
+	h := newHistory()
+	h.run(t, e, 1, 40, 1)
+	e.Close()
+	names, _ := disk.List("store/log")
+	rng := rand.New(rand.NewPCG(3, 3))
+	for range 200 {
+		damaged := disk.CrashClone(rng, 1)
+		f, err := damaged.Open("store/log/" + names[rng.IntN(len(names))])
+		if err != nil {
+			t.Fatal(err)
+		}
+		size, _ := f.Size()
+		at := rng.Int64N(size)
+		var b [1]byte
+		f.ReadAt(b[:], at)
+		b[0] ^= 1 << rng.IntN(8)
+		f.WriteAt(b[:], at)
+		f.Sync()
+		o := options()
+		findings := 0
+		o.Events.Finding = func(Finding) { findings++ }
+		e, err := Open(context.Background(), damaged, "store", o)
+		if err != nil {
+			continue // refused with a clear error
+		}
+		bad := 0
+		for id, want := range h.blobs {
+			got, err := enginetest.ReadBlob(e, id)
+			if err == nil && !bytes.Equal(got, want) {
+				t.Fatalf("damage at octet %d was served", at)
+			}
+			if err != nil {
+				bad++
+			}
+		}
+		if bad > 1 && findings == 0 {
+			t.Fatalf("damage at octet %d cost %d blobs without a finding", at, bad)
+		}
+		e.Close()
+	}
+}
+
+func TestReserve(t *testing.T) {
+	e := open(t, fullDisk{vfs.NewMem()}, options())
+	defer e.Close()
+	w, err := e.Blobs().Create(context.Background())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer w.Release()
+	w.Write([]byte("x"))
+	if _, _, err := w.Seal(nil); !errs.Is(err, errs.NoSpace) {
+		t.Fatalf("Seal on a full disk: %v", err)
+	}
+	var b engine.Batch
+	b.Put([]byte("k"), nil)
+	if _, err := enginetest.Space(t, e, 1).Commit(context.Background(), 0, &b); err != nil {
+		t.Fatalf("a commit without mail on a full disk: %v", err)
+	}
+}
+
+type fullDisk struct{ *vfs.Mem }
+
+func (fullDisk) Free(string) (int64, error) { return 1 << 20, nil }
+
+// A failed sync stops every later acknowledgement, whatever later syncs say.
+func TestFailedSync(t *testing.T) {
+	fault := &vfs.Fault{FS: vfs.NewMem()}
+	e := open(t, fault, options())
+	defer e.Close()
+	fail := true
+	fault.Fail = func(op vfs.Op, _ int64) error {
+		if op == vfs.OpSync && fail {
+			fail = false
+			return errors.New("EIO")
+		}
+		return nil
+	}
+	s := enginetest.Space(t, e, 1)
+	var b engine.Batch
+	b.Put([]byte("k"), nil)
+	for range 3 {
+		if _, err := s.Commit(context.Background(), 0, &b); !errs.Is(err, errs.Temporary) {
+			t.Fatalf("commit after a failed sync: %v", err)
+		}
+	}
+	if snap, err := s.Snapshot(); err != nil || snap.Version() != 0 {
+		t.Fatalf("reading goes on: %v", err)
+	} else {
+		snap.Close()
+	}
+}
+
+func FuzzDecodeCommit(f *testing.F) {
+	f.Add([]byte("\x01\x00\x00\x00\x00\x00\x00\x00\x01\x00\x00\x00\x00\x00\x00\x00\x01\x01\x00\x00\x00\x01\x00\x00\x00kv"))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		if w, ok := decodeCommit(b); ok && int64(len(b)) > 0 {
+			_ = commitLength(w.ops)
+		}
+	})
+}
+
+func FuzzBlobIntact(f *testing.F) {
+	f.Add(encodeBlob([]byte("octets"), []byte("summary"), [32]byte{}, nil))
+	f.Fuzz(func(t *testing.T, b []byte) { blobIntact(b) })
+}
+
+// FuzzOpen opens a store one segment of which is arbitrary.
+func FuzzOpen(f *testing.F) {
+	disk := vfs.NewMem()
+	e := open(f, disk, options())
+	h := newHistory()
+	h.run(f, e, 1, 3, 1)
+	e.Close()
+	names, _ := disk.List("store/log")
+	file, _ := disk.Open("store/log/" + names[0])
+	size, _ := file.Size()
+	b := make([]byte, size)
+	file.ReadAt(b, 0)
+	f.Add(b)
+	f.Fuzz(func(t *testing.T, b []byte) {
+		clone := disk.CrashClone(rand.New(rand.NewPCG(1, 1)), 1)
+		clone.Remove("store/log/" + names[0])
+		file, err := clone.Create("store/log/" + names[0])
+		if err != nil {
+			t.Fatal(err)
+		}
+		file.WriteAt(b, 0)
+		if e, err := Open(context.Background(), clone, "store", options()); err == nil {
+			e.Close()
+		}
+	})
+}
+
+func benchmarkCommit(b *testing.B, writers int) {
+	o := options()
+	o.IndexFS, o.SegmentOctets = nil, 0
+	e, err := Open(context.Background(), vfs.Disk{}, b.TempDir(), o)
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer e.Close()
+	octets := make([]byte, 9<<10)
+	var wg sync.WaitGroup
+	b.SetBytes(int64(len(octets)))
+	b.ResetTimer()
+	for w := range writers {
+		wg.Go(func() {
+			s := enginetest.Space(b, e, engine.SpaceID(w+1))
+			for i := range b.N / writers {
+				id, bw := enginetest.MakeBlob(b, e, octets, octets[:1000])
+				var batch engine.Batch
+				batch.Keep(id)
+				batch.Put(fmt.Appendf(nil, "%08d", i), octets[:100])
+				batch.Put([]byte("mailbox"), octets[:100])
+				if _, err := s.Commit(context.Background(), engine.Version(i), &batch); err != nil {
+					b.Error(err)
+				}
+				bw.Release()
+			}
+		})
+	}
+	wg.Wait()
+	b.ReportMetric(float64(e.Stats().Syncs)/float64(b.N), "syncs/op")
+}
+
+func BenchmarkCommit1(b *testing.B)  { benchmarkCommit(b, 1) }
+func BenchmarkCommit16(b *testing.B) { benchmarkCommit(b, 16) }

@@ -1,0 +1,203 @@
+package local
+
+import (
+	"errors"
+	"fmt"
+	"path"
+
+	"github.com/angarium/angarium/internal/engine"
+	"github.com/angarium/angarium/internal/errs"
+	"golang.org/x/sys/unix"
+)
+
+// chunk is octets of one segment that wait to be written.
+type chunk struct {
+	segment uint32
+	start   int64
+	buf     []byte
+	fresh   bool // the segment is to be made
+}
+
+// waiter is a commit whose record is in a chunk.
+type waiter struct {
+	space   engine.SpaceID
+	version engine.Version
+	ops     []engine.Op
+	moves   []move // of a relocation, which has no space
+	sync    bool   // only wants everything before it to be durable
+	done    chan error
+}
+
+type move struct {
+	id   engine.BlobID
+	to   position
+	size int64 // of the record
+}
+
+// group is what one sync makes durable.
+type group struct {
+	chunks  []chunk
+	waiters []*waiter
+	end     position
+}
+
+const bufferedMax = 8 << 20 // octets that may wait to be written before writers wait
+
+// appendLocked puts a record at the log's end and returns its position. fill
+// appends the payload; sumLen is how much of it the checksum covers, 0 for all.
+func (e *Engine) appendLocked(typ byte, length, sumLen int64, fill func(dst []byte) []byte) position {
+	size := (recordHeader + length + 7) &^ 7
+	if e.mu.offset+size > e.opts.SegmentOctets && e.mu.offset > segmentHeader {
+		e.rotateLocked()
+	}
+	c := &e.mu.chunks[len(e.mu.chunks)-1]
+	start := len(c.buf)
+	r := record{length: length, typ: typ, flags: flagMust, pos: at(c.segment, e.mu.offset), prev: e.mu.prev}
+	c.buf = append(c.buf, make([]byte, recordHeader)...)
+	c.buf = fill(c.buf)
+	payload := c.buf[start+recordHeader:]
+	if sumLen == 0 {
+		sumLen = length
+	}
+	r.payload = checksum(payload[:sumLen])
+	r.encode(c.buf[start:], e.uuid)
+	for len(c.buf)-start < int(size) {
+		c.buf = append(c.buf, 0)
+	}
+	e.mu.prev = r.sum
+	e.mu.offset += size
+	e.mu.buffered += size
+	return r.pos
+}
+
+// rotateLocked goes on in a new segment.
+func (e *Engine) rotateLocked() {
+	if n := len(e.mu.chunks); n > 0 {
+		e.mu.segments[e.mu.chunks[n-1].segment].size = e.mu.offset
+	}
+	info := segmentInfo{number: e.nextSegmentLocked(), kind: kindLog, created: e.opts.Now().Unix()}
+	e.mu.chunks = append(e.mu.chunks, chunk{segment: info.number, buf: info.encode(e.uuid), fresh: true})
+	e.mu.offset, e.mu.prev = segmentHeader, info.sum
+	e.mu.segments[info.number] = &segment{info: info}
+}
+
+func (e *Engine) nextSegmentLocked() uint32 {
+	e.mu.lastSegment++
+	return e.mu.lastSegment
+}
+
+// flush writes and syncs groups until the engine is closed.
+func (e *Engine) flush() {
+	defer close(e.groups)
+	for {
+		g, ok := e.nextGroup()
+		if !ok {
+			return
+		}
+		err := e.writeGroup(g)
+		if err != nil {
+			e.fail(err)
+			g.fail(e.stopped())
+			continue
+		}
+		e.stats.syncs.Add(1)
+		e.written(g)
+		e.groups <- g
+	}
+}
+
+// written lets sealed blobs be read from the log instead of the group's
+// buffer, which may then be used again.
+func (e *Engine) written(g *group) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for id, b := range e.mu.sealed {
+		if position(id) < g.end {
+			b.record = nil
+		}
+	}
+	if last := g.chunks[len(g.chunks)-1].buf; cap(last) <= bufferedMax {
+		e.spare = last
+	}
+}
+
+func (g *group) fail(err error) {
+	for _, w := range g.waiters {
+		w.done <- err
+	}
+}
+
+// nextGroup waits for something to be made durable and takes all there is.
+func (e *Engine) nextGroup() (*group, bool) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for len(e.mu.waiters) == 0 && e.mu.buffered < bufferedMax/2 {
+		if e.mu.closing {
+			return nil, false
+		}
+		e.work.Wait()
+	}
+	last := e.mu.chunks[len(e.mu.chunks)-1]
+	g := &group{chunks: e.mu.chunks, waiters: e.mu.waiters, end: at(last.segment, e.mu.offset)}
+	e.mu.chunks = []chunk{{segment: last.segment, start: e.mu.offset, buf: e.spare[:0]}}
+	e.spare = nil
+	e.mu.waiters, e.mu.buffered = nil, 0
+	e.room.Broadcast()
+	return g, true
+}
+
+// writeGroup writes the chunks in order and syncs each segment, an earlier one
+// before a later one is begun.
+func (e *Engine) writeGroup(g *group) error {
+	if err := e.stopped(); err != nil {
+		return err
+	}
+	for i, c := range g.chunks {
+		if c.fresh {
+			f, err := e.fs.Create(e.segmentName(c.segment))
+			if err != nil {
+				return err
+			}
+			e.active = f
+			e.files.put(c.segment, f)
+		}
+		if len(c.buf) > 0 {
+			if _, err := e.active.WriteAt(c.buf, c.start); err != nil {
+				return err
+			}
+		}
+		if len(c.buf) > 0 || i == len(g.chunks)-1 {
+			if err := e.active.Sync(); err != nil {
+				return err
+			}
+		}
+		if c.fresh {
+			if err := e.fs.SyncDir(path.Join(e.dir, logDir)); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// fail stops all writing for ever.
+func (e *Engine) fail(err error) {
+	kind, public := errs.Temporary, "the store has stopped after a failed write"
+	if errors.Is(err, unix.ENOSPC) || errors.Is(err, unix.EDQUOT) {
+		kind, public = errs.NoSpace, "the disk is full"
+	}
+	wrapped := errs.As("local.flush", kind, public, fmt.Errorf("writing the log in %s: %w; nothing more is acknowledged until the server is started again", e.dir, err))
+	if e.failure.CompareAndSwap(nil, &wrapped) {
+		if f := e.opts.Events.Stopped; f != nil {
+			f(wrapped)
+		}
+	}
+}
+
+// stopped returns why nothing is written any more, or nil.
+func (e *Engine) stopped() error {
+	if p := e.failure.Load(); p != nil {
+		return *p
+	}
+	return nil
+}

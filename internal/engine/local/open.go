@@ -1,0 +1,218 @@
+package local
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io/fs"
+	"path"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+
+	"github.com/angarium/angarium/internal/engine"
+	"github.com/angarium/angarium/internal/errs"
+	"github.com/angarium/angarium/internal/vfs"
+	"github.com/cockroachdb/pebble/v2"
+)
+
+const (
+	formatFile = "FORMAT" // the store's identity: segmentHeader octets as of segment 0
+	lockFile   = "LOCK"
+)
+
+// Open opens the store in dir, or makes it. Errors: InUse when another process
+// has it, Corrupt when it is none of ours.
+func Open(ctx context.Context, fsys vfs.FS, dir string, o Options) (*Engine, error) {
+	const op = "local.Open"
+	o.setDefaults()
+	e := &Engine{fs: fsys, dir: dir, opts: o, groups: make(chan *group, 1), stop: make(chan struct{})}
+	e.work, e.room = sync.NewCond(&e.mu), sync.NewCond(&e.mu)
+	e.mu.versions = map[engine.SpaceID]engine.Version{}
+	e.mu.sealed = map[engine.BlobID]*sealed{}
+	e.mu.segments = map[uint32]*segment{}
+	e.files = &fileCache{m: map[uint32]*openFile{}, open: func(n uint32) (vfs.File, error) { return fsys.Open(e.segmentName(n)) }}
+	if err := fsys.MkdirAll(path.Join(dir, logDir)); err != nil {
+		return nil, errs.As(op, errs.Temporary, "", err)
+	}
+	lock, err := fsys.Lock(path.Join(dir, lockFile))
+	if errors.Is(err, fs.ErrExist) {
+		return nil, errs.As(op, errs.InUse, "the store is in use by another process", fmt.Errorf("%s is locked: stop the other server first", path.Join(dir, lockFile)))
+	}
+	if err != nil {
+		return nil, errs.As(op, errs.Temporary, "", err)
+	}
+	e.lock = lock
+	if err := e.open(ctx); err != nil {
+		if e.index != nil {
+			e.index.Close()
+		}
+		e.files.closeAll()
+		lock.Close()
+		return nil, err
+	}
+	e.wg.Go(e.flush)
+	e.wg.Go(e.apply)
+	e.wg.Go(e.housekeep)
+	return e, nil
+}
+
+func (e *Engine) open(ctx context.Context) error {
+	if err := e.readFormat(); err != nil {
+		return err
+	}
+	numbers, err := e.listSegments()
+	if err != nil {
+		return err
+	}
+	recovery, err := e.recover(ctx, numbers)
+	if err != nil {
+		return err
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.rotateLocked()
+	e.mu.chunks = e.mu.chunks[len(e.mu.chunks)-1:]
+	if f := e.opts.Events.Opened; f != nil {
+		f(recovery)
+	}
+	return nil
+}
+
+// readFormat reads the store's identity, or makes one.
+func (e *Engine) readFormat() error {
+	const op = "local.Open"
+	name := path.Join(e.dir, formatFile)
+	f, err := e.fs.Open(name)
+	if errors.Is(err, fs.ErrNotExist) {
+		return e.makeFormat(name)
+	}
+	if err != nil {
+		return errs.As(op, errs.Temporary, "", err)
+	}
+	defer f.Close()
+	b := make([]byte, segmentHeader)
+	if _, err := f.ReadAt(b, 0); err != nil {
+		return errs.As(op, errs.Corrupt, "", fmt.Errorf("%s cannot be read: %w", name, err))
+	}
+	copy(e.uuid[:], b[16:32])
+	if _, what := decodeSegment(b, e.uuid); what != "" {
+		return errs.As(op, errs.Corrupt, "", fmt.Errorf("%s: %s", name, what))
+	}
+	return nil
+}
+
+func (e *Engine) makeFormat(name string) error {
+	rand.Read(e.uuid[:])
+	tmp := name + ".new"
+	e.fs.RemoveAll(tmp)
+	f, err := e.fs.Create(tmp)
+	if err == nil {
+		info := segmentInfo{created: e.opts.Now().Unix()}
+		_, err = f.WriteAt(info.encode(e.uuid), 0)
+		if serr := f.Sync(); err == nil {
+			err = serr
+		}
+		f.Close()
+	}
+	if err == nil {
+		err = e.fs.Rename(tmp, name)
+	}
+	if err == nil {
+		err = e.fs.SyncDir(e.dir)
+	}
+	return errs.As("local.Open", errs.Temporary, "the store cannot be made", err)
+}
+
+// listSegments reads the headers of all segments and returns their numbers in
+// order.
+func (e *Engine) listSegments() ([]uint32, error) {
+	names, err := e.fs.List(path.Join(e.dir, logDir))
+	if err != nil {
+		return nil, errs.As("local.Open", errs.Temporary, "", err)
+	}
+	var numbers []uint32
+	for _, name := range names {
+		stem, ok := strings.CutSuffix(name, ".seg")
+		n, err := strconv.ParseUint(stem, 10, 32)
+		if !ok || err != nil {
+			continue
+		}
+		number := uint32(n)
+		e.mu.lastSegment = max(e.mu.lastSegment, number)
+		seg, err := e.readSegment(number)
+		if err != nil {
+			return nil, err
+		}
+		if seg != nil {
+			e.mu.segments[number] = seg
+			numbers = append(numbers, number)
+		}
+	}
+	slices.Sort(numbers)
+	return numbers, nil
+}
+
+// readSegment reads one segment's header. It returns nil for a file that was
+// being made when the power went, and for a damaged one, which is reported.
+func (e *Engine) readSegment(n uint32) (*segment, error) {
+	f, err := e.files.get(n)
+	if err != nil {
+		return nil, errs.As("local.Open", errs.Temporary, "", err)
+	}
+	defer e.files.done(f)
+	size, err := f.Size()
+	if err != nil {
+		return nil, errs.As("local.Open", errs.Temporary, "", err)
+	}
+	b := make([]byte, segmentHeader)
+	if size >= segmentHeader {
+		if _, err := f.ReadAt(b, 0); err != nil {
+			return nil, errs.As("local.Open", errs.Temporary, "", err)
+		}
+	}
+	info, what := decodeSegment(b, e.uuid)
+	switch {
+	case what == "" && info.number == n:
+		return &segment{info: info, size: size}, nil
+	case size <= segmentHeader:
+		return nil, nil
+	}
+	e.finding(Finding{n, 0, what})
+	return nil, nil
+}
+
+func (e *Engine) finding(f Finding) {
+	if report := e.opts.Events.Finding; report != nil {
+		report(f)
+	}
+}
+
+func (e *Engine) openIndex() (err error) {
+	cache := pebble.NewCache(e.opts.IndexCache)
+	defer cache.Unref()
+	o := &pebble.Options{
+		FS: e.opts.IndexFS, DisableWAL: true, Cache: cache, MemTableSize: 16 << 20,
+		MemTableStopWritesThreshold: 4, Logger: silent{}, FormatMajorVersion: pebble.FormatNewest,
+	}
+	o.CompactionConcurrencyRange = func() (int, int) { return 1, 1 }
+	defer func() {
+		// A damaged index may make its library panic; it is rebuilt then.
+		if p := recover(); p != nil {
+			err = fmt.Errorf("the index: %v", p)
+		}
+	}()
+	e.index, err = pebble.Open(path.Join(e.dir, indexDir), o)
+	return err
+}
+
+// silent keeps the index's library from writing to the standard log.
+type silent struct{}
+
+func (silent) Infof(string, ...any)  {}
+func (silent) Errorf(string, ...any) {}
+func (silent) Fatalf(f string, a ...any) {
+	panic(fmt.Sprintf(f, a...))
+}

@@ -1,0 +1,388 @@
+package local
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"io"
+	"io/fs"
+	"sync"
+
+	"github.com/angarium/angarium/internal/engine"
+	"github.com/angarium/angarium/internal/errs"
+	"github.com/angarium/angarium/internal/vfs"
+	"github.com/klauspost/compress/zstd"
+	"golang.org/x/sys/unix"
+)
+
+func writeKind(err error) errs.Kind {
+	if errors.Is(err, unix.ENOSPC) || errors.Is(err, unix.EDQUOT) {
+		return errs.NoSpace
+	}
+	return errs.Temporary
+}
+
+// openFilesMax bounds the open segments.
+const openFilesMax = 256
+
+// fileCache keeps segments open.
+type fileCache struct {
+	open func(n uint32) (vfs.File, error)
+	mu   sync.Mutex
+	m    map[uint32]*openFile
+	tick int64
+}
+
+type openFile struct {
+	vfs.File
+	number uint32
+	refs   int
+	used   int64
+	gone   bool // closed when the last reader leaves
+}
+
+func (c *fileCache) put(n uint32, f vfs.File) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.m[n] = &openFile{File: f, number: n}
+	c.trimLocked()
+}
+
+// get returns an open segment; give it back with done.
+func (c *fileCache) get(n uint32) (*openFile, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	f := c.m[n]
+	if f == nil {
+		file, err := c.open(n)
+		if err != nil {
+			return nil, err
+		}
+		f = &openFile{File: file, number: n}
+		c.m[n] = f
+		c.trimLocked()
+	}
+	c.tick++
+	f.refs++
+	f.used = c.tick
+	return f, nil
+}
+
+func (c *fileCache) done(f *openFile) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if f.refs--; f.refs == 0 && f.gone {
+		f.Close()
+	}
+}
+
+// drop forgets a segment that is deleted or no longer used.
+func (c *fileCache) dropLocked(f *openFile) {
+	delete(c.m, f.number)
+	if f.gone = true; f.refs == 0 {
+		f.Close()
+	}
+}
+
+func (c *fileCache) drop(n uint32) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if f := c.m[n]; f != nil {
+		c.dropLocked(f)
+	}
+}
+
+// trimLocked closes the segment unused for longest. The newest stays: it is
+// the one being written.
+func (c *fileCache) trimLocked() {
+	for len(c.m) > openFilesMax {
+		var oldest *openFile
+		newest := uint32(0)
+		for n := range c.m {
+			newest = max(newest, n)
+		}
+		for n, f := range c.m {
+			if f.refs == 0 && n != newest && (oldest == nil || f.used < oldest.used) {
+				oldest = f
+			}
+		}
+		if oldest == nil {
+			return
+		}
+		c.dropLocked(oldest)
+	}
+}
+
+func (c *fileCache) closeAll() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, f := range c.m {
+		c.dropLocked(f)
+	}
+}
+
+// firstRead is how much is read at once to find a blob's head; most messages
+// are in it whole.
+const firstRead = 16 << 10
+
+var readBuffers = sync.Pool{New: func() any { return new([firstRead]byte) }}
+
+var zstdReader = sync.OnceValue(func() *zstd.Decoder {
+	d, err := zstd.NewReader(nil, zstd.WithDecoderConcurrency(2), zstd.WithDecoderMaxMemory(16<<20))
+	if err != nil {
+		panic(err) // the options are constants
+	}
+	return d
+})
+
+// blob is an open blob.
+type blob struct {
+	e      *Engine
+	id     engine.BlobID
+	file   *openFile // nil while the record is in memory
+	base   int64     // of the head in the file
+	prefix []byte    // octets from the head's start on
+	pooled *[firstRead]byte
+	head   head
+	length int64 // of the payload from the head's start
+	frames []frame
+
+	mu     sync.Mutex
+	cached int // index of the frame in octets, -1 for none
+	octets []byte
+}
+
+func corrupt(op string, what string) error {
+	return errs.As(op, errs.Corrupt, "the message is damaged", errors.New(what))
+}
+
+// find opens a blob's record and reads its head.
+func (e *Engine) find(id engine.BlobID) (*blob, error) {
+	const op = "local.Open"
+	if id == 0 {
+		return nil, errs.New(op, errs.NotFound, "")
+	}
+	e.mu.Lock()
+	if s := e.mu.sealed[id]; s != nil && s.record != nil {
+		record := append([]byte(nil), s.record...)
+		e.mu.Unlock()
+		return e.parse(&blob{e: e, id: id, prefix: record[recordHeader:], cached: -1}, record, position(id))
+	}
+	e.mu.Unlock()
+	pos := position(id)
+	file, err := e.files.get(pos.segment())
+	if errors.Is(err, fs.ErrNotExist) {
+		if pos, err = readLocation(e.index, id); err == nil && pos != position(id) {
+			file, err = e.files.get(pos.segment())
+		} else if err == nil {
+			return nil, errs.New(op, errs.NotFound, "")
+		}
+	}
+	if err != nil {
+		return nil, errs.As(op, errs.Temporary, "", err)
+	}
+	b := &blob{e: e, id: id, file: file, cached: -1, pooled: readBuffers.Get().(*[firstRead]byte)}
+	n, err := file.ReadAt(b.pooled[:], pos.offset())
+	if err != nil && err != io.EOF {
+		b.Close()
+		return nil, errs.As(op, errs.Corrupt, "the message cannot be read", err)
+	}
+	b.prefix = b.pooled[min(recordHeader, n):n]
+	b.base = pos.offset() + recordHeader
+	if opened, err := e.parse(b, b.pooled[:n], pos); err == nil {
+		return opened, nil
+	}
+	b.Close()
+	return nil, corrupt(op, Finding{pos.segment(), pos.offset(), "no readable blob"}.String())
+}
+
+// parse checks the record's header and the blob's head.
+func (e *Engine) parse(b *blob, start []byte, pos position) (*blob, error) {
+	r, ok := decodeRecord(start, pos, e.uuid)
+	if !ok || r.typ != recBlob && r.typ != recMoved {
+		return nil, corrupt("local.parse", "no blob record")
+	}
+	b.length = r.length
+	if r.typ == recMoved {
+		if len(b.prefix) < 8 || engine.BlobID(binary.LittleEndian.Uint64(b.prefix)) != b.id {
+			return nil, corrupt("local.parse", "the record is of another blob")
+		}
+		b.prefix, b.base, b.length = b.prefix[8:], b.base+8, b.length-8
+	}
+	h, ok := decodeHead(b.prefix, b.length)
+	if !ok || r.typ == recBlob && checksum(b.prefix[:blobHead]) != r.payload ||
+		r.typ == recMoved && checksum(start[recordHeader:recordHeader+8+blobHead]) != r.payload {
+		return nil, corrupt("local.parse", "the blob's head is damaged")
+	}
+	b.head = h
+	b.prefix = b.prefix[:min(int64(len(b.prefix)), b.length)]
+	return b, nil
+}
+
+// read returns n octets at off from the head's start.
+func (b *blob) read(p []byte, off int64) error {
+	if off+int64(len(p)) <= int64(len(b.prefix)) {
+		copy(p, b.prefix[off:])
+		return nil
+	}
+	if b.file == nil {
+		return io.ErrUnexpectedEOF
+	}
+	_, err := b.file.ReadAt(p, b.base+off)
+	return err
+}
+
+func (bs blobs) Summary(ctx context.Context, id engine.BlobID) ([]byte, error) {
+	const op = "local.Summary"
+	b, err := bs.e.find(id)
+	if err != nil {
+		return nil, err
+	}
+	defer b.Close()
+	summary := make([]byte, b.head.summaryLen)
+	if err := b.read(summary, b.head.summaryAt); err != nil {
+		return nil, errs.As(op, errs.Corrupt, "the message cannot be read", err)
+	}
+	if checksum(summary) != b.head.summarySum {
+		return nil, corrupt(op, "the summary's checksum is wrong")
+	}
+	return summary, nil
+}
+
+func (bs blobs) Open(ctx context.Context, id engine.BlobID) (engine.Blob, error) {
+	const op = "local.Open"
+	b, err := bs.e.find(id)
+	if err != nil {
+		return nil, err
+	}
+	table := make([]byte, int64(b.head.frames)*frameEntry)
+	if err := b.read(table, b.head.tableAt); err != nil {
+		b.Close()
+		return nil, errs.As(op, errs.Corrupt, "the message cannot be read", err)
+	}
+	frames, ok := decodeTable(table, &b.head, b.length)
+	if !ok || checksum(table) != b.head.tableSum {
+		b.Close()
+		return nil, corrupt(op, "the table of frames is damaged")
+	}
+	b.frames = frames
+	return b, nil
+}
+
+func (b *blob) Size() int64 { return b.head.size }
+
+func (b *blob) Close() error {
+	if b.file != nil {
+		b.e.files.done(b.file)
+		b.file = nil
+	}
+	if b.pooled != nil {
+		b.prefix = nil
+		readBuffers.Put(b.pooled)
+		b.pooled = nil
+	}
+	return nil
+}
+
+// ReadAt implements io.ReaderAt. Raw frames that are wanted whole are read
+// together, straight into p.
+func (b *blob) ReadAt(p []byte, off int64) (n int, err error) {
+	if off < 0 {
+		return 0, errs.New("local.ReadAt", errs.Invalid, "")
+	}
+	for n < len(p) && off < b.head.size {
+		i := int(off / frameOctets)
+		var got int
+		if off%frameOctets == 0 {
+			got, err = b.readWhole(p[n:], i)
+		}
+		if got == 0 && err == nil {
+			got, err = b.readPart(p[n:], i, off-int64(i)*frameOctets)
+		}
+		if err != nil {
+			return n, err
+		}
+		n += got
+		off += int64(got)
+	}
+	if n < len(p) {
+		return n, io.EOF
+	}
+	return n, nil
+}
+
+// readWhole reads as many raw frames from the i-th on as fit into p.
+func (b *blob) readWhole(p []byte, i int) (n int, err error) {
+	last := i
+	for last < len(b.frames) && !b.frames[last].zstd && n+int(b.frames[last].stored) <= len(p) {
+		n += int(b.frames[last].stored)
+		last++
+	}
+	if n == 0 {
+		return 0, nil
+	}
+	if err := b.read(p[:n], b.frames[i].at); err != nil {
+		return 0, errs.As("local.ReadAt", errs.Corrupt, "the message cannot be read", err)
+	}
+	rest := p[:n]
+	for _, f := range b.frames[i:last] {
+		if checksum(rest[:f.stored]) != f.sum {
+			return 0, corrupt("local.ReadAt", "a frame's checksum is wrong")
+		}
+		rest = rest[f.stored:]
+	}
+	return n, nil
+}
+
+// readPart reads from the i-th frame, which it keeps for the next call.
+func (b *blob) readPart(p []byte, i int, from int64) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.cached != i {
+		octets, err := b.frame(i, b.octets[:0])
+		if err != nil {
+			b.cached = -1
+			return 0, err
+		}
+		b.cached, b.octets = i, octets
+	}
+	return copy(p, b.octets[from:]), nil
+}
+
+// frame appends the octets of the i-th frame.
+func (b *blob) frame(i int, dst []byte) ([]byte, error) {
+	f := b.frames[i]
+	stored := make([]byte, f.stored)
+	if err := b.read(stored, f.at); err != nil {
+		return nil, errs.As("local.ReadAt", errs.Corrupt, "the message cannot be read", err)
+	}
+	if checksum(stored) != f.sum {
+		return nil, corrupt("local.ReadAt", "a frame's checksum is wrong")
+	}
+	if !f.zstd {
+		return stored, nil
+	}
+	octets, err := zstdReader().DecodeAll(stored, dst)
+	if err != nil || int64(len(octets)) != b.head.rawLen(i) {
+		return nil, corrupt("local.ReadAt", "a compressed frame is damaged")
+	}
+	return octets, nil
+}
+
+// recordSize returns what a blob's record takes in the log, 0 when it cannot
+// be read.
+func (e *Engine) recordSize(id engine.BlobID) int64 {
+	e.mu.Lock()
+	s := e.mu.sealed[id]
+	e.mu.Unlock()
+	if s != nil {
+		return s.size
+	}
+	b, err := e.find(id)
+	if err != nil {
+		return 0
+	}
+	defer b.Close()
+	r := record{length: b.length}
+	return r.size()
+}

@@ -1,0 +1,324 @@
+package local
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"path"
+
+	"github.com/angarium/angarium/internal/engine"
+	"github.com/angarium/angarium/internal/errs"
+	"github.com/cockroachdb/pebble/v2"
+)
+
+// recover brings the index up to the end of the log, or makes it anew when it
+// cannot be used.
+func (e *Engine) recover(ctx context.Context, numbers []uint32) (Recovery, error) {
+	mark, err := position(0), e.openIndex()
+	if err == nil {
+		mark, err = e.readMark()
+	}
+	if err == nil && mark != 0 && !e.markFits(mark, numbers) {
+		err = errors.New("the index is of another log")
+	}
+	r := Recovery{Rebuilt: err != nil || mark == 0 && len(numbers) > 0}
+	if err != nil {
+		if e.index != nil {
+			e.index.Close()
+			e.index = nil
+		}
+		if err := e.opts.IndexFS.RemoveAll(path.Join(e.dir, indexDir)); err != nil {
+			return r, errs.As("local.Open", errs.Temporary, "the index cannot be removed", err)
+		}
+		if err := e.openIndex(); err != nil {
+			return r, errs.As("local.Open", errs.Temporary, "the index cannot be made", err)
+		}
+		mark = 0
+	}
+	if mark == 0 && len(numbers) > 0 {
+		if mark, err = e.loadCheckpoint(ctx, numbers); err != nil {
+			return r, err
+		}
+	}
+	if err := e.replay(ctx, numbers, mark, &r); err != nil {
+		return r, err
+	}
+	return r, e.countLive()
+}
+
+func (e *Engine) readMark() (position, error) {
+	v, c, err := e.index.Get([]byte{keyMark})
+	if errors.Is(err, pebble.ErrNotFound) {
+		return 0, nil
+	}
+	if err != nil {
+		return 0, err
+	}
+	defer c.Close()
+	return position(decodeID(v)), nil
+}
+
+// markFits reports whether the mark lies within the log.
+func (e *Engine) markFits(mark position, numbers []uint32) bool {
+	s := e.mu.segments[mark.segment()]
+	if s != nil {
+		return mark.offset() <= s.size
+	}
+	// Its segment may be compacted away, or be one that was never written.
+	return mark.segment() <= e.mu.lastSegment
+}
+
+// errStop ends a scan without an error.
+var errStop = errors.New("stop")
+
+// scan calls fn for each good record of a segment from offset on, payload
+// read, and returns the offset where the good records end. prev is not checked
+// for the first record, when offset is not the segment's start.
+func (e *Engine) scan(ctx context.Context, n uint32, offset int64, fn func(r record, payload []byte) error) (end int64, err error) {
+	f, err := e.files.get(n)
+	if err != nil {
+		return offset, errs.As("local.scan", errs.Temporary, "", err)
+	}
+	defer e.files.done(f)
+	seg := e.mu.segments[n]
+	prev, chained := seg.info.sum, offset == segmentHeader
+	header := make([]byte, recordHeader)
+	for {
+		if err := ctx.Err(); err != nil {
+			return offset, errs.Wrap("local.scan", err)
+		}
+		if _, err := f.ReadAt(header, offset); err != nil && err != io.EOF {
+			return offset, errs.As("local.scan", errs.Temporary, "the log cannot be read", err)
+		}
+		r, ok := decodeRecord(header, at(n, offset), e.uuid)
+		if !ok || chained && r.prev != prev || offset+recordHeader+r.length > seg.size {
+			return offset, nil
+		}
+		var payload []byte
+		if seg.info.kind != kindBlob {
+			payload = make([]byte, r.length)
+			if _, err := f.ReadAt(payload, offset+recordHeader); err != nil || !intact(r, payload) {
+				return offset, nil
+			}
+		}
+		if err := fn(r, payload); err != nil {
+			return offset, err
+		}
+		prev, chained = r.sum, true
+		offset += r.size()
+		clear(header)
+	}
+}
+
+// intact checks a payload against every checksum that is in it.
+func intact(r record, payload []byte) bool {
+	start := int64(0)
+	switch r.typ {
+	case recMoved:
+		start = 8
+		fallthrough
+	case recBlob:
+		if int64(len(payload)) < start+blobHead || checksum(payload[:start+blobHead]) != r.payload {
+			return false
+		}
+		return blobIntact(payload[start:])
+	}
+	return checksum(payload) == r.payload
+}
+
+func blobIntact(b []byte) bool {
+	h, ok := decodeHead(b, int64(len(b)))
+	if !ok {
+		return false
+	}
+	table := b[h.tableAt : h.tableAt+int64(h.frames)*frameEntry]
+	frames, ok := decodeTable(table, &h, int64(len(b)))
+	if !ok || checksum(table) != h.tableSum || checksum(b[h.summaryAt:h.summaryAt+int64(h.summaryLen)]) != h.summarySum {
+		return false
+	}
+	for _, f := range frames {
+		if checksum(b[f.at:f.at+f.stored]) != f.sum {
+			return false
+		}
+	}
+	return true
+}
+
+// replay applies the commits behind mark and cuts a torn tail.
+func (e *Engine) replay(ctx context.Context, numbers []uint32, mark position, out *Recovery) error {
+	a := e.newApplier()
+	defer func() { a.batch.Close() }()
+	end := mark
+	flush := func() error {
+		err := a.commit(end)
+		a.batch.Close()
+		a = e.newApplier()
+		return errs.As("local.replay", errs.Temporary, "the index cannot be written", err)
+	}
+	for i, n := range numbers {
+		seg := e.mu.segments[n]
+		if n < mark.segment() || seg.info.kind != kindLog {
+			continue
+		}
+		from := int64(segmentHeader)
+		if n == mark.segment() {
+			from = max(from, mark.offset())
+		}
+		for from < seg.size {
+			stop, err := e.scan(ctx, n, from, func(r record, payload []byte) error {
+				end = at(n, r.pos.offset()+r.size())
+				w, err := replayed(r, payload)
+				if err != nil || w == nil {
+					return err
+				}
+				out.Replayed++
+				if err := a.waiter(w); err != nil {
+					return errs.As("local.replay", errs.Temporary, "the index cannot be written", err)
+				}
+				if a.batch.Len() > 4<<20 {
+					return flush()
+				}
+				return nil
+			})
+			if err != nil {
+				return err
+			}
+			if from, err = e.afterBad(n, stop, e.isLastLog(numbers[i+1:]), out); err != nil {
+				return err
+			}
+		}
+	}
+	if end == 0 {
+		return nil
+	}
+	return flush()
+}
+
+func (e *Engine) isLastLog(later []uint32) bool {
+	for _, n := range later {
+		if e.mu.segments[n].info.kind == kindLog {
+			return false
+		}
+	}
+	return true
+}
+
+// replayed decodes a record that changes the index; nil for others.
+func replayed(r record, payload []byte) (*waiter, error) {
+	switch r.typ {
+	case recCommit:
+		w, ok := decodeCommit(payload)
+		if !ok {
+			return nil, errs.As("local.replay", errs.Corrupt, "", fmt.Errorf("%v", Finding{r.pos.segment(), r.pos.offset(), "a commit that this version does not know"}))
+		}
+		return w, nil
+	case recRelocate:
+		return &waiter{moves: decodeMoves(payload)}, nil
+	case recBlob, recCheckBegin, recCheckRows, recCheckEnd:
+		return nil, nil
+	}
+	if r.flags&flagMust != 0 {
+		return nil, errs.As("local.replay", errs.Corrupt, "", fmt.Errorf("record type %d of a newer version", r.typ))
+	}
+	return nil, nil
+}
+
+func decodeMoves(b []byte) (moves []move) {
+	for ; len(b) >= 24; b = b[24:] {
+		moves = append(moves, move{engine.BlobID(binary.LittleEndian.Uint64(b)), position(binary.LittleEndian.Uint64(b[8:])), int64(binary.LittleEndian.Uint64(b[16:]))})
+	}
+	return moves
+}
+
+// afterBad decides what the octets from stop on are. With a good record behind
+// them they are damage: reported, left alone and passed over. At the log's end
+// they are a torn tail, never acknowledged: cut off.
+func (e *Engine) afterBad(n uint32, stop int64, last bool, out *Recovery) (next int64, err error) {
+	seg := e.mu.segments[n]
+	if stop >= seg.size {
+		return seg.size, nil
+	}
+	next, err = e.nextRecord(n, stop)
+	if err != nil {
+		return 0, err
+	}
+	if next < seg.size || !last {
+		e.finding(Finding{n, stop, fmt.Sprintf("%d damaged octets; commits and messages in them are lost, all else is served", next-stop)})
+		return next, nil
+	}
+	f, err := e.files.get(n)
+	if err == nil {
+		defer e.files.done(f)
+		if err = f.Truncate(stop); err == nil {
+			err = f.Sync()
+		}
+	}
+	out.Cut += seg.size - stop
+	seg.size = stop
+	return stop, errs.As("local.Open", errs.Temporary, "the log's torn tail cannot be cut", err)
+}
+
+// nextRecord finds the next offset behind from where a record's header is, or
+// the segment's size.
+func (e *Engine) nextRecord(n uint32, from int64) (int64, error) {
+	f, err := e.files.get(n)
+	if err != nil {
+		return 0, errs.As("local.scan", errs.Temporary, "", err)
+	}
+	defer e.files.done(f)
+	size := e.mu.segments[n].size
+	buf := make([]byte, 1<<20)
+	for offset := (from + 8) &^ 7; offset < size; offset += int64(len(buf)) - recordHeader&^7 {
+		got, err := f.ReadAt(buf, offset)
+		if err != nil && err != io.EOF {
+			return 0, errs.As("local.scan", errs.Temporary, "the log cannot be read", err)
+		}
+		for i := 0; i+recordHeader <= got; i += 8 {
+			if r, ok := decodeRecord(buf[i:], at(n, offset+int64(i)), e.uuid); ok && r.pos.offset()+r.size() <= size {
+				return offset + int64(i), nil
+			}
+		}
+	}
+	return size, nil
+}
+
+// countLive finds out what each segment holds that is kept, and deletes the
+// segments of large blobs that nobody keeps.
+func (e *Engine) countLive() error {
+	it, err := e.index.NewIter(&pebble.IterOptions{LowerBound: []byte{keyRefs}, UpperBound: []byte{keyRefs + 1}})
+	if err != nil {
+		return indexError("local.Open", err)
+	}
+	defer it.Close()
+	for _, s := range e.mu.segments {
+		s.live = 0 // the replay counted only its own
+	}
+	for ok := it.First(); ok; ok = it.Next() {
+		id := engine.BlobID(decodeID(it.Key()[1:]))
+		v, err := it.ValueAndErr()
+		if err != nil {
+			return indexError("local.Open", err)
+		}
+		pos, err := position(id), error(nil)
+		if e.mu.segments[pos.segment()] == nil {
+			if pos, err = readLocation(e.index, id); err != nil {
+				return indexError("local.Open", err)
+			}
+		}
+		if s := e.mu.segments[pos.segment()]; s != nil {
+			s.live += decodeRefs(v).size
+		}
+	}
+	for n, s := range e.mu.segments {
+		if s.info.kind != kindLog && s.live == 0 {
+			e.files.drop(n)
+			if err := e.fs.Remove(e.segmentName(n)); err != nil {
+				return errs.As("local.Open", errs.Temporary, "an unused segment cannot be removed", err)
+			}
+			delete(e.mu.segments, n)
+		}
+	}
+	return nil
+}
