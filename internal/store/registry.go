@@ -1,0 +1,320 @@
+package store
+
+import (
+	"cmp"
+	"context"
+	"encoding/binary"
+	"iter"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+	"unicode"
+
+	"github.com/angarium/angarium/internal/engine"
+	"github.com/angarium/angarium/internal/errs"
+	"github.com/angarium/angarium/internal/mail"
+)
+
+// AccountInfo is what the registry knows of an account.
+type AccountInfo struct {
+	ID       AccountID
+	Name     string // canonical (CanonicalAccount)
+	Password string // a hash with its scheme; opaque to the store
+	Created  time.Time
+	Disabled bool
+}
+
+const (
+	registrySpace engine.SpaceID = 1
+	firstAccount  AccountID      = 16
+	accountMax                   = 320 // octets of a name: RFC 5321 §4.5.3.1
+	rowName                      = 'u' // name: AccountInfo
+	rowNextID                    = 'n'
+	rowGone                      = 'g' // account id: when it was deleted
+)
+
+// CanonicalAccount returns the one form of an account's name: an address in
+// lower case. Errors: Invalid.
+func CanonicalAccount(name string) (string, error) {
+	name = strings.ToLower(strings.TrimSpace(name))
+	local, domain, ok := strings.Cut(name, "@")
+	bad := func(r rune) bool {
+		return unicode.IsSpace(r) || unicode.IsControl(r) || strings.ContainsRune(`"()<>,;:\[]%*`, r) || r == unicode.ReplacementChar
+	}
+	if !ok || local == "" || domain == "" || len(name) > accountMax || strings.ContainsFunc(local, bad) ||
+		strings.ContainsFunc(domain, func(r rune) bool { return bad(r) || r == '@' || r == '/' }) {
+		return "", errs.New("store.CanonicalAccount", errs.Invalid, "an account's name is an address like name@domain")
+	}
+	return name, nil
+}
+
+// registry is the names of all accounts, in memory and in a space of its own.
+type registry struct {
+	s     *Store
+	space engine.Space
+	write sync.Mutex
+
+	mu      sync.RWMutex
+	version engine.Version
+	nextID  AccountID
+	byName  map[string]AccountInfo
+	ids     map[AccountID]bool
+}
+
+func (r *registry) open(ctx context.Context, s *Store) error {
+	r.s = s
+	space, err := s.engine.Space(ctx, registrySpace)
+	if err != nil {
+		return errs.Wrap("store.Open", err)
+	}
+	r.space = space
+	return r.reload()
+}
+
+func (r *registry) reload() error {
+	const op = "store.registry"
+	snap, err := r.space.Snapshot()
+	if err != nil {
+		return errs.Wrap(op, err)
+	}
+	defer snap.Close()
+	byName, ids := map[string]AccountInfo{}, map[AccountID]bool{}
+	for p, err := range snap.Scan([]byte{rowName}, []byte{rowName + 1}) {
+		if err != nil {
+			return errs.Wrap(op, err)
+		}
+		a, ok := decodeInfo(string(p.Key[1:]), p.Value)
+		if !ok {
+			return corruptRow(op, "an account's entry cannot be read")
+		}
+		byName[a.Name], ids[a.ID] = a, true
+	}
+	next := firstAccount
+	if b, err := snap.Get([]byte{rowNextID}); err == nil && len(b) == 8 {
+		next = AccountID(binary.BigEndian.Uint64(b))
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.version, r.nextID, r.byName, r.ids = snap.Version(), next, byName, ids
+	return nil
+}
+
+func (a *AccountInfo) encode() []byte {
+	disabled := uint64(0)
+	if a.Disabled {
+		disabled = 1
+	}
+	b := putUint([]byte{rowVersion}, uint64(a.ID))
+	return putUint(putInt(putString(b, a.Password), a.Created.Unix()), disabled)
+}
+
+func decodeInfo(name string, b []byte) (AccountInfo, bool) {
+	if len(b) == 0 || b[0] != rowVersion {
+		return AccountInfo{}, false
+	}
+	r := row{b: b[1:]}
+	a := AccountInfo{Name: name, ID: AccountID(r.uint()), Password: r.string(), Created: time.Unix(r.int(), 0), Disabled: r.uint() != 0}
+	return a, !r.bad
+}
+
+func (r *registry) has(id AccountID) bool {
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	return r.ids[id]
+}
+
+func (r *registry) find(name string) (AccountInfo, error) {
+	canonical, err := CanonicalAccount(name)
+	if err == nil {
+		r.mu.RLock()
+		defer r.mu.RUnlock()
+		if a, ok := r.byName[canonical]; ok {
+			return a, nil
+		}
+	}
+	return AccountInfo{}, errs.New("store.AccountInfo", errs.NotFound, "no such account")
+}
+
+// update commits one change to the registry. fn fills the batch and may run
+// again.
+func (r *registry) update(ctx context.Context, fn func(b *engine.Batch) error) error {
+	r.write.Lock()
+	defer r.write.Unlock()
+	for range conflictsMax {
+		var b engine.Batch
+		if err := fn(&b); err != nil {
+			return err
+		}
+		_, err := r.space.Commit(ctx, r.version, &b)
+		if err == nil || errs.Is(err, errs.Conflict) {
+			if rerr := r.apply(&b, err == nil); rerr != nil {
+				return rerr
+			}
+		}
+		if !errs.Is(err, errs.Conflict) {
+			return errs.Wrap("store.registry", err)
+		}
+	}
+	return errs.New("store.registry", errs.Temporary, "the registry is too busy")
+}
+
+// apply brings the memory up to a committed batch, or to the engine after a
+// conflict.
+func (r *registry) apply(b *engine.Batch, committed bool) error {
+	if !committed {
+		return r.reload()
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.version++
+	for _, op := range b.Ops {
+		name := string(op.Key[1:])
+		switch {
+		case op.Key[0] == rowNextID:
+			r.nextID = AccountID(binary.BigEndian.Uint64(op.Value))
+		case op.Key[0] == rowName && op.Kind == engine.OpPut:
+			a, _ := decodeInfo(name, op.Value)
+			r.byName[name], r.ids[a.ID] = a, true
+		case op.Key[0] == rowName:
+			delete(r.ids, r.byName[name].ID)
+			delete(r.byName, name)
+		}
+	}
+	return nil
+}
+
+func nameKey(name string) []byte { return append([]byte{rowName}, name...) }
+
+// defaultMailboxes are made with each account, subscribed.
+var defaultMailboxes = []struct {
+	name string
+	use  mail.SpecialUse
+}{
+	{mail.Inbox, 0}, {"Archive", mail.UseArchive}, {"Drafts", mail.UseDrafts}, {"Junk", mail.UseJunk}, {"Sent", mail.UseSent}, {"Trash", mail.UseTrash},
+}
+
+// CreateAccount makes an account with INBOX and the special-use mailboxes. The
+// account is durable before its name is. Errors: Exists, Invalid.
+func (s *Store) CreateAccount(ctx context.Context, name, password string) (AccountInfo, error) {
+	infos, err := s.CreateAccounts(ctx, []AccountInfo{{Name: name, Password: password}})
+	if err != nil {
+		return AccountInfo{}, err
+	}
+	return infos[0], nil
+}
+
+// CreateAccounts makes several accounts, all or none, with two syncs in all.
+func (s *Store) CreateAccounts(ctx context.Context, infos []AccountInfo) ([]AccountInfo, error) {
+	const op = "store.CreateAccount"
+	infos = slices.Clone(infos)
+	for i := range infos {
+		name, err := CanonicalAccount(infos[i].Name)
+		if err != nil {
+			return nil, err
+		}
+		infos[i].Name, infos[i].Created = name, s.opts.Now()
+	}
+	err := s.registry.update(ctx, func(b *engine.Batch) error {
+		next := s.registry.nextID
+		seen := map[string]bool{}
+		for i := range infos {
+			if _, err := s.registry.find(infos[i].Name); err == nil || seen[infos[i].Name] {
+				return errs.New(op, errs.Exists, infos[i].Name+" exists already")
+			}
+			seen[infos[i].Name] = true
+			infos[i].ID = next
+			next++
+			b.Put(nameKey(infos[i].Name), infos[i].encode())
+		}
+		b.Put([]byte{rowNextID}, binary.BigEndian.AppendUint64(nil, uint64(next)))
+		return s.makeSpaces(ctx, infos)
+	})
+	return infos, err
+}
+
+// makeSpaces commits the first rows of accounts whose names are not given yet.
+func (s *Store) makeSpaces(ctx context.Context, infos []AccountInfo) error {
+	failures := make([]error, len(infos))
+	var wg sync.WaitGroup
+	slots := make(chan struct{}, 64)
+	for i := range infos {
+		slots <- struct{}{}
+		wg.Go(func() {
+			failures[i] = s.makeSpace(ctx, infos[i].ID)
+			<-slots
+		})
+	}
+	wg.Wait()
+	return cmp.Or(failures...)
+}
+
+func (s *Store) makeSpace(ctx context.Context, id AccountID) error {
+	space, err := s.engine.Space(ctx, engine.SpaceID(id))
+	if err != nil {
+		return errs.Wrap("store.CreateAccount", err)
+	}
+	a := &Account{s: s, id: id, space: space}
+	base := &Snapshot{acct: a, account: accountRow{nextMailbox: 1, nextMessage: 1}}
+	tx := begin(ctx, a, base)
+	for _, d := range defaultMailboxes {
+		if _, err := tx.CreateMailbox(d.name, CreateOptions{SpecialUse: d.use}); err != nil {
+			return err
+		}
+		if err := tx.Subscribe(d.name); err != nil {
+			return err
+		}
+	}
+	tx.finish()
+	_, err = space.Commit(ctx, 0, &tx.batch)
+	if errs.Is(err, errs.Conflict) {
+		return nil // made before a crash that came before its name was durable
+	}
+	return errs.Wrap("store.CreateAccount", err)
+}
+
+// AccountInfo finds an account by name. It costs no I/O. Errors: NotFound.
+func (s *Store) AccountInfo(_ context.Context, name string) (AccountInfo, error) {
+	return s.registry.find(name)
+}
+
+// AccountInfos yields all accounts by name.
+func (s *Store) AccountInfos(context.Context) iter.Seq[AccountInfo] {
+	s.registry.mu.RLock()
+	all := make([]AccountInfo, 0, len(s.registry.byName))
+	for _, a := range s.registry.byName {
+		all = append(all, a)
+	}
+	s.registry.mu.RUnlock()
+	slices.SortFunc(all, func(a, b AccountInfo) int { return strings.Compare(a.Name, b.Name) })
+	return slices.Values(all)
+}
+
+// SetPassword replaces the stored password hash. Errors: NotFound.
+func (s *Store) SetPassword(ctx context.Context, name, password string) error {
+	return s.registry.update(ctx, func(b *engine.Batch) error {
+		a, err := s.registry.find(name)
+		if err != nil {
+			return err
+		}
+		a.Password = password
+		b.Put(nameKey(a.Name), a.encode())
+		return nil
+	})
+}
+
+// DeleteAccount takes the account's name away at once; sessions that have it
+// open fail at their next command. Its rows and mail go after the retention
+// time. Errors: NotFound.
+func (s *Store) DeleteAccount(ctx context.Context, name string) error {
+	return s.registry.update(ctx, func(b *engine.Batch) error {
+		a, err := s.registry.find(name)
+		if err != nil {
+			return err
+		}
+		b.Delete(nameKey(a.Name))
+		gone := putString(putInt([]byte{rowVersion}, s.opts.Now().Unix()), a.Name)
+		b.Put(key8(rowGone, uint64(a.ID)), gone)
+		return nil
+	})
+}

@@ -1,0 +1,317 @@
+package store
+
+import (
+	"context"
+	"encoding/binary"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/angarium/angarium/internal/engine"
+	"github.com/angarium/angarium/internal/errs"
+	"github.com/angarium/angarium/internal/mail"
+)
+
+// First octet of a row's key (docs/format.md, "Rows of an account"). Reserved
+// for later: L (ACL entries), S (per-user \Seen), N (annotations), X (scripts),
+// R (thread roots), Q (quota roots).
+const (
+	rowAccount   = 'A'
+	rowMailbox   = 'B' // mailbox id
+	rowSubscribe = 'U' // name
+	rowMessage   = 'M' // mailbox id, UID
+	rowFlags     = 'F' // mailbox id, UID >> chunkBits
+	rowTombstone = 'T' // mailbox id, mod-sequence
+	rowDeleted   = 'D' // mailbox id: the row of a deleted mailbox
+)
+
+func key8(prefix byte, id uint64) []byte {
+	return binary.BigEndian.AppendUint64([]byte{prefix}, id)
+}
+
+func messageKey(prefix byte, mb MailboxID, n uint32) []byte {
+	return binary.BigEndian.AppendUint32(key8(prefix, uint64(mb)), n)
+}
+
+// prefixEnd returns the first key behind all that start with prefix.
+func prefixEnd(prefix []byte) []byte {
+	end := slices.Clone(prefix)
+	for i := len(end) - 1; i >= 0; i-- {
+		if end[i]++; end[i] != 0 {
+			return end[:i+1]
+		}
+	}
+	return nil
+}
+
+// accountRow is the account's counters.
+type accountRow struct {
+	nextMailbox uint64
+	nextMessage uint64
+	uidValidity uint32 // the last one given
+	messages    uint64
+	octets      uint64
+}
+
+// row reads and writes values: varints and strings, in order; what is missing
+// at the end is zero, what follows is ignored.
+type row struct {
+	b   []byte
+	bad bool
+}
+
+func (r *row) uint() uint64 {
+	if len(r.b) == 0 {
+		return 0
+	}
+	v, n := binary.Uvarint(r.b)
+	if n <= 0 {
+		r.bad, r.b = true, nil
+		return 0
+	}
+	r.b = r.b[n:]
+	return v
+}
+
+func (r *row) int() int64 {
+	v := r.uint()
+	return int64(v>>1) ^ -int64(v&1)
+}
+
+func (r *row) string() string {
+	n := r.uint()
+	if n > uint64(len(r.b)) {
+		r.bad, r.b = true, nil
+		return ""
+	}
+	s := string(r.b[:n])
+	r.b = r.b[n:]
+	return s
+}
+
+func putUint(dst []byte, v uint64) []byte { return binary.AppendUvarint(dst, v) }
+func putInt(dst []byte, v int64) []byte   { return binary.AppendVarint(dst, v) }
+func putString(dst []byte, s string) []byte {
+	return append(binary.AppendUvarint(dst, uint64(len(s))), s...)
+}
+
+const rowVersion = 1
+
+func (a *accountRow) encode() []byte {
+	b := []byte{rowVersion}
+	for _, v := range []uint64{a.nextMailbox, a.nextMessage, uint64(a.uidValidity), a.messages, a.octets} {
+		b = putUint(b, v)
+	}
+	return b
+}
+
+func decodeAccount(b []byte) (a accountRow, ok bool) {
+	if len(b) == 0 || b[0] != rowVersion {
+		return a, false
+	}
+	r := row{b: b[1:]}
+	a = accountRow{r.uint(), r.uint(), uint32(r.uint()), r.uint(), r.uint()}
+	return a, !r.bad
+}
+
+func (m *Mailbox) encode() []byte {
+	b := putString([]byte{rowVersion}, m.Name)
+	noSelect := uint64(0)
+	if m.NoSelect {
+		noSelect = 1
+	}
+	for _, v := range []uint64{uint64(m.UIDValidity), uint64(m.UIDNext), uint64(m.ModSeq), uint64(m.Messages), uint64(m.Unseen),
+		uint64(m.Deleted), uint64(m.Size), uint64(m.SpecialUse), noSelect, uint64(m.recentFrom)} {
+		b = putUint(b, v)
+	}
+	b = putInt(b, m.Created.Unix())
+	b = putUint(b, uint64(len(m.Keywords)))
+	for _, k := range m.Keywords {
+		b = putString(b, k)
+	}
+	return b
+}
+
+func decodeMailbox(id MailboxID, b []byte) (*Mailbox, bool) {
+	if len(b) == 0 || b[0] != rowVersion {
+		return nil, false
+	}
+	r := row{b: b[1:]}
+	m := &Mailbox{ID: id, Name: r.string(), UIDValidity: uint32(r.uint()), UIDNext: mail.UID(r.uint()), ModSeq: mail.ModSeq(r.uint()),
+		Messages: uint32(r.uint()), Unseen: uint32(r.uint()), Deleted: uint32(r.uint()), Size: int64(r.uint()),
+		SpecialUse: mail.SpecialUse(r.uint()), NoSelect: r.uint() != 0, recentFrom: mail.UID(r.uint()), Created: time.Unix(r.int(), 0)}
+	for n := min(r.uint(), KeywordsMax); n > 0 && !r.bad; n-- {
+		m.Keywords = append(m.Keywords, r.string())
+	}
+	return m, !r.bad
+}
+
+// appendFlags appends system flags and the numbers of keywords in box.
+func appendFlags(dst []byte, f mail.Flags, box *Mailbox) []byte {
+	keywords := f.Keywords()
+	dst = putUint(dst, uint64(f.System)|uint64(len(keywords))<<8)
+	for _, k := range keywords {
+		dst = putUint(dst, uint64(slices.Index(box.Keywords, k)))
+	}
+	return dst
+}
+
+func (r *row) flags(box *Mailbox) mail.Flags {
+	v := r.uint()
+	var keywords []string
+	for n := v >> 8; n > 0 && !r.bad; n-- {
+		i := r.uint()
+		if i >= uint64(len(box.Keywords)) || n > KeywordsMax {
+			r.bad = true
+			break
+		}
+		keywords = append(keywords, box.Keywords[i])
+	}
+	return mail.NewFlags(mail.SystemFlags(v), keywords...)
+}
+
+// appendMessage appends a message without its UID.
+func appendMessage(dst []byte, m *Message, box *Mailbox) []byte {
+	dst = append(dst, rowVersion)
+	for _, v := range []uint64{uint64(m.ModSeq), uint64(m.Size), uint64(m.ID), uint64(m.Thread), uint64(m.Blob)} {
+		dst = putUint(dst, v)
+	}
+	dst = putInt(putInt(putInt(dst, m.InternalDate), int64(m.Zone)), m.SaveDate-m.InternalDate)
+	return appendFlags(dst, m.Flags, box)
+}
+
+func decodeMessage(uid mail.UID, r *row, box *Mailbox) (m Message, ok bool) {
+	if len(r.b) == 0 || r.b[0] != rowVersion {
+		return m, false
+	}
+	r.b = r.b[1:]
+	m = Message{UID: uid, ModSeq: mail.ModSeq(r.uint()), Size: int64(r.uint()), ID: MessageID(r.uint()), Thread: ThreadID(r.uint()), Blob: engine.BlobID(r.uint())}
+	m.InternalDate, m.Zone = r.int(), int16(r.int())
+	m.SaveDate = m.InternalDate + r.int()
+	m.Flags = r.flags(box)
+	return m, !r.bad && m.Size >= 0
+}
+
+// appendChunkFlags appends flags and mod-sequences of a chunk's messages, one
+// entry for each run of neighbours that have the same.
+func appendChunkFlags(dst []byte, msgs []Message, box *Mailbox) []byte {
+	dst = append(dst, rowVersion)
+	for i := 0; i < len(msgs); {
+		j := i + 1
+		for j < len(msgs) && msgs[j].UID == msgs[j-1].UID+1 && msgs[j].ModSeq == msgs[i].ModSeq && msgs[j].Flags == msgs[i].Flags {
+			j++
+		}
+		dst = append(dst, byte(msgs[i].UID), byte(j-i-1))
+		dst = appendFlags(putUint(dst, uint64(msgs[i].ModSeq)), msgs[i].Flags, box)
+		i = j
+	}
+	return dst
+}
+
+// applyChunkFlags sets flags and mod-sequences of messages of one chunk.
+// Messages that came later are not in it; entries of expunged ones are passed
+// over.
+func applyChunkFlags(msgs []Message, b []byte, box *Mailbox) bool {
+	if len(b) == 0 || b[0] != rowVersion {
+		return false
+	}
+	r := row{b: b[1:]}
+	i := 0
+	for len(r.b) >= 2 {
+		first, last := r.b[0], int(r.b[0])+int(r.b[1])
+		r.b = r.b[2:]
+		modseq := mail.ModSeq(r.uint())
+		flags := r.flags(box)
+		for i < len(msgs) && byte(msgs[i].UID) < first {
+			i++
+		}
+		for ; i < len(msgs) && int(byte(msgs[i].UID)) <= last; i++ {
+			msgs[i].ModSeq, msgs[i].Flags = modseq, flags
+		}
+	}
+	return !r.bad
+}
+
+func corruptRow(op, what string) error {
+	return errs.As(op, errs.Corrupt, "the account is damaged", errs.New(op, errs.Corrupt, what))
+}
+
+// readState reads everything of an account but its messages.
+func readState(a *Account, snap engine.Snapshot) (*Snapshot, error) {
+	const op = "store.readState"
+	v := &Snapshot{acct: a, version: snap.Version(), lists: map[MailboxID]*MessageList{}}
+	b, err := snap.Get([]byte{rowAccount})
+	if err != nil {
+		return nil, errs.Wrap(op, err)
+	}
+	var ok bool
+	if v.account, ok = decodeAccount(b); !ok {
+		return nil, corruptRow(op, "the account row cannot be read")
+	}
+	for p, err := range snap.Scan([]byte{rowMailbox}, []byte{rowMailbox + 1}) {
+		if err != nil {
+			return nil, errs.Wrap(op, err)
+		}
+		if len(p.Key) != 9 {
+			return nil, corruptRow(op, "a mailbox row has no id")
+		}
+		box, ok := decodeMailbox(MailboxID(binary.BigEndian.Uint64(p.Key[1:])), p.Value)
+		if !ok {
+			return nil, corruptRow(op, "a mailbox row cannot be read")
+		}
+		v.boxes = append(v.boxes, box)
+	}
+	slices.SortFunc(v.boxes, func(a, b *Mailbox) int { return strings.Compare(a.Name, b.Name) })
+	for p, err := range snap.Scan([]byte{rowSubscribe}, []byte{rowSubscribe + 1}) {
+		if err != nil {
+			return nil, errs.Wrap(op, err)
+		}
+		v.subs = append(v.subs, string(p.Key[1:]))
+	}
+	return v, nil
+}
+
+// readList reads the messages of a mailbox.
+func readList(ctx context.Context, snap engine.Snapshot, box *Mailbox, modseq mail.ModSeq) (*MessageList, error) {
+	const op = "store.readList"
+	prefix := key8(rowMessage, uint64(box.ID))
+	var chunks []*chunk
+	n := 0
+	for p, err := range snap.Scan(prefix, prefixEnd(prefix)) {
+		if err != nil {
+			return nil, errs.Wrap(op, err)
+		}
+		if n++; n%4096 == 0 && ctx.Err() != nil {
+			return nil, errs.Wrap(op, ctx.Err())
+		}
+		if len(p.Key) != 13 {
+			return nil, corruptRow(op, "a message row has no UID")
+		}
+		uid := mail.UID(binary.BigEndian.Uint32(p.Key[9:]))
+		m, ok := decodeMessage(uid, &row{b: p.Value}, box)
+		if !ok {
+			return nil, corruptRow(op, "a message row cannot be read")
+		}
+		key := uint32(uid) >> chunkBits
+		if len(chunks) == 0 || chunks[len(chunks)-1].key != key {
+			chunks = append(chunks, &chunk{key: key})
+		}
+		c := chunks[len(chunks)-1]
+		c.msgs = append(c.msgs, m)
+	}
+	l := newList(box.ID, modseq, chunks)
+	prefix = key8(rowFlags, uint64(box.ID))
+	for p, err := range snap.Scan(prefix, prefixEnd(prefix)) {
+		if err != nil {
+			return nil, errs.Wrap(op, err)
+		}
+		if len(p.Key) != 13 {
+			return nil, corruptRow(op, "a flags row has no number")
+		}
+		key := binary.BigEndian.Uint32(p.Key[9:])
+		if i := l.findChunk(key); i < len(chunks) && chunks[i].key == key && !applyChunkFlags(chunks[i].msgs, p.Value, box) {
+			return nil, corruptRow(op, "a flags row cannot be read")
+		}
+	}
+	return l, nil
+}

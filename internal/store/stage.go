@@ -1,0 +1,121 @@
+package store
+
+import (
+	"context"
+	"io"
+
+	"github.com/angarium/angarium/internal/engine"
+	"github.com/angarium/angarium/internal/errs"
+	"github.com/angarium/angarium/internal/message"
+)
+
+// Stage takes one message's octets, once for any number of mailboxes, and
+// reads its structure on the way. It is used by one goroutine.
+type Stage struct {
+	s      *Store
+	blob   engine.BlobWriter
+	parser *message.Parser
+}
+
+// Staged is a message that Append can add to mailboxes, until Discard.
+type Staged struct {
+	Size    Octets
+	Summary *message.Summary
+	blob    engine.BlobID
+}
+
+// Stage starts a message. The caller must Discard it in the end, whatever
+// happened.
+func (s *Store) Stage(ctx context.Context) (*Stage, error) {
+	w, err := s.engine.Blobs().Create(ctx)
+	if err != nil {
+		return nil, errs.Wrap("store.Stage", err)
+	}
+	return &Stage{s: s, blob: w, parser: message.NewParser()}, nil
+}
+
+func (st *Stage) Write(p []byte) (int, error) {
+	n, err := st.blob.Write(p)
+	if err != nil {
+		return n, errs.Wrap("store.Stage", err)
+	}
+	return st.parser.Write(p)
+}
+
+// Seal ends the message. Errors: NoSpace, Temporary.
+func (st *Stage) Seal() (*Staged, error) {
+	sum := st.parser.Finish()
+	id, size, err := st.blob.Seal(sum.Append(nil))
+	if err != nil {
+		return nil, errs.Wrap("store.Stage", err)
+	}
+	return &Staged{Size: size, Summary: sum, blob: id}, nil
+}
+
+// Discard ends the use of the staged message. Mailboxes that it was added to
+// keep it.
+func (st *Stage) Discard() { st.blob.Release() }
+
+// Body opens a message's octets. They stay readable when the message is
+// expunged meanwhile. Errors: NotFound, Corrupt.
+func (s *Store) Body(ctx context.Context, m *Message) (Body, error) {
+	b, err := s.engine.Blobs().Open(ctx, m.Blob)
+	return b, errs.Wrap("store.Body", err)
+}
+
+// Summary returns what is known of a message without its octets. One that
+// cannot be read is made again from them. Errors: NotFound, Corrupt.
+func (s *Store) Summary(ctx context.Context, m *Message) (*message.Summary, error) {
+	if sum := s.summaries.get(m.Blob); sum != nil {
+		return sum, nil
+	}
+	b, err := s.engine.Blobs().Summary(ctx, m.Blob)
+	var sum *message.Summary
+	if err == nil {
+		sum, err = message.DecodeSummary(b)
+	}
+	if err != nil {
+		if sum, err = s.parseAgain(ctx, m); err != nil {
+			return nil, err
+		}
+	}
+	s.summaries.put(m.Blob, sum, int64(2*len(b)+500))
+	return sum, nil
+}
+
+func (s *Store) parseAgain(ctx context.Context, m *Message) (*message.Summary, error) {
+	body, err := s.Body(ctx, m)
+	if err != nil {
+		return nil, err
+	}
+	defer body.Close()
+	p := message.NewParser()
+	if _, err := io.Copy(p, io.NewSectionReader(body, 0, body.Size())); err != nil {
+		return nil, errs.Wrap("store.Summary", err)
+	}
+	return p.Finish(), nil
+}
+
+// ReadBody reads the octets from <= offset < to of a message into memory.
+func (s *Store) ReadBody(ctx context.Context, m *Message, from, to int64) ([]byte, error) {
+	body, err := s.Body(ctx, m)
+	if err != nil {
+		return nil, err
+	}
+	defer body.Close()
+	b := make([]byte, max(0, min(to, body.Size())-from))
+	if _, err := body.ReadAt(b, from); err != nil && err != io.EOF {
+		return nil, errs.Wrap("store.ReadBody", err)
+	}
+	return b, nil
+}
+
+// Header reads a message's header octets.
+func (s *Store) Header(ctx context.Context, m *Message) ([]byte, error) {
+	sum, err := s.Summary(ctx, m)
+	if err != nil {
+		return nil, err
+	}
+	b, err := s.ReadBody(ctx, m, 0, sum.Parts[0].BodyStart)
+	return b, err
+}

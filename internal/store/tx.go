@@ -1,0 +1,122 @@
+package store
+
+import (
+	"context"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/angarium/angarium/internal/engine"
+	"github.com/angarium/angarium/internal/errs"
+	"github.com/angarium/angarium/internal/mail"
+)
+
+// Tx is what an Update's function changes an account with. It is used by that
+// function alone. What it changed is in its Snapshot at once.
+type Tx struct {
+	ctx     context.Context
+	a       *Account
+	next    *Snapshot
+	batch   engine.Batch
+	changed bool
+	dirty   map[MailboxID]*Mailbox // rows to write; also in next.boxes
+	ownBox  bool                   // next.boxes is a copy
+	ownSubs bool
+	ownList bool // next.lists is a copy
+}
+
+func begin(ctx context.Context, a *Account, base *Snapshot) *Tx {
+	next := *base
+	next.version++
+	next.tx = true
+	return &Tx{ctx: ctx, a: a, next: &next, dirty: map[MailboxID]*Mailbox{}}
+}
+
+// Snapshot shows the account with the changes made so far. It is good until
+// the Update's function returns.
+func (tx *Tx) Snapshot() *Snapshot {
+	tx.ownLists()
+	return tx.next
+}
+
+// ModSeq is the mod-sequence that this Update's changes get.
+func (tx *Tx) ModSeq() mail.ModSeq { return tx.next.ModSeq() }
+
+// finish writes the rows that are written once however often they changed.
+func (tx *Tx) finish() {
+	for _, id := range slices.Sorted(maps.Keys(tx.dirty)) {
+		box := tx.dirty[id]
+		tx.a.mu.Lock()
+		box.recentFrom = max(box.recentFrom, tx.a.mu.recent[id])
+		tx.a.mu.Unlock()
+		tx.batch.Put(key8(rowMailbox, uint64(id)), box.encode())
+	}
+	tx.batch.Put([]byte{rowAccount}, tx.next.account.encode())
+	tx.next.tx = false
+}
+
+func (tx *Tx) ownBoxes() {
+	if !tx.ownBox {
+		tx.next.boxes, tx.ownBox = slices.Clone(tx.next.boxes), true
+	}
+}
+
+func (tx *Tx) ownLists() {
+	if !tx.ownList {
+		tx.ownList = true
+		if tx.next.lists = maps.Clone(tx.next.lists); tx.next.lists == nil {
+			tx.next.lists = map[MailboxID]*MessageList{}
+		}
+	}
+}
+
+// edit returns a copy of a mailbox that may be changed and will be written.
+func (tx *Tx) edit(id MailboxID) (*Mailbox, error) {
+	if box := tx.dirty[id]; box != nil {
+		return box, nil
+	}
+	was, err := tx.next.MailboxByID(id)
+	if err != nil {
+		return nil, err
+	}
+	tx.ownBoxes()
+	box := *was
+	box.ModSeq = tx.ModSeq()
+	i, _ := tx.next.findName(box.Name)
+	tx.next.boxes[i] = &box
+	tx.dirty[id] = &box
+	tx.changed = true
+	return &box, nil
+}
+
+// list returns a mailbox's messages, loading them.
+func (tx *Tx) list(id MailboxID) (*MessageList, error) {
+	tx.ownLists()
+	return tx.next.Messages(tx.ctx, id)
+}
+
+func (tx *Tx) setList(l *MessageList) { tx.next.lists[l.mailbox] = l }
+
+// keywords returns flags with each keyword in the mailbox's spelling, which
+// the first use sets. Errors: Invalid, Limit.
+func (tx *Tx) keywords(box *Mailbox, f mail.Flags) (mail.Flags, error) {
+	if f.KeywordText() == "" {
+		return mail.NewFlags(f.System), nil
+	}
+	names := f.Keywords()
+	for i, k := range names {
+		if !mail.ValidKeyword(k) {
+			return f, errs.New("store.keywords", errs.Invalid, "a keyword is not an atom or too long")
+		}
+		at := slices.IndexFunc(box.Keywords, func(have string) bool { return strings.EqualFold(have, k) })
+		if at < 0 {
+			if len(box.Keywords) >= KeywordsMax {
+				return f, errs.New("store.keywords", errs.Limit, "the mailbox has too many different keywords")
+			}
+			at = len(box.Keywords)
+			box.Keywords = append(slices.Clip(box.Keywords), k)
+		}
+		names[i] = box.Keywords[at]
+	}
+	return mail.NewFlags(f.System, names...), nil
+}

@@ -1,0 +1,322 @@
+package store
+
+import (
+	"slices"
+	"time"
+
+	"github.com/angarium/angarium/internal/errs"
+	"github.com/angarium/angarium/internal/mail"
+)
+
+// AppendOptions of Append.
+type AppendOptions struct {
+	Flags        mail.Flags
+	InternalDate time.Time // zero: now
+}
+
+// Append adds a staged message. The mailbox need not be in memory. Errors:
+// NotFound, Invalid (a name only), Limit.
+func (tx *Tx) Append(mb MailboxID, s *Staged, o AppendOptions) (mail.UID, error) {
+	box, err := tx.target(mb, 1)
+	if err != nil {
+		return 0, err
+	}
+	now := tx.a.s.opts.Now()
+	if o.InternalDate.IsZero() {
+		o.InternalDate = now
+	}
+	_, offset := o.InternalDate.Zone()
+	id := tx.next.account.nextMessage
+	tx.next.account.nextMessage++
+	m := Message{Zone: int16(offset / 60), Size: s.Size, InternalDate: o.InternalDate.Unix(), SaveDate: now.Unix(),
+		ID: MessageID(id), Thread: ThreadID(id), Blob: s.blob}
+	if m.Flags, err = tx.keywords(box, o.Flags); err != nil {
+		return 0, err
+	}
+	edit := tx.editLoaded(mb)
+	tx.add(box, edit, &m)
+	tx.batch.Keep(m.Blob)
+	if edit != nil {
+		tx.setList(edit.list(tx.ModSeq()))
+	}
+	return m.UID, nil
+}
+
+// target returns a mailbox that can take n more messages.
+func (tx *Tx) target(mb MailboxID, n int) (*Mailbox, error) {
+	box, err := tx.edit(mb)
+	switch {
+	case err != nil:
+		return nil, err
+	case box.NoSelect:
+		return nil, errs.New("store.Append", errs.Invalid, "the mailbox cannot hold messages")
+	case uint64(box.UIDNext)+uint64(n) > uint64(mail.UIDMax):
+		return nil, errs.New("store.Append", errs.Limit, "the mailbox has no UID left")
+	}
+	return box, nil
+}
+
+// editLoaded starts to change a mailbox's list, if it is in memory.
+func (tx *Tx) editLoaded(mb MailboxID) *listEdit {
+	tx.ownLists()
+	if l := tx.next.lists[mb]; l != nil {
+		return editList(l)
+	}
+	return nil
+}
+
+// add gives a message its UID in a mailbox and writes its row.
+func (tx *Tx) add(box *Mailbox, edit *listEdit, m *Message) {
+	m.UID, m.ModSeq = box.UIDNext, tx.ModSeq()
+	box.UIDNext++
+	tx.count(box, m, 1)
+	tx.batch.Put(messageKey(rowMessage, box.ID, uint32(m.UID)), appendMessage(nil, m, box))
+	if edit != nil {
+		edit.add(*m)
+	}
+}
+
+// count changes the counters for one message more or less.
+func (tx *Tx) count(box *Mailbox, m *Message, n int) {
+	box.Messages += uint32(n)
+	box.Size += int64(n) * m.Size
+	tx.next.account.messages += uint64(n)
+	tx.next.account.octets += uint64(int64(n) * m.Size)
+	countFlags(box, m.Flags, n)
+}
+
+func countFlags(box *Mailbox, f mail.Flags, n int) {
+	if !f.Has(mail.Seen) {
+		box.Unseen += uint32(n)
+	}
+	if f.Has(mail.Deleted) {
+		box.Deleted += uint32(n)
+	}
+}
+
+// Copied is what COPY and MOVE did: the i-th of Source became the i-th of
+// Target, both ascending (RFC 4315 §3).
+type Copied struct {
+	UIDValidity    uint32 // of the target
+	Source, Target mail.UIDSet
+}
+
+// Copy copies those of the UIDs that exist. The copies share the octets and
+// keep flags, dates and message ids. Errors: NotFound, Invalid, Limit.
+func (tx *Tx) Copy(from MailboxID, uids mail.UIDSet, to MailboxID) (Copied, error) {
+	return tx.copy(from, uids, to, true)
+}
+
+func (tx *Tx) copy(from MailboxID, uids mail.UIDSet, to MailboxID, keep bool) (c Copied, err error) {
+	source, err := tx.list(from)
+	if err != nil {
+		return c, err
+	}
+	found := source.Existing(uids)
+	if len(found) == 0 {
+		box, err := tx.next.MailboxByID(to)
+		if err == nil {
+			c.UIDValidity = box.UIDValidity
+		}
+		return c, err
+	}
+	box, err := tx.target(to, found.Len())
+	if err != nil {
+		return c, err
+	}
+	c = Copied{UIDValidity: box.UIDValidity, Source: found}
+	edit := tx.editLoaded(to)
+	for _, m := range source.Select(found) {
+		m := *m
+		m.SaveDate = tx.a.s.opts.Now().Unix()
+		if m.Flags, err = tx.keywords(box, m.Flags); err != nil {
+			return c, err
+		}
+		tx.add(box, edit, &m)
+		c.Target = c.Target.Append(m.UID)
+		if keep {
+			tx.batch.Keep(m.Blob)
+		}
+	}
+	if edit != nil {
+		tx.setList(edit.list(tx.ModSeq()))
+	}
+	return c, nil
+}
+
+// Move is Copy and Expunge in one. Errors: those of Copy, and Invalid when
+// from is to.
+func (tx *Tx) Move(from MailboxID, uids mail.UIDSet, to MailboxID) (Copied, error) {
+	if from == to {
+		return Copied{}, errs.New("store.Move", errs.Invalid, "messages cannot be moved to the mailbox they are in")
+	}
+	c, err := tx.copy(from, uids, to, false)
+	if err == nil && len(c.Source) > 0 {
+		_, err = tx.remove(from, c.Source, false)
+	}
+	return c, err
+}
+
+// Expunge removes those of the UIDs that exist, whatever their flags, and
+// returns them. Their octets stay for the retention time. Errors: NotFound.
+func (tx *Tx) Expunge(mb MailboxID, uids mail.UIDSet) (mail.UIDSet, error) {
+	return tx.remove(mb, uids, true)
+}
+
+func (tx *Tx) remove(mb MailboxID, uids mail.UIDSet, expunge bool) (mail.UIDSet, error) {
+	l, err := tx.list(mb)
+	if err != nil {
+		return nil, err
+	}
+	found := l.Existing(uids)
+	if len(found) == 0 {
+		return nil, nil
+	}
+	box, err := tx.edit(mb)
+	if err != nil {
+		return nil, err
+	}
+	edit := editList(l)
+	gone := edit.remove(found)
+	tx.setList(edit.list(tx.ModSeq()))
+	for i := range gone {
+		tx.count(box, &gone[i], -1)
+	}
+	for _, r := range found {
+		tx.batch.DeleteRange(messageKey(rowMessage, mb, uint32(r.First)), append(messageKey(rowMessage, mb, uint32(r.Last)), 0))
+	}
+	tx.dropFlagRows(mb, gone)
+	kept := expunge && tx.a.s.opts.ExpungeRetention > 0
+	if expunge && !kept {
+		for i := range gone {
+			tx.batch.Drop(gone[i].Blob)
+		}
+	}
+	t := tombstone{at: tx.a.s.opts.Now().Unix(), uids: found}
+	if kept {
+		t.messages = gone
+	}
+	tx.bury(mb, t, box)
+	return found, nil
+}
+
+// bury writes a tombstone, which joins one that this Update wrote for the
+// mailbox before.
+func (tx *Tx) bury(mb MailboxID, t tombstone, box *Mailbox) {
+	key := slices.Concat(key8(rowTombstone, uint64(mb)), key8(0, uint64(tx.ModSeq()))[1:])
+	key = append(key, byte(len(tx.batch.Ops)>>16), byte(len(tx.batch.Ops)>>8), byte(len(tx.batch.Ops)))
+	tx.batch.Put(key, t.encode(box))
+}
+
+// dropFlagRows deletes the flag rows of chunks that are empty now, so that a
+// row never outlives all its messages.
+func (tx *Tx) dropFlagRows(mb MailboxID, gone []Message) {
+	l := tx.next.lists[mb]
+	last := -1
+	for i := range gone {
+		key := uint32(gone[i].UID) >> chunkBits
+		if int(key) == last {
+			continue
+		}
+		last = int(key)
+		if c := l.findChunk(key); c == len(l.chunks) || l.chunks[c].key != key {
+			tx.batch.Delete(messageKey(rowFlags, mb, key))
+		}
+	}
+}
+
+// FlagOp is how SetFlags combines flags (RFC 3501 §6.4.6).
+type FlagOp uint8
+
+const (
+	FlagsReplace FlagOp = iota
+	FlagsAdd
+	FlagsRemove
+)
+
+// FlagChange is what STORE asks for.
+type FlagChange struct {
+	Op             FlagOp
+	Flags          mail.Flags
+	UnchangedSince mail.ModSeq // with a value: only messages not changed after it (RFC 7162 §3.1.3)
+}
+
+// SetFlags changes the flags of those of the UIDs that exist. Messages whose
+// flags are as wanted already are not touched. modified are those that
+// UnchangedSince kept from being changed. Errors: NotFound, Invalid, Limit.
+func (tx *Tx) SetFlags(mb MailboxID, uids mail.UIDSet, c FlagChange) (modified mail.UIDSet, err error) {
+	l, err := tx.list(mb)
+	if err != nil {
+		return nil, err
+	}
+	was, err := tx.next.MailboxByID(mb)
+	if err != nil {
+		return nil, err
+	}
+	probe := *was // the row is written only if something changes
+	if c.Op != FlagsRemove {
+		if c.Flags, err = tx.keywords(&probe, c.Flags); err != nil {
+			return nil, err
+		}
+	}
+	edit := editList(l)
+	touched := map[uint32]bool{}
+	merge := flagMerger{change: c}
+	var box *Mailbox
+	for _, m := range l.Select(uids) {
+		if c.UnchangedSince != 0 && m.ModSeq > c.UnchangedSince {
+			modified = modified.Append(m.UID)
+			continue
+		}
+		flags := merge.apply(m.Flags)
+		if flags.Equal(m.Flags) {
+			continue
+		}
+		if box == nil {
+			if box, err = tx.edit(mb); err != nil {
+				return nil, err
+			}
+			box.Keywords = probe.Keywords
+		}
+		key := uint32(m.UID) >> chunkBits
+		i, _ := edit.chunk(key)
+		own := edit.mine(i)
+		j, _ := slices.BinarySearchFunc(own.msgs, m.UID, func(m Message, u mail.UID) int { return int(int64(m.UID) - int64(u)) })
+		countFlags(box, m.Flags, -1)
+		countFlags(box, flags, 1)
+		own.msgs[j].Flags, own.msgs[j].ModSeq = flags, tx.ModSeq()
+		touched[key] = true
+	}
+	if box == nil {
+		return modified, nil
+	}
+	tx.setList(edit.list(tx.ModSeq()))
+	for key := range touched {
+		i, _ := edit.chunk(key)
+		tx.batch.Put(messageKey(rowFlags, mb, key), appendChunkFlags(nil, edit.chunks[i].msgs, box))
+	}
+	return modified, nil
+}
+
+// flagMerger applies one change, remembering the last result, since
+// neighbours mostly have the same flags.
+type flagMerger struct {
+	change  FlagChange
+	in, out mail.Flags
+	known   bool
+}
+
+func (f *flagMerger) apply(flags mail.Flags) mail.Flags {
+	if f.change.Op == FlagsReplace {
+		return f.change.Flags
+	}
+	if !f.known || flags != f.in {
+		f.in, f.known = flags, true
+		if f.change.Op == FlagsAdd {
+			f.out = flags.Union(f.change.Flags)
+		} else {
+			f.out = flags.Minus(f.change.Flags)
+		}
+	}
+	return f.out
+}
