@@ -478,7 +478,7 @@ func TestKeywordLimit(t *testing.T) {
 		return err
 	}
 	_, err := a.Update(ctx, func(tx *Tx) error {
-		_, err := tx.SetFlags(box.ID, mail.NewUIDSet(1), FlagChange{Flags: mail.NewFlags(0, "bad keyword")})
+		_, err := tx.SetFlags(box.ID, mail.NewUIDSet(1), FlagChange{Flags: mail.NewFlags(0, "bad(keyword")})
 		return err
 	})
 	if !errs.Is(err, errs.Invalid) {

@@ -1,0 +1,348 @@
+package netserver
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"crypto/tls"
+	"encoding/base32"
+	"errors"
+	"io"
+	"net"
+	"net/netip"
+	"os"
+	"sync"
+	"time"
+
+	"github.com/angarium/angarium/internal/errs"
+)
+
+const (
+	readBuffer  = 16 << 10 // a whole TLS record's text, so that none stays inside the TLS layer while parked
+	writeBuffer = 16 << 10
+	// stalledMax is how long a client may take no output (reliability paper 4.4).
+	stalledMax = 5 * time.Minute
+	// handshakeMax is how long a TLS handshake may take.
+	handshakeMax = 30 * time.Second
+)
+
+// Errors of reading.
+var (
+	ErrLineTooLong = errors.New("the line is too long")
+	ErrTimeout     = errors.New("the client was silent for too long")
+)
+
+var readBuffers = sync.Pool{New: func() any { return new([readBuffer]byte) }}
+var writeBuffers = sync.Pool{New: func() any { return new([writeBuffer]byte) }}
+
+// Conn is one client connection.
+type Conn struct {
+	nc      net.Conn // TLS or plain
+	plain   net.Conn
+	s       *Server
+	secure  bool // TLS, loopback or UNIX
+	tls     *tls.Conn
+	alpn    []string
+	id      string
+	timeout time.Duration
+
+	in     *[readBuffer]byte // nil while parked
+	r, w   int               // in[r:w] is unread
+	out    *[writeBuffer]byte
+	n      int // out[:n] is unwritten
+	outErr error
+}
+
+func newConn(s *Server, nc net.Conn, alpn []string) *Conn {
+	var id [10]byte
+	rand.Read(id[:])
+	c := &Conn{nc: nc, plain: nc, s: s, alpn: alpn, id: base32.StdEncoding.EncodeToString(id[:]), timeout: time.Minute}
+	remote := c.Remote()
+	c.secure = c.IsUnix() || remote.Addr().Unmap().IsLoopback()
+	return c
+}
+
+// ID returns a short name of the session for logs.
+func (c *Conn) ID() string { return c.id }
+
+func addrPort(a net.Addr) netip.AddrPort {
+	if t, ok := a.(*net.TCPAddr); ok {
+		p := t.AddrPort()
+		return netip.AddrPortFrom(p.Addr().Unmap(), p.Port())
+	}
+	return netip.AddrPort{}
+}
+
+// Remote returns the client's address; the zero value for a UNIX socket.
+func (c *Conn) Remote() netip.AddrPort { return addrPort(c.plain.RemoteAddr()) }
+
+// Local returns the server's address; the zero value for a UNIX socket.
+func (c *Conn) Local() netip.AddrPort { return addrPort(c.plain.LocalAddr()) }
+
+// IsUnix reports whether the connection came over a UNIX socket.
+func (c *Conn) IsUnix() bool { _, ok := c.plain.LocalAddr().(*net.UnixAddr); return ok }
+
+// IsTLS reports whether the connection is encrypted.
+func (c *Conn) IsTLS() bool { return c.tls != nil }
+
+// TLSAvailable reports whether StartTLS can be offered.
+func (c *Conn) TLSAvailable() bool { return c.tls == nil && c.s.certificates != nil }
+
+// Secure reports whether passwords may be sent in clear: inside TLS or when
+// the octets do not leave the machine.
+func (c *Conn) Secure() bool { return c.secure || c.tls != nil }
+
+// SetReadTimeout sets how long each following wait for input may take.
+func (c *Conn) SetReadTimeout(d time.Duration) { c.timeout = d }
+
+// Buffered returns how many octets are there to be read without waiting.
+func (c *Conn) Buffered() int { return c.w - c.r }
+
+// HasLine reports whether a whole line is there to be read without waiting.
+func (c *Conn) HasLine() bool {
+	return c.in != nil && bytes.IndexByte(c.in[c.r:c.w], '\n') >= 0
+}
+
+// fill waits for more input. The buffer must have room.
+func (c *Conn) fill() error {
+	if c.in == nil {
+		c.in = readBuffers.Get().(*[readBuffer]byte)
+		c.r, c.w = 0, 0
+	}
+	if c.r == c.w {
+		c.r, c.w = 0, 0
+	}
+	c.nc.SetReadDeadline(time.Now().Add(c.timeout))
+	n, err := c.nc.Read(c.in[c.w:])
+	c.w += n
+	if n > 0 {
+		return nil
+	}
+	return readError(err)
+}
+
+func readError(err error) error {
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		return ErrTimeout
+	}
+	if err == nil {
+		return io.ErrNoProgress
+	}
+	return err
+}
+
+// ReadLine returns the next line without its end, CRLF or LF, of at most max
+// octets. It is valid until the next read. After ErrLineTooLong the rest of
+// the line is unread.
+func (c *Conn) ReadLine(max int) ([]byte, error) {
+	var long []byte // what did not fit into the buffer
+	seen := 0
+	for {
+		if c.in != nil {
+			if i := bytes.IndexByte(c.in[c.r+seen:c.w], '\n'); i >= 0 {
+				line := c.in[c.r : c.r+seen+i]
+				c.r += seen + i + 1
+				if long != nil {
+					line = append(long, line...)
+				}
+				line = bytes.TrimSuffix(line, []byte("\r"))
+				if len(line) > max {
+					return nil, ErrLineTooLong
+				}
+				return line, nil
+			}
+		}
+		seen = c.w - c.r
+		if len(long)+seen > max+1 {
+			return nil, ErrLineTooLong
+		}
+		if c.in != nil && c.w == len(c.in) {
+			if c.r > 0 {
+				copy(c.in[:], c.in[c.r:c.w])
+				c.r, c.w = 0, seen
+			} else {
+				long = append(long, c.in[:]...)
+				c.r, c.w, seen = 0, 0, 0
+			}
+		}
+		if err := c.fill(); err != nil {
+			return nil, err
+		}
+	}
+}
+
+// Read returns octets, those in the buffer first.
+func (c *Conn) Read(p []byte) (int, error) {
+	if c.r == c.w {
+		if len(p) >= readBuffer {
+			c.nc.SetReadDeadline(time.Now().Add(c.timeout))
+			n, err := c.nc.Read(p)
+			if n > 0 {
+				return n, nil
+			}
+			return 0, readError(err)
+		}
+		if err := c.fill(); err != nil {
+			return 0, err
+		}
+	}
+	n := copy(p, c.in[c.r:c.w])
+	c.r += n
+	return n, nil
+}
+
+// ReadSlice returns what is in the buffer, waiting for it if need be. It is
+// valid until the next read; Discard says how much of it was used.
+func (c *Conn) ReadSlice() ([]byte, error) {
+	if c.r == c.w {
+		if err := c.fill(); err != nil {
+			return nil, err
+		}
+	}
+	return c.in[c.r:c.w], nil
+}
+
+// Discard drops n buffered octets.
+func (c *Conn) Discard(n int) { c.r += n }
+
+// releaseInput gives an empty read buffer back.
+func (c *Conn) releaseInput() {
+	if c.in != nil && c.r == c.w {
+		readBuffers.Put(c.in)
+		c.in, c.r, c.w = nil, 0, 0
+	}
+}
+
+// Write puts octets into the output buffer, and writes when it is full.
+func (c *Conn) Write(p []byte) (int, error) {
+	n := len(p)
+	for len(p) > 0 && c.outErr == nil {
+		if c.n == 0 && len(p) >= writeBuffer {
+			c.writeOut(p)
+			break
+		}
+		if c.out == nil {
+			c.out = writeBuffers.Get().(*[writeBuffer]byte)
+		}
+		k := copy(c.out[c.n:], p)
+		c.n += k
+		if p = p[k:]; c.n == writeBuffer {
+			c.Flush()
+		}
+	}
+	return n, c.outErr
+}
+
+// WriteString is Write for a string.
+func (c *Conn) WriteString(s string) (int, error) {
+	n := len(s)
+	for len(s) > 0 && c.outErr == nil {
+		if c.out == nil {
+			c.out = writeBuffers.Get().(*[writeBuffer]byte)
+		}
+		k := copy(c.out[c.n:], s)
+		c.n += k
+		if s = s[k:]; c.n == writeBuffer {
+			c.Flush()
+		}
+	}
+	return n, c.outErr
+}
+
+// AvailableBuffer returns an empty slice of the free part of the output
+// buffer, to be appended to and given to Write at once.
+func (c *Conn) AvailableBuffer() []byte {
+	if c.out == nil {
+		c.out = writeBuffers.Get().(*[writeBuffer]byte)
+	}
+	return c.out[c.n:c.n]
+}
+
+func (c *Conn) writeOut(p []byte) {
+	for len(p) > 0 && c.outErr == nil {
+		// Each piece has its own time, so that a slow reader of a large
+		// message is not taken for one that reads nothing.
+		piece := p[:min(len(p), 256<<10)]
+		c.nc.SetWriteDeadline(time.Now().Add(stalledMax))
+		_, c.outErr = c.nc.Write(piece)
+		p = p[len(piece):]
+	}
+}
+
+// Flush writes the output buffer and gives it back.
+func (c *Conn) Flush() error {
+	if c.n > 0 {
+		n := c.n
+		c.n = 0
+		c.writeOut(c.out[:n])
+	}
+	if c.out != nil {
+		writeBuffers.Put(c.out)
+		c.out = nil
+	}
+	return c.outErr
+}
+
+// StartTLS makes the connection a TLS one. It refuses when the client sent
+// octets behind the command: they might be an attacker's (RFC 3501 §6.2.1).
+// After an error the connection is closed.
+func (c *Conn) StartTLS(ctx context.Context) error {
+	if c.Buffered() > 0 {
+		c.Close()
+		return errs.New("netserver.StartTLS", errs.Invalid, "octets before the TLS handshake")
+	}
+	c.releaseInput()
+	return c.handshake(ctx)
+}
+
+func (c *Conn) handshake(ctx context.Context) error {
+	t := tls.Server(&recordConn{Conn: c.plain}, c.s.certificates.config(c.alpn))
+	ctx, cancel := context.WithTimeout(ctx, handshakeMax)
+	defer cancel()
+	// On a goroutine of its own, so that the session's stack stays small.
+	done := make(chan error, 1)
+	go func() { done <- t.HandshakeContext(ctx) }()
+	if err := <-done; err != nil {
+		c.plain.Close()
+		return errs.As("netserver.handshake", errs.Temporary, "", err)
+	}
+	c.nc, c.tls = t, t
+	return nil
+}
+
+// Close closes the connection without flushing.
+func (c *Conn) Close() error { return c.plain.Close() }
+
+// release gives all buffers back when the session has ended.
+func (c *Conn) release() {
+	if c.in != nil {
+		readBuffers.Put(c.in)
+		c.in, c.r, c.w = nil, 0, 0
+	}
+	if c.out != nil {
+		writeBuffers.Put(c.out)
+		c.out = nil
+	}
+}
+
+// Park gives the buffers back and waits until there is input, its end, or the
+// read timeout. Only what the operating system and the TLS layer keep is left
+// of the connection meanwhile.
+func (c *Conn) Park() error {
+	if c.Buffered() > 0 {
+		return nil
+	}
+	c.releaseInput()
+	c.nc.SetReadDeadline(time.Now().Add(c.timeout))
+	err := waitReadable(c.plain)
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		return ErrTimeout
+	}
+	return nil // what is wrong with the connection, reading will tell
+}
+
+// Interrupt makes a running or later wait for input fail with ErrTimeout.
+func (c *Conn) Interrupt() {
+	c.timeout = -1
+	c.plain.SetReadDeadline(time.Unix(1, 0))
+}

@@ -1,0 +1,12 @@
+// Package netserver is what all servers share: listeners, TLS, connections
+// with pooled buffers that cost little while they idle, limits, and a graceful
+// stop. It knows no protocol.
+//
+// Invariants:
+//  1. Reads of a connection belong to one goroutine at a time, writes to one.
+//  2. A parked connection holds no buffers.
+//  3. Nothing that was read before a TLS handshake is there after it.
+//
+// Goroutines: one accept loop for each listener and one for each connection,
+// all of which Shutdown waits for.
+package netserver

@@ -1,0 +1,213 @@
+package netserver
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net"
+	"net/netip"
+	"runtime/debug"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// Limits of connections (reliability paper 4.4). Loopback and UNIX peers do
+// not count per address.
+const (
+	PerAddressMax = 100    // connections of one address, IPv6 by /64
+	TotalMax      = 16_000 // connections in all
+)
+
+// Handler serves one connection. ctx is cancelled when the server stops: the
+// handler then ends the running command and says goodbye.
+type Handler func(ctx context.Context, c *Conn)
+
+// Options of New.
+type Options struct {
+	Log           *slog.Logger
+	Certificates  *Certificates // nil: no TLS
+	TotalMax      int           // default TotalMax
+	PerAddressMax int           // default PerAddressMax
+}
+
+// Server owns listeners and connections.
+type Server struct {
+	opts         Options
+	certificates *Certificates
+	panics       atomic.Int64
+	ctx          context.Context
+	cancel       context.CancelFunc
+	wg           sync.WaitGroup
+
+	mu struct {
+		sync.Mutex
+		listeners map[net.Listener]bool
+		conns     map[*Conn]bool
+		addresses map[netip.Prefix]int
+		stopping  bool
+	}
+}
+
+// New returns a server without listeners. ctx is the life of all sessions.
+func New(ctx context.Context, o Options) *Server {
+	if o.TotalMax == 0 {
+		o.TotalMax = TotalMax
+	}
+	if o.PerAddressMax == 0 {
+		o.PerAddressMax = PerAddressMax
+	}
+	s := &Server{opts: o, certificates: o.Certificates}
+	s.ctx, s.cancel = context.WithCancel(ctx)
+	s.mu.listeners, s.mu.conns, s.mu.addresses = map[net.Listener]bool{}, map[*Conn]bool{}, map[netip.Prefix]int{}
+	return s
+}
+
+// ListenerOptions say what is served on a listener.
+type ListenerOptions struct {
+	Protocol    string // for logs
+	ImplicitTLS bool
+	ALPN        []string
+	Refuse      string // sent to a connection over the limits, with its line end
+	Handler     Handler
+}
+
+// Panics returns how many sessions ended by a panic.
+func (s *Server) Panics() int64 { return s.panics.Load() }
+
+// Serve accepts connections in the background until the listener is closed.
+func (s *Server) Serve(ln net.Listener, o ListenerOptions) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.mu.stopping {
+		ln.Close()
+		return
+	}
+	s.mu.listeners[ln] = true
+	s.wg.Go(func() { s.accept(ln, o) })
+}
+
+// CloseListener stops accepting on one listener; its connections go on.
+func (s *Server) CloseListener(ln net.Listener) {
+	s.mu.Lock()
+	delete(s.mu.listeners, ln)
+	s.mu.Unlock()
+	ln.Close()
+}
+
+func (s *Server) accept(ln net.Listener, o ListenerOptions) {
+	for {
+		nc, err := ln.Accept()
+		if errors.Is(err, net.ErrClosed) {
+			return
+		}
+		if err != nil {
+			s.opts.Log.Warn("a connection could not be accepted; waiting a moment", "protocol", o.Protocol, "error", err)
+			select {
+			case <-s.ctx.Done():
+				return
+			case <-time.After(100 * time.Millisecond): // out of descriptors, mostly
+			}
+			continue
+		}
+		c := newConn(s, nc, o.ALPN)
+		if !s.admit(c) {
+			if !o.ImplicitTLS {
+				nc.SetWriteDeadline(time.Now().Add(time.Second))
+				nc.Write([]byte(o.Refuse))
+			}
+			nc.Close()
+			s.opts.Log.Warn("too many connections: one was refused", "protocol", o.Protocol, "rip", c.Remote().Addr())
+			continue
+		}
+		s.wg.Go(func() { s.run(c, o) })
+	}
+}
+
+// prefix returns what counts as one address; the zero value is not limited.
+func prefix(c *Conn) netip.Prefix {
+	a := c.Remote().Addr()
+	if !a.IsValid() || a.IsLoopback() {
+		return netip.Prefix{}
+	}
+	bits := 32
+	if a.Is6() {
+		bits = 64
+	}
+	p, _ := a.Prefix(bits)
+	return p
+}
+
+func (s *Server) admit(c *Conn) bool {
+	p := prefix(c)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.mu.stopping || len(s.mu.conns) >= s.opts.TotalMax || p.IsValid() && s.mu.addresses[p] >= s.opts.PerAddressMax {
+		return false
+	}
+	s.mu.conns[c] = true
+	if p.IsValid() {
+		s.mu.addresses[p]++
+	}
+	return true
+}
+
+func (s *Server) leave(c *Conn) {
+	p := prefix(c)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.mu.conns, c)
+	if p.IsValid() {
+		if s.mu.addresses[p]--; s.mu.addresses[p] == 0 {
+			delete(s.mu.addresses, p)
+		}
+	}
+}
+
+// run serves one connection. A panic ends only this session.
+func (s *Server) run(c *Conn, o ListenerOptions) {
+	defer s.leave(c)
+	defer c.release()
+	defer c.Close()
+	defer func() {
+		if p := recover(); p != nil {
+			s.panics.Add(1)
+			s.opts.Log.Error("a session ended by a panic: please report this", "protocol", o.Protocol, "session", c.ID(), "panic", p, "stack", string(debug.Stack()))
+		}
+	}()
+	if o.ImplicitTLS {
+		if err := c.handshake(s.ctx); err != nil {
+			s.opts.Log.Debug("TLS handshake failed", "protocol", o.Protocol, "rip", c.Remote().Addr(), "error", err)
+			return
+		}
+	}
+	o.Handler(s.ctx, c)
+	c.Flush()
+}
+
+// Shutdown stops accepting, cancels the sessions' context, and waits for them
+// until ctx ends; then it closes what is left.
+func (s *Server) Shutdown(ctx context.Context) {
+	s.mu.Lock()
+	s.mu.stopping = true
+	for ln := range s.mu.listeners {
+		ln.Close()
+	}
+	s.mu.Unlock()
+	s.cancel()
+	done := make(chan struct{})
+	go func() {
+		s.wg.Wait()
+		close(done)
+	}()
+	select {
+	case <-done:
+	case <-ctx.Done():
+		s.mu.Lock()
+		for c := range s.mu.conns {
+			c.Close()
+		}
+		s.mu.Unlock()
+		<-done
+	}
+}
