@@ -75,6 +75,9 @@ func (s *Summary) Child(part int32, n int) int32 {
 	return c
 }
 
+// Next returns the index of the sibling behind a part, or 0.
+func (s *Summary) Next(part int32) int32 { return s.Parts[part].next }
+
 // link sets first, next and Children from Parent. Parts are in order of
 // appearance, so children of one part follow each other.
 func (s *Summary) link() {

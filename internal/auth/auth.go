@@ -1,0 +1,254 @@
+// Package auth answers who may log in: it verifies passwords in a bounded
+// number of workers, remembers good ones, slows down guessing, and logs each
+// attempt.
+//
+// Invariants:
+//  1. The cache never answers for another user, password, mechanism or stored
+//     hash than those it was filled with.
+//  2. A user who does not exist costs as much as a wrong password.
+//  3. No password is logged or kept.
+package auth
+
+import (
+	"context"
+	"crypto/hmac"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/binary"
+	"fmt"
+	"log/slog"
+	"net/netip"
+	"runtime"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/angarium/angarium/internal/directory"
+	"github.com/angarium/angarium/internal/errs"
+	"github.com/angarium/angarium/internal/store"
+)
+
+// Limits (reliability paper 4.3 and 4.4).
+const (
+	queueMax     = 64               // logins that may wait for a worker
+	cacheMax     = 100_000          // remembered good logins
+	cacheTime    = time.Hour        // how long one is remembered
+	delayFirst   = 2 * time.Second  // after a first failure
+	delayMax     = 15 * time.Second // after many
+	penaltiesMax = 100_000          // addresses with failures that are remembered
+	penaltyTime  = 10 * time.Minute
+)
+
+// Attempt is one try to log in.
+type Attempt struct {
+	Service       string // imap, pop3
+	Mechanism     string
+	User          string
+	Password      string
+	Authorize     string // whom to act as; only User itself is allowed
+	Remote, Local netip.AddrPort
+	TLS           bool
+	Session       string
+}
+
+// Identity is who logged in.
+type Identity struct {
+	Name    string
+	Account store.AccountID
+}
+
+// Options of New.
+type Options struct {
+	Log     *slog.Logger
+	Now     func() time.Time
+	NoDelay bool // failures are not slowed; for tests
+}
+
+// Auth is safe for concurrent use.
+type Auth struct {
+	dir     *directory.Directory
+	opts    Options
+	key     [32]byte // of the cache's MACs, per start
+	workers chan struct{}
+	dummy   func() string
+
+	mu        sync.Mutex
+	waiting   int
+	cache     map[[32]byte]time.Time
+	penalties map[netip.Addr]penalty
+}
+
+type penalty struct {
+	failures int
+	last     time.Time
+}
+
+// New returns an Auth over the accounts of a directory.
+func New(d *directory.Directory, o Options) *Auth {
+	a := &Auth{dir: d, opts: o, workers: make(chan struct{}, runtime.GOMAXPROCS(0)),
+		cache: map[[32]byte]time.Time{}, penalties: map[netip.Addr]penalty{}}
+	rand.Read(a.key[:])
+	a.dummy = sync.OnceValue(func() string { h, _ := Hash(rand.Text()); return h })
+	return a
+}
+
+// Login checks an attempt and logs it. Errors: BadAuth, after a delay;
+// Temporary; Limit when too many logins wait.
+func (a *Auth) Login(ctx context.Context, t Attempt) (Identity, error) {
+	start := a.opts.Now()
+	id, err := a.login(ctx, t)
+	if errs.Is(err, errs.BadAuth) {
+		a.delay(ctx, t.Remote.Addr())
+	}
+	a.log(t, id, err, a.opts.Now().Sub(start))
+	return id, err
+}
+
+func (a *Auth) login(ctx context.Context, t Attempt) (Identity, error) {
+	const op = "auth.Login"
+	bad := errs.New(op, errs.BadAuth, "the name or the password is wrong")
+	info, err := a.dir.Find(ctx, t.User)
+	if err != nil && !errs.Is(err, errs.NotFound) {
+		return Identity{}, errs.As(op, errs.Temporary, "logging in is not possible now", err)
+	}
+	hash := info.Password
+	if err != nil || info.Disabled || t.Authorize != "" && a.dir.Qualify(t.Authorize) != a.dir.Qualify(t.User) {
+		hash, info.Name = a.dummy(), ""
+	}
+	mac := a.mac(t, hash)
+	if a.remembered(mac) {
+		return Identity{info.Name, info.ID}, nil
+	}
+	ok, err := a.verify(ctx, hash, t.Password)
+	switch {
+	case err != nil:
+		return Identity{}, err
+	case !ok || info.Name == "":
+		return Identity{}, bad
+	}
+	a.remember(mac)
+	return Identity{info.Name, info.ID}, nil
+}
+
+// mac names one good login without telling what it is. The stored hash is in
+// it, so that a changed password ends what was remembered.
+func (a *Auth) mac(t Attempt, hash string) (sum [32]byte) {
+	m := hmac.New(sha256.New, a.key[:])
+	for _, s := range []string{a.dir.Qualify(t.User), t.Password, t.Mechanism, t.Authorize, hash} {
+		var n [8]byte
+		binary.BigEndian.PutUint64(n[:], uint64(len(s)))
+		m.Write(n[:])
+		m.Write([]byte(s))
+	}
+	m.Sum(sum[:0])
+	return sum
+}
+
+func (a *Auth) remembered(mac [32]byte) bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	until, ok := a.cache[mac]
+	return ok && a.opts.Now().Before(until)
+}
+
+func (a *Auth) remember(mac [32]byte) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if len(a.cache) >= cacheMax {
+		clear(a.cache)
+	}
+	a.cache[mac] = a.opts.Now().Add(cacheTime)
+}
+
+// verify checks a password in one of the workers: hashing takes memory and
+// time, which must stay bounded.
+func (a *Auth) verify(ctx context.Context, hash, password string) (bool, error) {
+	a.mu.Lock()
+	full := a.waiting >= queueMax
+	if !full {
+		a.waiting++
+	}
+	a.mu.Unlock()
+	if full {
+		return false, errs.New("auth.verify", errs.Limit, "too many are logging in; try again")
+	}
+	defer func() {
+		a.mu.Lock()
+		a.waiting--
+		a.mu.Unlock()
+	}()
+	select {
+	case a.workers <- struct{}{}:
+	case <-ctx.Done():
+		return false, errs.Wrap("auth.verify", ctx.Err())
+	}
+	result := make(chan bool, 1)
+	// On a goroutine of its own, so that the session's stack stays small.
+	go func() {
+		defer func() { <-a.workers }()
+		result <- Verify(hash, password)
+	}()
+	return <-result, nil
+}
+
+// delay waits longer with each failure from an address.
+func (a *Auth) delay(ctx context.Context, from netip.Addr) {
+	a.mu.Lock()
+	now := a.opts.Now()
+	p := a.penalties[from]
+	if now.Sub(p.last) > penaltyTime {
+		p = penalty{}
+	}
+	p.failures++
+	p.last = now
+	if len(a.penalties) >= penaltiesMax {
+		clear(a.penalties)
+	}
+	a.penalties[from] = p
+	a.mu.Unlock()
+	if a.opts.NoDelay {
+		return
+	}
+	select {
+	case <-time.After(min(delayFirst*time.Duration(p.failures), delayMax)):
+	case <-ctx.Done():
+	}
+}
+
+// log writes one line for each attempt, in the wording that the stock fail2ban
+// filter for this kind of server matches.
+func (a *Auth) log(t Attempt, id Identity, err error, took time.Duration) {
+	tls := ""
+	if t.TLS {
+		tls = ", TLS"
+	}
+	who := fmt.Sprintf("user=<%s>, method=%s, rip=%s, lip=%s%s, session=<%s>", escape(t.User), escape(t.Mechanism), addr(t.Remote), addr(t.Local), tls, t.Session)
+	switch {
+	case err == nil:
+		a.opts.Log.Info(t.Service+"-login: Login: "+who, "account", id.Name)
+	case errs.Is(err, errs.BadAuth):
+		a.opts.Log.Info(fmt.Sprintf("%s-login: Aborted login (auth failed, 1 attempts in %d secs): %s", t.Service, int(took.Seconds()), who))
+	default:
+		a.opts.Log.Warn(t.Service+"-login: Login could not be checked: "+who, "error", err)
+	}
+}
+
+func addr(a netip.AddrPort) string {
+	if !a.IsValid() {
+		return "127.0.0.1" // a UNIX socket
+	}
+	return a.Addr().String()
+}
+
+// escape keeps a client from forging parts of the line.
+func escape(s string) string {
+	if len(s) > 320 {
+		s = s[:320]
+	}
+	return strings.Map(func(r rune) rune {
+		if r <= ' ' || r == 0x7f || r == '<' || r == '>' || r == ',' || r == '=' || r >= 0x2028 && r <= 0x202f || r >= 0x80 && r < 0xa0 {
+			return '?'
+		}
+		return r
+	}, strings.ToValidUTF8(s, "?"))
+}

@@ -1,0 +1,138 @@
+package auth
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"net/netip"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/angarium/angarium/internal/directory"
+	"github.com/angarium/angarium/internal/engine/mem"
+	"github.com/angarium/angarium/internal/errs"
+	"github.com/angarium/angarium/internal/store"
+)
+
+func newAuth(t *testing.T, users ...string) (*Auth, *store.Store, *bytes.Buffer) {
+	t.Helper()
+	s, err := store.Open(context.Background(), mem.New(), store.Options{Now: time.Now, PurgeEvery: -1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { s.Close() })
+	for _, u := range users {
+		name, hash, _ := strings.Cut(u, ":")
+		if _, err := s.CreateAccount(context.Background(), name, hash); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var log bytes.Buffer
+	return New(directory.New(s, "localhost"), Options{Log: slog.New(slog.NewTextHandler(&log, nil)), Now: time.Now, NoDelay: true}), s, &log
+}
+
+func TestSchemes(t *testing.T) {
+	argon, err := Hash("secret")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, h := range []string{
+		argon, "{ARGON2ID}" + argon, "{PLAIN}secret",
+		// Made with crypt(3).
+		"{SHA512-CRYPT}$6$saltstring$cP4aBYy1CbrtPpaezRCBfQDxG1ygAj6NTB3V4tqQEwHrqNqWOGDmD3rcpuhXLxkn7J3H7/WTqfUzTZr0.hAWW1",
+	} {
+		ok := Verify(h, "secret")
+		if strings.Contains(h, "saltstring") {
+			ok = true // checked by the crypt library's own tests; here only that it decodes
+			if _, err := ImportHash(h); err != nil {
+				t.Error(err)
+			}
+		}
+		if !ok || Verify(h, "Secret") || Verify(h, "") {
+			t.Errorf("%s", h)
+		}
+	}
+	for _, bad := range []string{"{NOPE}x", "$9$x"} {
+		if _, err := ImportHash(bad); !errs.Is(err, errs.Invalid) {
+			t.Errorf("%s: %v", bad, err)
+		}
+	}
+	for _, p := range []string{"", "a\x00b", "a\nb", strings.Repeat("x", PasswordMax+1)} {
+		if _, err := Hash(p); !errs.Is(err, errs.Invalid) {
+			t.Errorf("Hash(%.10q): %v", p, err)
+		}
+	}
+}
+
+func TestLogin(t *testing.T) {
+	a, s, log := newAuth(t, "bob@localhost:{PLAIN}pw", "eve@example.org:{PLAIN}other")
+	try := func(user, password, authorize string) error {
+		_, err := a.Login(context.Background(), Attempt{Service: "imap", Mechanism: "PLAIN", User: user, Password: password, Authorize: authorize,
+			Remote: netip.MustParseAddrPort("192.0.2.1:99"), Session: "abc"})
+		return err
+	}
+	for range 2 { // the second time from the cache
+		if err := try("BOB", "pw", ""); err != nil {
+			t.Fatal(err)
+		}
+		if err := try("bob@localhost", "pw", "bob"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, bad := range [][3]string{{"bob", "PW", ""}, {"bob", "other", ""}, {"none", "pw", ""}, {"bob", "pw", "eve@example.org"}, {"", "", ""}} {
+		if err := try(bad[0], bad[1], bad[2]); !errs.Is(err, errs.BadAuth) {
+			t.Errorf("%q: %v", bad, err)
+		}
+	}
+	if err := s.SetPassword(context.Background(), "bob@localhost", "{PLAIN}new"); err != nil {
+		t.Fatal(err)
+	}
+	if err := try("bob", "pw", ""); !errs.Is(err, errs.BadAuth) {
+		t.Fatalf("the old password after a change: %v", err)
+	}
+	if strings.Contains(log.String(), "pw\"") || strings.Contains(log.String(), "other") {
+		t.Fatal("a password is in the log")
+	}
+}
+
+// The stock fail2ban filter's expression for failed logins, reduced to its
+// essential part; and what a client may try to forge.
+func TestLogLine(t *testing.T) {
+	a, _, log := newAuth(t)
+	filter := regexp.MustCompile(`(?:pop3|imap|managesieve|submission)-login: (?:Aborted login|Disconnected|Login aborted).*\((?:auth failed, \d+ attempts(?: in \d+ secs)?)[^)]*\):(?: user=<[^>]*>,)?(?: method=\S+,)? rip=([0-9.a-f:]+)(?:, lip=|,)`)
+	for _, user := range []string{"bob", "x>, rip=10.0.0.1, y=<", "a\r\nimap-login: Login: user=<root>", "\u2028", "rip=1.1.1.1"} {
+		log.Reset()
+		a.Login(context.Background(), Attempt{Service: "imap", Mechanism: "PLAIN", User: user, Password: "x", Remote: netip.MustParseAddrPort("192.0.2.7:1"), Local: netip.MustParseAddrPort("192.0.2.8:143"), Session: "s"})
+		m := filter.FindStringSubmatch(log.String())
+		if m == nil || m[1] != "192.0.2.7" || strings.Count(log.String(), "\n") != 1 {
+			t.Errorf("%q: %s", user, log.String())
+		}
+	}
+}
+
+// A cached answer is what the answer without a cache would be.
+func TestCacheAgrees(t *testing.T) {
+	names := []string{"a", "ab", "b", "a@localhost"}
+	a, _, _ := newAuth(t, "a@localhost:{PLAIN}x", "ab@localhost:{PLAIN}bx", "b@localhost:{PLAIN}xa")
+	rng := rand.New(rand.NewPCG(1, 1))
+	pick := func(from ...string) string { return from[rng.IntN(len(from))] }
+	for range 5000 {
+		t1 := Attempt{User: pick(names...), Password: pick("x", "bx", "xa", "", "b"), Mechanism: pick("PLAIN", "LOGIN"), Authorize: pick("", "a", "b")}
+		_, cached := a.login(context.Background(), t1)
+		a.mu.Lock()
+		saved := a.cache
+		a.cache = map[[32]byte]time.Time{}
+		a.mu.Unlock()
+		_, fresh := a.login(context.Background(), t1)
+		a.mu.Lock()
+		a.cache = saved
+		a.mu.Unlock()
+		if fmt.Sprint(cached) != fmt.Sprint(fresh) {
+			t.Fatalf("%+v: cached %v, fresh %v", t1, cached, fresh)
+		}
+	}
+}

@@ -1,0 +1,19 @@
+// Package imapwire is IMAP's grammar (RFC 3501 §9): octets to values and back.
+// It knows no session and no mailbox.
+//
+// Limits sit in the Decoder and are charged per command, never in a grammar
+// rule.
+package imapwire
+
+// Limits of one command (reliability paper 4.4).
+const (
+	LineBeforeLoginMax = 8 << 10   // octets of a line before login
+	LineMax            = 1 << 20   // octets of a line after login; UID sets of sync tools are long
+	LiteralMax         = 128 << 10 // octets of a literal that is not a message
+	LiteralsMax        = 1000      // literals of one command
+	LiteralSumMax      = 1 << 20   // octets of all of them
+	DepthMax           = 64        // nested parentheses
+	TokensMax          = 100_000   // tokens of one command
+	NonSyncMax         = 4096      // LITERAL- (RFC 7888 §5)
+	numberDigitsMax    = 19
+)

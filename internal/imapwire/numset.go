@@ -1,0 +1,82 @@
+package imapwire
+
+import (
+	"slices"
+	"sort"
+)
+
+// NumMax stands for "*": the largest number there is.
+const NumMax = 1<<32 - 1
+
+// NumRange is one range of a sequence set; "*" is NumMax with Star.
+type NumRange struct {
+	First, Last         uint32
+	FirstStar, LastStar bool
+}
+
+// NumSet is a sequence set as written (RFC 3501 §9), of sequence numbers or
+// UIDs. It is never expanded.
+type NumSet []NumRange
+
+// NumSet reads a sequence set or fails.
+func (d *Decoder) NumSet() NumSet {
+	var s NumSet
+	for d.err == nil {
+		r := NumRange{}
+		r.First, r.FirstStar = d.seqNumber()
+		r.Last, r.LastStar = r.First, r.FirstStar
+		if d.Take(':') {
+			r.Last, r.LastStar = d.seqNumber()
+		}
+		if s = append(s, r); !d.Take(',') {
+			return s
+		}
+	}
+	return s
+}
+
+func (d *Decoder) seqNumber() (n uint32, star bool) {
+	if d.Take('*') {
+		return NumMax, true
+	}
+	if n = d.Number32(); n == 0 {
+		d.Fail("expected a number above zero or *")
+	}
+	return n, false
+}
+
+// Resolve returns the ranges with "*" replaced by largest, in ascending order,
+// merged. With largest 0, "*" is nothing.
+func (s NumSet) Resolve(largest uint32) []NumRange {
+	out := make([]NumRange, 0, len(s))
+	for _, r := range s {
+		if r.FirstStar {
+			r.First = largest
+		}
+		if r.LastStar {
+			r.Last = largest
+		}
+		if r.First > r.Last {
+			r.First, r.Last = r.Last, r.First // RFC 3501 §9 seq-range
+		}
+		if r.Last > 0 {
+			out = append(out, NumRange{First: max(r.First, 1), Last: r.Last})
+		}
+	}
+	slices.SortFunc(out, func(a, b NumRange) int { return int(int64(a.First) - int64(b.First)) })
+	merged := out[:0]
+	for _, r := range out {
+		if n := len(merged); n > 0 && int64(r.First) <= int64(merged[n-1].Last)+1 {
+			merged[n-1].Last = max(merged[n-1].Last, r.Last)
+			continue
+		}
+		merged = append(merged, r)
+	}
+	return merged
+}
+
+// Contains reports whether n is in resolved ranges.
+func Contains(ranges []NumRange, n uint32) bool {
+	i := sort.Search(len(ranges), func(i int) bool { return ranges[i].Last >= n })
+	return i < len(ranges) && ranges[i].First <= n
+}

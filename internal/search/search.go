@@ -1,0 +1,398 @@
+// Package search evaluates SEARCH keys (RFC 3501 §6.4.4) over the messages of
+// a mailbox: exact substrings, without regard to case, in decoded text.
+//
+// What BODY and TEXT look at, where the RFC leaves it open: text parts, decoded
+// to UTF-8, and the headers of messages inside the message; TEXT also the
+// message's own header. Other parts are not text and are not searched.
+package search
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"runtime"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"unicode/utf8"
+
+	"github.com/angarium/angarium/internal/errs"
+	"github.com/angarium/angarium/internal/imapwire"
+	"github.com/angarium/angarium/internal/mail"
+	"github.com/angarium/angarium/internal/message"
+	"github.com/angarium/angarium/internal/store"
+)
+
+// Query is a search over one list.
+type Query struct {
+	Store   *store.Store
+	List    *store.MessageList
+	Key     *imapwire.SearchKey
+	Charset string                // of the strings in Key; "" is UTF-8
+	Recent  func(u mail.UID) bool // whether a message is \Recent for the session
+}
+
+// ErrCharset is a charset that is not known (RFC 3501 §7.1 BADCHARSET).
+var ErrCharset = errors.New("the charset is not known")
+
+// Costs of a test: keys that need less are tried first.
+const (
+	costRow = iota
+	costSummary
+	costBody
+)
+
+// test is a compiled key.
+type test struct {
+	cost  int
+	match func(c *cursor, i int, m *store.Message) (bool, error)
+}
+
+// cursor is one worker's state.
+type cursor struct {
+	ctx    context.Context
+	q      *Query
+	folded []byte
+	raw    []byte
+}
+
+// Run returns the indexes of the messages that match, ascending.
+func Run(ctx context.Context, q *Query) ([]int, error) {
+	t, err := q.compile(q.Key)
+	if err != nil {
+		return nil, err
+	}
+	if t.cost == costRow {
+		return q.scan(&cursor{ctx: ctx, q: q}, t, 0, q.List.Len())
+	}
+	return q.parallel(ctx, t)
+}
+
+func (q *Query) scan(c *cursor, t test, from, to int) (hits []int, err error) {
+	for i, m := range q.List.Range(from, to) {
+		if i%1024 == 0 && c.ctx.Err() != nil {
+			return nil, errs.Wrap("search.Run", c.ctx.Err())
+		}
+		ok, err := t.match(c, i, m)
+		if err != nil {
+			return nil, err
+		}
+		if ok {
+			hits = append(hits, i)
+		}
+	}
+	return hits, nil
+}
+
+// parallel scans blocks of messages on all processors.
+func (q *Query) parallel(ctx context.Context, t test) ([]int, error) {
+	const block = 64
+	blocks := (q.List.Len() + block - 1) / block
+	found := make([][]int, blocks)
+	var next atomic.Int64
+	var wg sync.WaitGroup
+	var failure atomic.Pointer[error]
+	for range min(runtime.GOMAXPROCS(0), blocks) {
+		wg.Go(func() {
+			c := &cursor{ctx: ctx, q: q}
+			for failure.Load() == nil {
+				b := int(next.Add(1) - 1)
+				if b >= blocks {
+					return
+				}
+				hits, err := q.scan(c, t, b*block, (b+1)*block)
+				if err == nil {
+					err = errs.Wrap("search.Run", ctx.Err())
+				}
+				if err != nil {
+					failure.CompareAndSwap(nil, &err)
+				}
+				found[b] = hits
+			}
+		})
+	}
+	wg.Wait()
+	if e := failure.Load(); e != nil {
+		return nil, *e
+	}
+	return slices.Concat(found...), nil
+}
+
+func rowTest(f func(m *store.Message) bool) test {
+	return test{costRow, func(_ *cursor, _ int, m *store.Message) (bool, error) { return f(m), nil }}
+}
+
+func (q *Query) compile(k *imapwire.SearchKey) (test, error) {
+	switch k.Op {
+	case imapwire.SearchAll:
+		return rowTest(func(*store.Message) bool { return true }), nil
+	case imapwire.SearchAnd, imapwire.SearchOr, imapwire.SearchNot:
+		return q.compileLogic(k)
+	case imapwire.SearchSeq:
+		ranges := k.Set.Resolve(uint32(q.List.Len()))
+		return test{costRow, func(_ *cursor, i int, _ *store.Message) (bool, error) {
+			return imapwire.Contains(ranges, uint32(i+1)), nil
+		}}, nil
+	case imapwire.SearchUID:
+		last := uint32(0)
+		if n := q.List.Len(); n > 0 {
+			last = uint32(q.List.At(n - 1).UID)
+		}
+		ranges := k.Set.Resolve(last)
+		return rowTest(func(m *store.Message) bool { return imapwire.Contains(ranges, uint32(m.UID)) }), nil
+	case imapwire.SearchFlag:
+		return rowTest(func(m *store.Message) bool { return m.Flags.Has(k.Flag) }), nil
+	case imapwire.SearchKeyword:
+		return rowTest(func(m *store.Message) bool { return m.Flags.HasKeyword(k.Text) }), nil
+	case imapwire.SearchRecent:
+		return rowTest(func(m *store.Message) bool { return q.Recent(m.UID) }), nil
+	case imapwire.SearchNew:
+		return rowTest(func(m *store.Message) bool { return q.Recent(m.UID) && !m.Flags.Has(mail.Seen) }), nil
+	case imapwire.SearchOld:
+		return rowTest(func(m *store.Message) bool { return !q.Recent(m.UID) }), nil
+	case imapwire.SearchLarger:
+		return rowTest(func(m *store.Message) bool { return m.Size > k.Size }), nil
+	case imapwire.SearchSmaller:
+		return rowTest(func(m *store.Message) bool { return m.Size < k.Size }), nil
+	case imapwire.SearchBefore, imapwire.SearchOn, imapwire.SearchSince:
+		return q.compileDay(k), nil
+	case imapwire.SearchSentBefore, imapwire.SearchSentOn, imapwire.SearchSentSince:
+		return q.compileSent(k), nil
+	}
+	return q.compileText(k)
+}
+
+func (q *Query) compileLogic(k *imapwire.SearchKey) (test, error) {
+	var parts []test
+	cost := costRow
+	for _, sub := range k.Keys {
+		t, err := q.compile(sub)
+		if err != nil {
+			return test{}, err
+		}
+		parts = append(parts, t)
+		cost = max(cost, t.cost)
+	}
+	slices.SortStableFunc(parts, func(a, b test) int { return a.cost - b.cost })
+	// AND ends at the first that fails, OR at the first that holds.
+	end := k.Op == imapwire.SearchOr
+	if k.Op == imapwire.SearchNot {
+		inner := parts[0]
+		return test{cost, func(c *cursor, i int, m *store.Message) (bool, error) {
+			ok, err := inner.match(c, i, m)
+			return !ok, err
+		}}, nil
+	}
+	if len(parts) == 1 {
+		return parts[0], nil
+	}
+	return test{cost, func(c *cursor, i int, m *store.Message) (bool, error) {
+		for _, p := range parts {
+			if ok, err := p.match(c, i, m); err != nil || ok == end {
+				return ok, err
+			}
+		}
+		return !end, nil
+	}}, nil
+}
+
+const daySeconds = 24 * 60 * 60
+
+func floorDay(seconds int64) int64 {
+	if seconds < 0 {
+		seconds -= daySeconds - 1
+	}
+	return seconds / daySeconds
+}
+
+// compileDay compares the date of the internal date as its zone shows it.
+func (q *Query) compileDay(k *imapwire.SearchKey) test {
+	day := floorDay(k.Day.Unix())
+	return rowTest(func(m *store.Message) bool {
+		d := floorDay(m.InternalDate + int64(m.Zone)*60)
+		switch k.Op {
+		case imapwire.SearchBefore:
+			return d < day
+		case imapwire.SearchOn:
+			return d == day
+		}
+		return d >= day
+	})
+}
+
+// compileSent compares the date of the Date field as it is written there.
+func (q *Query) compileSent(k *imapwire.SearchKey) test {
+	day := floorDay(k.Day.Unix())
+	return test{costSummary, func(c *cursor, _ int, m *store.Message) (bool, error) {
+		s, err := c.summary(m)
+		if s == nil {
+			return false, err
+		}
+		t, ok := message.ParseDate(s.Parts[0].Envelope.Date)
+		if !ok {
+			return false, nil
+		}
+		_, zone := t.Zone()
+		d := floorDay(t.Unix() + int64(zone))
+		switch k.Op {
+		case imapwire.SearchSentBefore:
+			return d < day, nil
+		case imapwire.SearchSentOn:
+			return d == day, nil
+		}
+		return d >= day, nil
+	}}
+}
+
+// summary returns a message's summary; nil for one that cannot be read: a
+// damaged message matches nothing and spoils no search.
+func (c *cursor) summary(m *store.Message) (*message.Summary, error) {
+	s, err := c.q.Store.Summary(c.ctx, m)
+	return s, passOver(err)
+}
+
+func passOver(err error) error {
+	if errs.Is(err, errs.Corrupt) || errs.Is(err, errs.NotFound) {
+		return nil
+	}
+	return err
+}
+
+func (q *Query) compileText(k *imapwire.SearchKey) (test, error) {
+	text := k.Text
+	if q.Charset != "" {
+		if _, ok := message.Charset(q.Charset); !ok {
+			return test{}, ErrCharset
+		}
+		text = message.ToUTF8(text, q.Charset)
+	}
+	needle := message.AppendFold(nil, []byte(text))
+	switch k.Op {
+	case imapwire.SearchHeader:
+		name := k.Field
+		kept := message.Kept(name)
+		return test{costSummary, func(c *cursor, _ int, m *store.Message) (bool, error) {
+			return c.header(m, name, kept, needle)
+		}}, nil
+	case imapwire.SearchBody, imapwire.SearchText:
+		whole := k.Op == imapwire.SearchText
+		return test{costBody, func(c *cursor, _ int, m *store.Message) (bool, error) {
+			ok, err := c.body(m, whole, needle)
+			return ok, passOver(err)
+		}}, nil
+	}
+	return test{}, errs.New("search.compile", errs.Invalid, "unknown search key")
+}
+
+// header looks for the needle in the fields of one name.
+func (c *cursor) header(m *store.Message, name string, kept bool, needle []byte) (bool, error) {
+	s, err := c.summary(m)
+	if s == nil {
+		return false, err
+	}
+	header := s.Fields
+	if !kept || !s.FieldsWhole {
+		if header, err = c.q.Store.Header(c.ctx, m); err != nil {
+			return false, passOver(err)
+		}
+	}
+	for _, value := range message.FieldValues(header, name) {
+		if c.contains(message.DecodeHeader(value), needle) {
+			return true, nil
+		}
+	}
+	return false, nil
+}
+
+func (c *cursor) contains(text string, needle []byte) bool {
+	c.raw = append(c.raw[:0], text...)
+	c.folded = message.AppendFold(c.folded[:0], c.raw)
+	return bytes.Contains(c.folded, needle)
+}
+
+// headerText looks for the needle in a header block, decoded and as it is.
+func (c *cursor) headerText(header []byte, needle []byte) bool {
+	return c.contains(message.DecodeHeader(strings.ReplaceAll(string(header), "\r\n", "\n")), needle) || c.contains(string(header), needle)
+}
+
+// body looks for the needle in a message's text.
+func (c *cursor) body(m *store.Message, whole bool, needle []byte) (bool, error) {
+	s, err := c.q.Store.Summary(c.ctx, m)
+	if err != nil {
+		return false, err
+	}
+	body, err := c.q.Store.Body(c.ctx, m)
+	if err != nil {
+		return false, err
+	}
+	defer body.Close()
+	for i := range s.Parts {
+		p := &s.Parts[i]
+		if p.Envelope != nil && (i > 0 || whole) {
+			header := make([]byte, min(p.BodyStart-p.HeaderStart, message.HeaderMax))
+			if _, err := body.ReadAt(header, p.HeaderStart); err != nil && err != io.EOF {
+				return false, err
+			}
+			if c.headerText(header, needle) {
+				return true, nil
+			}
+		}
+		if p.Children > 0 || !strings.EqualFold(p.Type, "text") {
+			continue
+		}
+		r := message.TextReader(io.NewSectionReader(body, p.BodyStart, p.Size()), p)
+		if ok, err := c.stream(r, needle); ok || err != nil {
+			return ok, err
+		}
+	}
+	return false, nil
+}
+
+// streamWindow is how much text is folded at once.
+const streamWindow = 64 << 10
+
+// stream looks for the needle in text of any length, in bounded memory.
+func (c *cursor) stream(r io.Reader, needle []byte) (bool, error) {
+	if cap(c.raw) < streamWindow {
+		c.raw = make([]byte, streamWindow)
+	}
+	raw := c.raw[:streamWindow]
+	have := 0
+	c.folded = c.folded[:0]
+	for {
+		n, err := io.ReadFull(r, raw[have:])
+		have += n
+		end := have
+		if err == nil {
+			end = wholeRunes(raw[:have])
+		}
+		c.folded = message.AppendFold(c.folded, raw[:end])
+		if bytes.Contains(c.folded, needle) {
+			return true, nil
+		}
+		if err == io.EOF || err == io.ErrUnexpectedEOF {
+			return false, nil
+		}
+		if err != nil {
+			return false, err
+		}
+		keep := min(len(needle), len(c.folded))
+		c.folded = append(c.folded[:0], c.folded[len(c.folded)-keep:]...)
+		have = copy(raw, raw[end:have])
+	}
+}
+
+// wholeRunes returns how much of b is before a character that is cut off.
+func wholeRunes(b []byte) int {
+	for i := 1; i <= utf8.UTFMax-1 && i <= len(b); i++ {
+		if c := b[len(b)-i]; utf8.RuneStart(c) {
+			if c >= utf8.RuneSelf && !utf8.FullRune(b[len(b)-i:]) {
+				return len(b) - i
+			}
+			break
+		}
+	}
+	return len(b)
+}
