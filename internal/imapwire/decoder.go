@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"io"
+	"math"
 	"strconv"
 	"strings"
 
@@ -31,6 +32,7 @@ var ErrTooMuch = errors.New("the command is over a limit")
 type Decoder struct {
 	src      Source
 	lineMax  int
+	nonSync  int64 // octets of a non-synchronising literal
 	line     []byte
 	pos      int
 	tokens   int
@@ -40,10 +42,15 @@ type Decoder struct {
 }
 
 // NewDecoder returns a decoder for commands from src.
-func NewDecoder(src Source) *Decoder { return &Decoder{src: src, lineMax: LineBeforeLoginMax} }
+func NewDecoder(src Source) *Decoder {
+	return &Decoder{src: src, lineMax: LineBeforeLoginMax, nonSync: math.MaxInt64}
+}
 
 // SetLineMax sets the longest line.
 func (d *Decoder) SetLineMax(n int) { d.lineMax = n }
+
+// SetLiteralMinus holds the client to LITERAL- (RFC 7888 §5).
+func (d *Decoder) SetLiteralMinus() { d.nonSync = NonSyncMax }
 
 // Next waits for the next command.
 func (d *Decoder) Next() error {
@@ -332,6 +339,10 @@ func (d *Decoder) literal() string {
 		d.Fail("bad literal")
 		return ""
 	}
+	if !sync && n > d.nonSync {
+		d.Fail("a non-synchronising literal may have 4096 octets at most")
+		return ""
+	}
 	d.literals++
 	d.octets += n
 	if n > LiteralMax || d.literals > LiteralsMax || d.octets > LiteralSumMax {
@@ -370,6 +381,10 @@ func (d *Decoder) MessageLiteral(max int64) (n int64, tooBig bool) {
 	n, sync, ok := literalAt(d.line, d.pos)
 	if !ok {
 		d.Fail("expected a message literal")
+		return 0, false
+	}
+	if !sync && n > d.nonSync {
+		d.Fail("a non-synchronising literal may have 4096 octets at most")
 		return 0, false
 	}
 	if n > max {

@@ -12,6 +12,7 @@ import (
 	"net/netip"
 	"os"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/angarium/angarium/internal/errs"
@@ -45,6 +46,7 @@ type Conn struct {
 	alpn    []string
 	id      string
 	timeout time.Duration
+	stopped atomic.Bool // Interrupt was called
 
 	in     *[readBuffer]byte // nil while parked
 	r, w   int               // in[r:w] is unread
@@ -112,7 +114,7 @@ func (c *Conn) fill() error {
 	if c.r == c.w {
 		c.r, c.w = 0, 0
 	}
-	c.nc.SetReadDeadline(time.Now().Add(c.timeout))
+	c.startWait()
 	n, err := c.nc.Read(c.in[c.w:])
 	c.w += n
 	if n > 0 {
@@ -175,7 +177,7 @@ func (c *Conn) ReadLine(max int) ([]byte, error) {
 func (c *Conn) Read(p []byte) (int, error) {
 	if c.r == c.w {
 		if len(p) >= readBuffer {
-			c.nc.SetReadDeadline(time.Now().Add(c.timeout))
+			c.startWait()
 			n, err := c.nc.Read(p)
 			if n > 0 {
 				return n, nil
@@ -333,7 +335,7 @@ func (c *Conn) Park() error {
 		return nil
 	}
 	c.releaseInput()
-	c.nc.SetReadDeadline(time.Now().Add(c.timeout))
+	c.startWait()
 	err := waitReadable(c.plain)
 	if errors.Is(err, os.ErrDeadlineExceeded) {
 		return ErrTimeout
@@ -341,8 +343,17 @@ func (c *Conn) Park() error {
 	return nil // what is wrong with the connection, reading will tell
 }
 
-// Interrupt makes a running or later wait for input fail with ErrTimeout.
+// startWait sets the deadline of the wait for input that begins.
+func (c *Conn) startWait() {
+	c.plain.SetReadDeadline(time.Now().Add(c.timeout))
+	if c.stopped.Load() {
+		c.plain.SetReadDeadline(time.Unix(1, 0))
+	}
+}
+
+// Interrupt makes a running or later wait for input fail with ErrTimeout. Any
+// goroutine may call it.
 func (c *Conn) Interrupt() {
-	c.timeout = -1
+	c.stopped.Store(true)
 	c.plain.SetReadDeadline(time.Unix(1, 0))
 }

@@ -156,3 +156,22 @@ func (v *Snapshot) loadList(ctx context.Context, box *Mailbox) (*MessageList, er
 	v.lists[box.ID] = l
 	return l, nil
 }
+
+// Messages returns a mailbox and its messages at one point in time. Errors:
+// NotFound, Corrupt.
+func (a *Account) Messages(ctx context.Context, id MailboxID) (*Mailbox, *MessageList, error) {
+	for {
+		v, err := a.Snapshot()
+		if err != nil {
+			return nil, nil, err
+		}
+		l, err := v.Messages(ctx, id)
+		if err != nil {
+			return nil, nil, err
+		}
+		if l.ModSeq() <= v.ModSeq() {
+			box, err := v.MailboxByID(id)
+			return box, l, err
+		} // read from disk after somebody's commit: look again
+	}
+}

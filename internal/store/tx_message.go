@@ -241,6 +241,18 @@ type FlagChange struct {
 	UnchangedSince mail.ModSeq // with a value: only messages not changed after it (RFC 7162 §3.1.3)
 }
 
+// Apply returns what the change makes of a message's flags.
+func (c FlagChange) Apply(f mail.Flags) mail.Flags {
+	switch c.Op {
+	case FlagsAdd:
+		return f.Union(c.Flags)
+	case FlagsRemove:
+		return f.Minus(c.Flags)
+	default:
+		return c.Flags
+	}
+}
+
 // SetFlags changes the flags of those of the UIDs that exist. Messages whose
 // flags are as wanted already are not touched. modified are those that
 // UnchangedSince kept from being changed. Errors: NotFound, Invalid, Limit.
@@ -307,16 +319,8 @@ type flagMerger struct {
 }
 
 func (f *flagMerger) apply(flags mail.Flags) mail.Flags {
-	if f.change.Op == FlagsReplace {
-		return f.change.Flags
-	}
 	if !f.known || flags != f.in {
-		f.in, f.known = flags, true
-		if f.change.Op == FlagsAdd {
-			f.out = flags.Union(f.change.Flags)
-		} else {
-			f.out = flags.Minus(f.change.Flags)
-		}
+		f.in, f.out, f.known = flags, f.change.Apply(flags), true
 	}
 	return f.out
 }

@@ -1,0 +1,35 @@
+package imapserver
+
+import (
+	"context"
+
+	"github.com/angarium/angarium/internal/sasl"
+)
+
+// capability is CAPABILITY (RFC 3501 §6.1.1).
+func (s *session) capability(context.Context) error {
+	s.line("* CAPABILITY " + s.capabilities())
+	return nil
+}
+
+// capabilities returns what the server can do in this state.
+func (s *session) capabilities() string {
+	caps := "IMAP4rev1 LITERAL+"
+	if s.srv.opts.LiteralMinus {
+		caps = "IMAP4rev1 LITERAL-"
+	}
+	caps += s.srv.caps
+	if s.state != notAuthenticated {
+		return caps
+	}
+	if s.conn.TLSAvailable() {
+		caps += " STARTTLS"
+	}
+	if !s.conn.Secure() {
+		return caps + " LOGINDISABLED"
+	}
+	for _, m := range sasl.Names() {
+		caps += " AUTH=" + m
+	}
+	return caps
+}

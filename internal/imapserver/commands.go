@@ -1,0 +1,86 @@
+package imapserver
+
+import (
+	"context"
+
+	"github.com/angarium/angarium/internal/imapwire"
+)
+
+// seqUse is what a command does to sequence numbers.
+type seqUse uint8
+
+const (
+	mayExpunge  seqUse = iota // sync may announce everything
+	keepExpunge               // its plain form may not announce expunges (RFC 3501 §7.4.1)
+	noSync                    // says nothing unasked
+)
+
+// command is a row of the table: what the RFCs say about a command.
+type command struct {
+	name   string
+	cap    string // advertised while the row is here; "" for the base protocol
+	states states
+	seqs   seqUse
+	uid    bool // has a form with UIDs (RFC 3501 §6.4.8)
+	open   bool // run reads on where parse ended
+	parse  func(s *session, d *imapwire.Decoder) request
+}
+
+// request is one parsed command, ready to run.
+type request func(ctx context.Context, s *session) error
+
+var commands = []command{
+	{name: "CAPABILITY", states: anyState, parse: bare((*session).capability)},
+	{name: "NOOP", states: anyState, parse: bare((*session).noop)},
+	{name: "LOGOUT", states: anyState, seqs: noSync, parse: bare((*session).logout)},
+	{name: "ID", cap: "ID", states: anyState, parse: parseID},
+
+	{name: "STARTTLS", states: notAuthenticated, parse: bare((*session).startTLS)},
+	{name: "AUTHENTICATE", cap: "SASL-IR", states: notAuthenticated, parse: parseAuthenticate},
+	{name: "LOGIN", states: notAuthenticated, parse: parseLogin},
+
+	{name: "ENABLE", cap: "ENABLE", states: afterLogin, parse: parseEnable},
+	{name: "SELECT", states: afterLogin, seqs: noSync, parse: parseSelect},
+	{name: "EXAMINE", states: afterLogin, seqs: noSync, parse: parseExamine},
+	{name: "CREATE", states: afterLogin, parse: parseCreate},
+	{name: "DELETE", states: afterLogin, parse: parseDelete},
+	{name: "RENAME", states: afterLogin, parse: parseRename},
+	{name: "SUBSCRIBE", states: afterLogin, parse: parseSubscribe},
+	{name: "UNSUBSCRIBE", states: afterLogin, parse: parseUnsubscribe},
+	{name: "LIST", cap: "LIST-EXTENDED LIST-STATUS CHILDREN SPECIAL-USE", states: afterLogin, parse: parseList},
+	{name: "LSUB", states: afterLogin, parse: parseLsub},
+	{name: "NAMESPACE", cap: "NAMESPACE", states: afterLogin, parse: bare((*session).namespace)},
+	{name: "STATUS", cap: "STATUS=SIZE", states: afterLogin, parse: parseStatus},
+	{name: "APPEND", states: afterLogin, open: true, parse: parseAppend},
+	{name: "IDLE", cap: "IDLE", states: afterLogin, parse: bare((*session).idle)},
+
+	{name: "CHECK", states: selected, parse: bare((*session).noop)},
+	{name: "CLOSE", states: selected, seqs: noSync, parse: bare((*session).closeMailbox)},
+	{name: "UNSELECT", cap: "UNSELECT", states: selected, seqs: noSync, parse: bare((*session).unselect)},
+	{name: "EXPUNGE", cap: "UIDPLUS", states: selected, uid: true, parse: parseExpunge},
+	{name: "SEARCH", states: selected, seqs: keepExpunge, uid: true, parse: parseSearch},
+	{name: "FETCH", states: selected, seqs: keepExpunge, uid: true, parse: parseFetch},
+	{name: "STORE", states: selected, seqs: keepExpunge, uid: true, parse: parseStore},
+	{name: "COPY", states: selected, uid: true, parse: parseCopy},
+	{name: "MOVE", cap: "MOVE", states: selected, uid: true, parse: parseMove},
+}
+
+// bare is the parse function of a command without arguments.
+func bare(run func(s *session, ctx context.Context) error) func(*session, *imapwire.Decoder) request {
+	return func(*session, *imapwire.Decoder) request {
+		return func(ctx context.Context, s *session) error { return run(s, ctx) }
+	}
+}
+
+// index returns the table by name, and the capabilities that its rows give.
+func index(rows []command) (byName map[string]*command, caps string) {
+	byName = make(map[string]*command, len(rows))
+	for i := range rows {
+		row := &rows[i]
+		byName[row.name] = row
+		if row.cap != "" {
+			caps += " " + row.cap
+		}
+	}
+	return byName, caps
+}

@@ -1,0 +1,50 @@
+package imapserver
+
+import (
+	"context"
+	"strconv"
+
+	"github.com/angarium/angarium/internal/errs"
+	"github.com/angarium/angarium/internal/imapwire"
+	"github.com/angarium/angarium/internal/store"
+)
+
+// parseCopy is COPY (RFC 3501 §6.4.7): all of the messages or none.
+func parseCopy(s *session, d *imapwire.Decoder) request {
+	d.Space()
+	set := d.NumSet()
+	d.Space()
+	name := d.Mailbox()
+	return func(ctx context.Context, s *session) error {
+		uids, err := s.view.resolve(set, s.byUID)
+		if err != nil {
+			return err
+		}
+		var done store.Copied
+		_, err = s.acct.Update(ctx, func(tx *store.Tx) error {
+			to, err := targetIn(tx.Snapshot(), name)
+			if err != nil {
+				return err
+			}
+			done, err = tx.Copy(s.view.box.ID, uids, to.ID)
+			if err == nil && done.Source.Len() != uids.Len() {
+				return errs.New("imapserver.copy", errs.Expunged, "some of the messages were expunged by another session; nothing was copied")
+			}
+			return err
+		})
+		if err == nil {
+			s.code = copyUID(done)
+		}
+		return err
+	}
+}
+
+// copyUID returns the COPYUID response code (RFC 4315 §3), "" for no message.
+func copyUID(c store.Copied) string {
+	if len(c.Source) == 0 {
+		return ""
+	}
+	b := append([]byte("COPYUID "), strconv.FormatUint(uint64(c.UIDValidity), 10)...)
+	b = c.Source.AppendText(append(b, ' '))
+	return string(c.Target.AppendText(append(b, ' ')))
+}

@@ -1,0 +1,149 @@
+package imapserver
+
+import (
+	"errors"
+	"io"
+	"net"
+	"strings"
+
+	"github.com/angarium/angarium/internal/errs"
+	"github.com/angarium/angarium/internal/imapwire"
+	"github.com/angarium/angarium/internal/netserver"
+)
+
+// webVerbs begin requests of web clients, which cross-protocol attacks send
+// here. They are no IMAP tags that any client uses.
+var webVerbs = map[string]bool{"GET": true, "POST": true, "PUT": true, "HEAD": true, "OPTIONS": true, "CONNECT": true, "DELETE": true, "PATCH": true, "TRACE": true}
+
+// errAnswered is what a request returns that sent its tagged line itself.
+var errAnswered = errors.New("answered")
+
+// command reads and runs one command. An error ends the session.
+func (s *session) command() error {
+	d := s.dec
+	s.tag, s.code, s.byUID = "", "", false
+	if err := d.Next(); err != nil {
+		return err
+	}
+	tag := d.Tag()
+	if webVerbs[tag] {
+		return &byeError{"This is an IMAP server"}
+	}
+	d.Space()
+	if d.Err() == nil {
+		s.tag = tag
+	}
+	name := d.Word()
+	if name == "UID" {
+		d.Space()
+		name, s.byUID = d.Word(), true
+	}
+	row := s.srv.commands[name]
+	err := s.run(row, name)
+	switch {
+	case fatal(err):
+		return err
+	case errors.Is(err, errAnswered):
+		return nil
+	}
+	if err != nil {
+		if e := d.Skip(); e != nil {
+			return e
+		}
+	}
+	if row != nil && s.view != nil && row.seqs != noSync {
+		if e := s.sync(s.busy, row.seqs == mayExpunge || s.byUID); e != nil {
+			return e
+		}
+	}
+	return s.answer(name, err)
+}
+
+// run checks a command against its row, parses and runs it.
+func (s *session) run(row *command, name string) error {
+	d := s.dec
+	switch {
+	case d.Err() != nil:
+		return d.Err()
+	case row == nil, s.byUID && !row.uid:
+		return d.Fail("unknown command " + name[:min(len(name), foundCommandsMax)])
+	case row.states&s.state == 0:
+		return d.Fail(name + " is not possible " + stateText(s.state))
+	}
+	request := row.parse(s, d)
+	if !row.open {
+		d.End()
+	}
+	if err := d.Err(); err != nil {
+		return err
+	}
+	return request(s.busy, s)
+}
+
+func stateText(s states) string {
+	switch s {
+	case notAuthenticated:
+		return "before login"
+	case authenticated:
+		return "in this state"
+	default:
+		return "with a mailbox selected"
+	}
+}
+
+// fatal reports whether the connection cannot go on after an error.
+func fatal(err error) bool {
+	var bye *byeError
+	var op net.Error
+	return errors.As(err, &bye) || errors.As(err, &op) || errors.Is(err, imapwire.ErrTooMuch) || errors.Is(err, netserver.ErrLineTooLong) ||
+		errors.Is(err, netserver.ErrTimeout) || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, net.ErrClosed) || errors.Is(err, io.ErrNoProgress)
+}
+
+// answer sends the tagged line.
+func (s *session) answer(name string, err error) error {
+	var syntax *imapwire.SyntaxError
+	var no *refusal
+	if s.byUID {
+		name = "UID " + name
+	}
+	switch {
+	case err == nil:
+		s.tagged("OK", s.code, name+" completed")
+	case errors.As(err, &syntax):
+		return s.answerBad(syntax.Text)
+	case errors.As(err, &no):
+		s.tagged("NO", no.code, no.text)
+	default:
+		kind := errs.KindOf(err)
+		if kind == errs.Internal || kind == errs.Corrupt {
+			s.srv.opts.Log.Error("an IMAP command failed", "cmd", name, "session", s.conn.ID(), "account", s.user.Name, "error", err)
+		}
+		s.tagged("NO", kindCodes[kind], errs.PublicText(err))
+	}
+	return nil
+}
+
+// answerBad answers what was no command, and ends the session of a client that
+// sends nothing else.
+func (s *session) answerBad(text string) error {
+	if s.tag == "" {
+		s.line("* BAD " + clean(text))
+	} else {
+		s.tagged("BAD", "", text)
+	}
+	s.bad++
+	if s.bad >= badMax || s.state == notAuthenticated && s.bad >= badBeforeLoginMax {
+		return &byeError{"[LIMIT] Too many bad commands"}
+	}
+	return nil
+}
+
+// clean makes a text fit for one response line.
+func clean(text string) string {
+	return strings.Map(func(r rune) rune {
+		if r < ' ' || r > '~' {
+			return '?'
+		}
+		return r
+	}, text)
+}

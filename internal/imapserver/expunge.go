@@ -1,0 +1,52 @@
+package imapserver
+
+import (
+	"context"
+
+	"github.com/angarium/angarium/internal/imapwire"
+	"github.com/angarium/angarium/internal/mail"
+	"github.com/angarium/angarium/internal/store"
+)
+
+// parseExpunge is EXPUNGE (RFC 3501 §6.4.3) and UID EXPUNGE (RFC 4315 §2.1).
+func parseExpunge(s *session, d *imapwire.Decoder) request {
+	var set imapwire.NumSet
+	if s.byUID {
+		d.Space()
+		set = d.NumSet()
+	}
+	return func(ctx context.Context, s *session) error {
+		if s.view.readOnly {
+			return errReadOnly
+		}
+		return s.expunge(ctx, set)
+	}
+}
+
+// expunge removes the messages with \Deleted, with a set those of its UIDs.
+func (s *session) expunge(ctx context.Context, set imapwire.NumSet) error {
+	v := s.view
+	uids := mail.UIDSetOf(mail.UIDRange{First: 1, Last: mail.UIDMax})
+	if set != nil {
+		uids = v.uidRanges(set)
+	}
+	_, err := s.acct.Update(ctx, func(tx *store.Tx) error {
+		box, err := tx.Snapshot().MailboxByID(v.box.ID)
+		if err != nil || box.Deleted == 0 {
+			return err
+		}
+		list, err := tx.Snapshot().Messages(ctx, v.box.ID)
+		if err != nil {
+			return err
+		}
+		var deleted mail.UIDSet
+		for _, m := range list.Select(uids) {
+			if m.Flags.Has(mail.Deleted) {
+				deleted = deleted.Append(m.UID)
+			}
+		}
+		_, err = tx.Expunge(v.box.ID, deleted)
+		return err
+	})
+	return err
+}

@@ -1,0 +1,169 @@
+package imapserver
+
+import (
+	"context"
+	"strconv"
+	"sync"
+
+	"github.com/angarium/angarium/internal/errs"
+	"github.com/angarium/angarium/internal/imapwire"
+	"github.com/angarium/angarium/internal/mail"
+	"github.com/angarium/angarium/internal/message"
+	"github.com/angarium/angarium/internal/store"
+)
+
+// parseFetch is FETCH (RFC 3501 §6.4.5).
+func parseFetch(s *session, d *imapwire.Decoder) request {
+	d.Space()
+	set := d.NumSet()
+	d.Space()
+	items := d.FetchItems()
+	if d.Err() != nil {
+		return nil
+	}
+	plan := fetchPlan(items, s.byUID)
+	return func(ctx context.Context, s *session) error { return s.fetch(ctx, set, plan) }
+}
+
+// plannedItem is a data item with the row that answers it.
+type plannedItem struct {
+	*imapwire.FetchItem
+	row *fetchRow
+}
+
+type plan struct {
+	items []plannedItem
+	seen  bool // sets \Seen
+}
+
+// fetchPlan looks the items up and leaves doubled ones out. UID is part of
+// each answer to UID FETCH (RFC 3501 §6.4.8).
+func fetchPlan(items []imapwire.FetchItem, byUID bool) plan {
+	var p plan
+	if byUID {
+		items = append([]imapwire.FetchItem{{Name: "UID"}}, items...)
+	}
+	for i := range items {
+		row := fetchRows[items[i].Name]
+		doubled := false
+		for _, have := range p.items {
+			doubled = doubled || have.Name == items[i].Name && row.section == nil
+		}
+		if doubled {
+			continue
+		}
+		p.items = append(p.items, plannedItem{&items[i], row})
+		p.seen = p.seen || row.seen && !items[i].Peek
+	}
+	return p
+}
+
+// fetcher answers for one message after the other.
+type fetcher struct {
+	ctx  context.Context
+	s    *session
+	out  []byte // the answer so far that is not in the connection yet
+	sent bool   // some of it is
+	m    *store.Message
+	sum  *message.Summary // nil: not asked for yet
+	body store.Body       // nil: not open
+}
+
+var fetchBuffers = sync.Pool{New: func() any { return new([]byte) }}
+
+// fetchBufferMax is the largest buffer that is kept for the next command.
+const fetchBufferMax = 1 << 20
+
+func (s *session) fetch(ctx context.Context, set imapwire.NumSet, p plan) error {
+	v := s.view
+	uids, err := v.resolve(set, s.byUID)
+	if err != nil {
+		return err
+	}
+	buffer := fetchBuffers.Get().(*[]byte)
+	f := &fetcher{ctx: ctx, s: s, out: (*buffer)[:0]}
+	defer func() {
+		if cap(f.out) <= fetchBufferMax {
+			*buffer = f.out
+			fetchBuffers.Put(buffer)
+		}
+	}()
+	var unseen mail.UIDSet
+	var failed error
+	for i, m := range v.list.Select(uids) {
+		if err := f.message(i, m, p); err != nil {
+			if fatal(err) {
+				return err
+			}
+			failed = err
+			continue
+		}
+		if p.seen && !m.Flags.Has(mail.Seen) {
+			unseen = unseen.Append(m.UID)
+		}
+	}
+	if len(unseen) > 0 && !v.readOnly {
+		if err := s.setFlags(ctx, unseen, store.FlagChange{Op: store.FlagsAdd, Flags: mail.NewFlags(mail.Seen)}, false); err != nil {
+			return err
+		}
+	}
+	if errs.Is(failed, errs.NotFound) {
+		return errs.As("imapserver.fetch", errs.Expunged, "some of the messages were expunged by another session", failed)
+	}
+	return failed
+}
+
+// message sends the answer for one message: whole or, when something of it
+// cannot be read, not at all.
+func (f *fetcher) message(i int, m *store.Message, p plan) error {
+	f.m, f.sum, f.sent = m, nil, false
+	defer f.closeBody()
+	b := append(f.out[:0], "* "...)
+	b = strconv.AppendInt(b, int64(i+1), 10)
+	f.out = append(b, " FETCH ("...)
+	for n, item := range p.items {
+		if n > 0 {
+			f.out = append(f.out, ' ')
+		}
+		if err := item.row.run(f, item.FetchItem); err != nil {
+			if f.sent {
+				// The client waits for the rest of a literal.
+				return &byeError{"[" + kindCodes[errs.KindOf(err)] + "] A message cannot be read"}
+			}
+			return err
+		}
+	}
+	f.out = append(f.out, ")\r\n"...)
+	_, err := f.s.conn.Write(f.out)
+	return err
+}
+
+// summary returns what is known of the message without its octets.
+func (f *fetcher) summary() (*message.Summary, error) {
+	if f.sum == nil {
+		sum, err := f.s.srv.store.Summary(f.ctx, f.m)
+		if err != nil {
+			return nil, err
+		}
+		f.sum = sum
+	}
+	return f.sum, nil
+}
+
+func (f *fetcher) open() (store.Body, error) {
+	if f.body == nil {
+		body, err := f.s.srv.store.Body(f.ctx, f.m)
+		if err != nil {
+			return nil, err
+		}
+		f.body = body
+	}
+	return f.body, nil
+}
+
+func (f *fetcher) closeBody() {
+	if f.body != nil {
+		f.body.Close()
+		f.body = nil
+	}
+}

@@ -1,0 +1,192 @@
+package imapserver
+
+import (
+	"io"
+	"slices"
+	"strconv"
+
+	"github.com/angarium/angarium/internal/errs"
+	"github.com/angarium/angarium/internal/imapwire"
+	"github.com/angarium/angarium/internal/message"
+)
+
+// fetchRow is a data item of FETCH.
+type fetchRow struct {
+	run     func(f *fetcher, item *imapwire.FetchItem) error
+	section *imapwire.Section // what the old names stand for
+	seen    bool              // sets \Seen unless it peeks
+}
+
+// fetchRows holds the data items of RFC 3501 §6.4.5.
+var fetchRows = map[string]*fetchRow{
+	"UID":           {run: fetchUID},
+	"FLAGS":         {run: fetchFlags},
+	"INTERNALDATE":  {run: fetchInternalDate},
+	"RFC822.SIZE":   {run: fetchSize},
+	"ENVELOPE":      {run: fetchEnvelope},
+	"BODY":          {run: fetchBody},
+	"BODYSTRUCTURE": {run: fetchBodyStructure},
+	"BODY[":         {run: fetchSection, section: &imapwire.Section{}, seen: true},
+	"RFC822":        {run: fetchRFC822(message.SectionWhole), seen: true},
+	"RFC822.HEADER": {run: fetchRFC822(message.SectionHeader)},
+	"RFC822.TEXT":   {run: fetchRFC822(message.SectionText), seen: true},
+}
+
+func fetchUID(f *fetcher, _ *imapwire.FetchItem) error {
+	f.out = strconv.AppendUint(append(f.out, "UID "...), uint64(f.m.UID), 10)
+	return nil
+}
+
+func fetchFlags(f *fetcher, _ *imapwire.FetchItem) error {
+	f.out = appendFlags(append(f.out, "FLAGS "...), f.m.Flags, f.s.view.isRecent(f.m.UID))
+	return nil
+}
+
+func fetchInternalDate(f *fetcher, _ *imapwire.FetchItem) error {
+	f.out = imapwire.AppendDate(append(f.out, "INTERNALDATE "...), f.m.InternalTime())
+	return nil
+}
+
+func fetchSize(f *fetcher, _ *imapwire.FetchItem) error {
+	f.out = strconv.AppendInt(append(f.out, "RFC822.SIZE "...), f.m.Size, 10)
+	return nil
+}
+
+func fetchEnvelope(f *fetcher, _ *imapwire.FetchItem) error {
+	sum, err := f.summary()
+	if err == nil {
+		f.out = imapwire.AppendEnvelope(append(f.out, "ENVELOPE "...), sum.Parts[0].Envelope)
+	}
+	return err
+}
+
+func fetchBody(f *fetcher, _ *imapwire.FetchItem) error {
+	sum, err := f.summary()
+	if err == nil {
+		f.out = imapwire.AppendBody(append(f.out, "BODY "...), sum, false)
+	}
+	return err
+}
+
+func fetchBodyStructure(f *fetcher, _ *imapwire.FetchItem) error {
+	sum, err := f.summary()
+	if err == nil {
+		f.out = imapwire.AppendBody(append(f.out, "BODYSTRUCTURE "...), sum, true)
+	}
+	return err
+}
+
+// fetchRFC822 is one of the old names, which are answered under them.
+func fetchRFC822(kind message.SectionKind) func(*fetcher, *imapwire.FetchItem) error {
+	return func(f *fetcher, item *imapwire.FetchItem) error {
+		f.out = append(append(f.out, item.Name...), ' ')
+		return f.octets(&imapwire.FetchItem{Section: imapwire.Section{Kind: kind}})
+	}
+}
+
+// fetchSection is BODY[section]<partial>.
+func fetchSection(f *fetcher, item *imapwire.FetchItem) error {
+	f.out = append(append(append(f.out, "BODY["...), item.Section.Text...), ']')
+	if item.Partial {
+		f.out = append(strconv.AppendInt(append(f.out, '<'), item.Offset, 10), '>')
+	}
+	f.out = append(f.out, ' ')
+	if item.Section.Fields != nil {
+		return f.fields(item)
+	}
+	return f.octets(item)
+}
+
+// octets appends the section of an item, or NIL when there is no such part.
+func (f *fetcher) octets(item *imapwire.FetchItem) error {
+	from, to := int64(0), f.m.Size
+	if len(item.Section.Path) > 0 || item.Section.Kind != message.SectionWhole {
+		sum, err := f.summary()
+		if err != nil {
+			return err
+		}
+		var ok bool
+		if from, to, ok = sum.Section(item.Section.Path, item.Section.Kind); !ok {
+			f.out = append(f.out, "NIL"...)
+			return nil
+		}
+	}
+	if item.Partial {
+		from = min(to, from+item.Offset)
+		to = min(to, from+item.Count)
+	}
+	return f.literal(from, to)
+}
+
+// literalPiece is how much of a large literal is in memory at a time.
+const literalPiece = 256 << 10
+
+// literal appends octets of the message. What is large goes to the client in
+// pieces, the first of which is known to be readable before anything is sent.
+func (f *fetcher) literal(from, to int64) error {
+	if from >= to {
+		f.out = append(f.out, `""`...)
+		return nil
+	}
+	body, err := f.open()
+	if err != nil {
+		return err
+	}
+	if to > body.Size() {
+		return errs.New("imapserver.literal", errs.Corrupt, "the message is damaged")
+	}
+	f.out = append(f.out, '{')
+	f.out = strconv.AppendInt(f.out, to-from, 10)
+	f.out = append(f.out, "}\r\n"...)
+	for from < to {
+		n := int(min(to-from, literalPiece))
+		start := len(f.out)
+		f.out = slices.Grow(f.out, n)[:start+n]
+		if _, err := body.ReadAt(f.out[start:], from); err != nil && err != io.EOF {
+			return err
+		}
+		if from += int64(n); from < to {
+			f.sent = true
+			if _, err := f.s.conn.Write(f.out); err != nil {
+				return err
+			}
+			f.out = f.out[:0]
+		}
+	}
+	return nil
+}
+
+// fields appends HEADER.FIELDS and HEADER.FIELDS.NOT, from the summary where
+// it holds them.
+func (f *fetcher) fields(item *imapwire.FetchItem) error {
+	sum, err := f.summary()
+	if err != nil {
+		return err
+	}
+	sec := &item.Section
+	from, to, ok := sum.Section(sec.Path, sec.Kind)
+	if !ok {
+		f.out = append(f.out, "NIL"...)
+		return nil
+	}
+	var selected []byte
+	kept := false
+	if len(sec.Path) == 0 && !sec.Not {
+		selected, kept = sum.SelectFields(nil, sec.Fields)
+	}
+	if !kept {
+		header, err := f.s.srv.store.ReadBody(f.ctx, f.m, from, to)
+		if err != nil {
+			return err
+		}
+		selected = message.SelectFields(nil, header, sec.Fields, sec.Not)
+	}
+	if item.Partial {
+		selected = selected[min(int64(len(selected)), item.Offset):]
+		selected = selected[:min(int64(len(selected)), item.Count)]
+	}
+	f.out = append(f.out, '{')
+	f.out = strconv.AppendInt(f.out, int64(len(selected)), 10)
+	f.out = append(append(f.out, "}\r\n"...), selected...)
+	return nil
+}

@@ -1,0 +1,23 @@
+package imapserver
+
+import "time"
+
+// Limits of a session (reliability paper 4.4). Those of one command are in
+// imapwire.
+const (
+	badBeforeLoginMax = 3                // commands that were no IMAP, before login
+	badMax            = 20               // and after
+	loginTimeMax      = time.Minute      // from the greeting to the login
+	idleTimeMax       = 31 * time.Minute // silence after login; RFC 3501 §5.4 asks for 30
+	saslStepsMax      = 5                // responses of one exchange
+	sessionsMax       = 100              // of one account
+	idFieldsMax       = 30               // RFC 2971 §3.3
+	idValueMax        = 1024             // likewise
+	patternsMax       = 100              // of one LIST
+	patternMax        = 1000             // octets of reference and pattern
+	commandGrace      = 10 * time.Second // for a running command when the server stops
+	foundCommandsMax  = 100              // octets of an unknown command's name in logs
+)
+
+// MessageMax is the largest message taken, unless the options say otherwise.
+const MessageMax = 50 << 20

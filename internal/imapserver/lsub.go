@@ -1,0 +1,45 @@
+package imapserver
+
+import (
+	"context"
+
+	"github.com/angarium/angarium/internal/imapwire"
+)
+
+// parseLsub is LSUB (RFC 3501 §6.3.9).
+func parseLsub(s *session, d *imapwire.Decoder) request {
+	l := listRequest{subscribed: true}
+	d.Space()
+	l.reference = decodePattern(d.AString)
+	d.Space()
+	l.addPattern(d)
+	return l.runLsub
+}
+
+func (l *listRequest) runLsub(_ context.Context, s *session) error {
+	if l.patterns[0] == "" {
+		s.line(`* LSUB (\Noselect) "/" ""`)
+		return nil
+	}
+	v, err := s.acct.Snapshot()
+	if err != nil {
+		return err
+	}
+	names := candidates(v, true)
+	for i := range names {
+		names[i].selected = v.IsSubscribed(names[i].name)
+	}
+	matchNames(names, l.reference, l.patterns)
+	for i := range names {
+		n := &names[i]
+		var attributes []string
+		switch {
+		case !n.matched || !n.selected && !n.hidden:
+			continue
+		case !n.selected: // only stands for subscribed names below it
+			attributes = []string{`\Noselect`}
+		}
+		s.conn.Write(append(appendMailboxLine(nil, "LSUB", attributes, n.name), "\r\n"...))
+	}
+	return nil
+}

@@ -1,0 +1,38 @@
+package imapserver
+
+import (
+	"context"
+
+	"github.com/angarium/angarium/internal/imapwire"
+	"github.com/angarium/angarium/internal/store"
+)
+
+// parseMove is MOVE (RFC 6851). COPYUID comes before the expunges (§4.3).
+func parseMove(s *session, d *imapwire.Decoder) request {
+	d.Space()
+	set := d.NumSet()
+	d.Space()
+	name := d.Mailbox()
+	return func(ctx context.Context, s *session) error {
+		if s.view.readOnly {
+			return errReadOnly
+		}
+		uids, err := s.view.resolve(set, s.byUID)
+		if err != nil {
+			return err
+		}
+		var done store.Copied
+		_, err = s.acct.Update(ctx, func(tx *store.Tx) error {
+			to, err := targetIn(tx.Snapshot(), name)
+			if err != nil {
+				return err
+			}
+			done, err = tx.Move(s.view.box.ID, uids, to.ID)
+			return err
+		})
+		if code := copyUID(done); err == nil && code != "" {
+			s.line("* OK [" + code + "] Moved")
+		}
+		return err
+	}
+}

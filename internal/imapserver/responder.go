@@ -1,0 +1,66 @@
+package imapserver
+
+import (
+	"strconv"
+
+	"github.com/angarium/angarium/internal/imapwire"
+	"github.com/angarium/angarium/internal/mail"
+)
+
+// line sends one line. The connection keeps a write error for the next Flush.
+func (s *session) line(text string) {
+	s.conn.WriteString(text)
+	s.conn.WriteString("\r\n")
+}
+
+// tagged sends the command's last line.
+func (s *session) tagged(word, code, text string) {
+	b := append(s.conn.AvailableBuffer(), s.tag...)
+	b = append(append(b, ' '), word...)
+	if code != "" {
+		b = append(append(append(b, " ["...), code...), ']')
+	}
+	b = append(append(b, ' '), clean(text)...)
+	s.conn.Write(append(b, '\r', '\n'))
+}
+
+// number sends "* n WORD".
+func (s *session) number(n int, word string) {
+	b := append(s.conn.AvailableBuffer(), "* "...)
+	b = strconv.AppendInt(b, int64(n), 10)
+	b = append(append(b, ' '), word...)
+	s.conn.Write(append(b, '\r', '\n'))
+}
+
+// flagNames sends the flags that exist in the mailbox and those that can be
+// changed (RFC 3501 §7.2.6 and §7.1 PERMANENTFLAGS).
+func (s *session) flagNames(v *view) {
+	b := append(s.conn.AvailableBuffer(), "* FLAGS ("...)
+	all := mail.NewFlags(mail.AllSystemFlags, v.box.Keywords...)
+	b = all.AppendText(b)
+	b = append(b, ")\r\n* OK [PERMANENTFLAGS ("...)
+	if !v.readOnly {
+		b = append(all.AppendText(b), ` \*`...)
+	}
+	s.conn.Write(append(b, ")] Flags that stay\r\n"...))
+}
+
+// appendFlags appends a message's flags in parentheses.
+func appendFlags(b []byte, f mail.Flags, recent bool) []byte {
+	b = append(b, '(')
+	start := len(b)
+	b = f.AppendText(b)
+	if recent {
+		if len(b) > start {
+			b = append(b, ' ')
+		}
+		b = append(b, `\Recent`...)
+	}
+	return append(b, ')')
+}
+
+// mailboxLine begins an untagged response about a mailbox.
+func mailboxLine(b []byte, response, name string) []byte {
+	b = append(append(append(b, "* "...), response...), ' ')
+	return imapwire.AppendMailbox(b, name)
+}

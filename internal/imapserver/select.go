@@ -1,0 +1,73 @@
+package imapserver
+
+import (
+	"context"
+	"strconv"
+
+	"github.com/angarium/angarium/internal/errs"
+	"github.com/angarium/angarium/internal/imapwire"
+	"github.com/angarium/angarium/internal/mail"
+)
+
+// parseSelect is SELECT (RFC 3501 §6.3.1).
+func parseSelect(s *session, d *imapwire.Decoder) request { return selectRequest(d, false) }
+
+// parseExamine is EXAMINE (RFC 3501 §6.3.2).
+func parseExamine(s *session, d *imapwire.Decoder) request { return selectRequest(d, true) }
+
+func selectRequest(d *imapwire.Decoder, readOnly bool) request {
+	d.Space()
+	name := d.Mailbox()
+	return func(ctx context.Context, s *session) error {
+		s.unselect(ctx) // also when this fails
+		v, err := s.open(ctx, name, readOnly)
+		if err != nil {
+			return err
+		}
+		s.view, s.state = v, selected
+		s.tellSelected(v)
+		s.code = "READ-WRITE"
+		if readOnly {
+			s.code = "READ-ONLY"
+		}
+		return nil
+	}
+}
+
+func (s *session) open(ctx context.Context, name string, readOnly bool) (*view, error) {
+	now, err := s.acct.Snapshot()
+	if err != nil {
+		return nil, err
+	}
+	box, err := now.Mailbox(name)
+	if err != nil {
+		return nil, err
+	}
+	if box.NoSelect {
+		return nil, errs.New("imapserver.select", errs.Invalid, "this is only a name above other mailboxes")
+	}
+	v := &view{readOnly: readOnly}
+	if v.box, v.list, err = s.acct.Messages(ctx, box.ID); err != nil {
+		return nil, err
+	}
+	v.synced = v.list.ModSeq()
+	v.claim(s.acct, 0, v.box)
+	return v, nil
+}
+
+// tellSelected sends what RFC 3501 §6.3.1 asks for.
+func (s *session) tellSelected(v *view) {
+	s.flagNames(v)
+	s.number(v.list.Len(), "EXISTS")
+	s.number(v.recentCount(), "RECENT")
+	if v.box.Unseen > 0 {
+		for i, m := range v.list.Range(0, v.list.Len()) {
+			if !m.Flags.Has(mail.Seen) {
+				s.line("* OK [UNSEEN " + strconv.Itoa(i+1) + "] First unseen message")
+				break
+			}
+		}
+	}
+	s.line("* OK [UIDVALIDITY " + strconv.FormatUint(uint64(v.box.UIDValidity), 10) + "] UIDs are valid")
+	s.line("* OK [UIDNEXT " + strconv.FormatUint(uint64(v.box.UIDNext), 10) + "] Predicted next UID")
+}

@@ -1,0 +1,149 @@
+package imapserver
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/angarium/angarium/internal/auth"
+	"github.com/angarium/angarium/internal/errs"
+	"github.com/angarium/angarium/internal/imapwire"
+	"github.com/angarium/angarium/internal/netserver"
+	"github.com/angarium/angarium/internal/store"
+)
+
+// states is a set of the states of RFC 3501 §3.
+type states uint8
+
+const (
+	notAuthenticated states = 1 << iota
+	authenticated
+	selected
+	loggedOut
+
+	anyState   = notAuthenticated | authenticated | selected
+	afterLogin = authenticated | selected
+)
+
+// session is one connection.
+type session struct {
+	srv   *Server
+	conn  *netserver.Conn
+	dec   *imapwire.Decoder
+	state states
+	user  auth.Identity
+	acct  *store.Account
+	wake  <-chan struct{}
+	stop  func() // of the watch
+	view  *view  // nil unless selected
+	begun time.Time
+	bad   int
+	busy  context.Context // of commands: outlives the server's by commandGrace
+
+	// Of the running command.
+	byUID bool
+	tag   string
+	code  string // response code of the tagged OK, without brackets
+}
+
+func newSession(srv *Server, c *netserver.Conn) *session {
+	s := &session{srv: srv, conn: c, state: notAuthenticated, begun: time.Now()}
+	s.dec = imapwire.NewDecoder(source{s})
+	if srv.opts.LiteralMinus {
+		s.dec.SetLiteralMinus()
+	}
+	return s
+}
+
+// source is the decoder's view of the connection.
+type source struct{ s *session }
+
+func (r source) ReadLine(max int) ([]byte, error) { return r.s.conn.ReadLine(max) }
+func (r source) Read(p []byte) (int, error)       { return r.s.conn.Read(p) }
+func (r source) Continue() error {
+	r.s.line("+ OK")
+	return r.s.conn.Flush()
+}
+
+func (s *session) serve(ctx context.Context) {
+	defer context.AfterFunc(ctx, s.conn.Interrupt)()
+	busy, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	defer cancel()
+	defer context.AfterFunc(ctx, func() { time.AfterFunc(commandGrace, cancel) })()
+	s.busy = busy
+	s.line("* OK [CAPABILITY " + s.capabilities() + "] Angarium ready")
+	for s.state != loggedOut {
+		if err := s.await(); err != nil {
+			s.hangUp(ctx, err)
+			return
+		}
+		if err := s.command(); err != nil {
+			s.hangUp(ctx, err)
+			return
+		}
+	}
+}
+
+// await waits for the next command. Answers are written when no further whole
+// command is waiting: half a line holds nothing back.
+func (s *session) await() error {
+	if s.conn.HasLine() {
+		return nil
+	}
+	if err := s.conn.Flush(); err != nil {
+		return err
+	}
+	if s.state == notAuthenticated {
+		s.conn.SetReadTimeout(max(0, loginTimeMax-time.Since(s.begun)))
+	} else {
+		s.conn.SetReadTimeout(idleTimeMax)
+	}
+	return s.conn.Park()
+}
+
+// hangUp says why the server ends the session.
+func (s *session) hangUp(ctx context.Context, err error) {
+	var bye *byeError
+	switch {
+	case errors.As(err, &bye):
+		s.line("* BYE " + bye.text)
+	case ctx.Err() != nil:
+		s.line("* BYE [UNAVAILABLE] The server is stopping; please connect again")
+	case errors.Is(err, netserver.ErrTimeout) && s.state == notAuthenticated:
+		s.line("* BYE Nobody logged in")
+	case errors.Is(err, netserver.ErrTimeout):
+		s.line("* BYE Silent for too long")
+	case errors.Is(err, netserver.ErrLineTooLong), errors.Is(err, imapwire.ErrTooMuch):
+		s.line("* BYE [LIMIT] The command is too long")
+	}
+}
+
+// byeError ends a session with a text.
+type byeError struct{ text string }
+
+func (e *byeError) Error() string { return e.text }
+
+// login enters the authenticated state.
+func (s *session) login(id auth.Identity) error {
+	if !s.srv.enter(id.Account) {
+		return &refusal{"LIMIT", "too many sessions of this account"}
+	}
+	acct, err := s.srv.store.Account(s.busy, id.Account)
+	if err != nil {
+		s.srv.leave(id.Account)
+		return errs.Wrap("imapserver.login", err)
+	}
+	s.user, s.acct, s.state = id, acct, authenticated
+	s.wake, s.stop = acct.Watch()
+	s.dec.SetLineMax(imapwire.LineMax)
+	s.code = "CAPABILITY " + s.capabilities()
+	return nil
+}
+
+// end lets go of what the session held.
+func (s *session) end() {
+	if s.acct != nil {
+		s.stop()
+		s.srv.leave(s.user.Account)
+	}
+}

@@ -1,0 +1,104 @@
+package imapserver
+
+import (
+	"github.com/angarium/angarium/internal/imapwire"
+	"github.com/angarium/angarium/internal/mail"
+	"github.com/angarium/angarium/internal/store"
+)
+
+// view is what the client believes of the selected mailbox: the i-th message
+// of list has sequence number i+1.
+type view struct {
+	box      *store.Mailbox
+	list     *store.MessageList
+	synced   mail.ModSeq // of the account when sync looked last
+	readOnly bool
+	recent   mail.UIDSet // \Recent for this session (RFC 3501 §2.3.2)
+	echo     mail.UIDSet // whose flags the next sync tells, changed or not
+	silent   silentStore
+}
+
+// silentStore is the session's own STORE .SILENT, which sync does not tell.
+type silentStore struct {
+	modseq mail.ModSeq
+	change store.FlagChange
+}
+
+// tells reports whether a message's flags are other than the client expects
+// after its own silent STORE.
+func (st *silentStore) tells(old mail.Flags, m *store.Message) bool {
+	if m.ModSeq != st.modseq {
+		return true
+	}
+	return !st.change.Apply(old).Equal(m.Flags)
+}
+
+// resolve returns the UIDs of the messages that a set names. UIDs that do not
+// exist are passed over (RFC 3501 §6.4.8); sequence numbers that do not exist
+// are an error (RFC 3501 §9 seq-number).
+func (v *view) resolve(set imapwire.NumSet, byUID bool) (mail.UIDSet, error) {
+	if byUID {
+		return v.list.Existing(v.uidRanges(set)), nil
+	}
+	n := uint32(v.list.Len())
+	for _, r := range set {
+		if !r.FirstStar && r.First > n || !r.LastStar && r.Last > n || n == 0 {
+			return nil, &imapwire.SyntaxError{Text: "there is no message with this number"}
+		}
+	}
+	var uids mail.UIDSet
+	for _, r := range set.Resolve(n) {
+		for _, m := range v.list.Range(int(r.First)-1, int(r.Last)) {
+			uids = uids.Append(m.UID)
+		}
+	}
+	return uids, nil
+}
+
+// uidRanges returns a set of UIDs with "*" replaced by the largest.
+func (v *view) uidRanges(set imapwire.NumSet) mail.UIDSet {
+	var largest uint32
+	if n := v.list.Len(); n > 0 {
+		largest = uint32(v.list.At(n - 1).UID)
+	}
+	var uids mail.UIDSet
+	for _, r := range set.Resolve(largest) {
+		uids = uids.AppendRange(mail.UIDRange{First: mail.UID(r.First), Last: mail.UID(r.Last)})
+	}
+	return uids
+}
+
+// isRecent reports whether a message is \Recent for this session.
+func (v *view) isRecent(u mail.UID) bool { return v.recent.Contains(u) }
+
+// recentCount returns how many messages are.
+func (v *view) recentCount() int {
+	if len(v.recent) == 0 {
+		return 0
+	}
+	return v.list.Existing(v.recent).Len()
+}
+
+// claim makes the mailbox's new messages recent for this session; one that may
+// not write takes them from nobody.
+func (v *view) claim(a *store.Account, from mail.UID, box *store.Mailbox) {
+	if v.readOnly {
+		from = max(from, a.RecentFrom(box))
+	} else {
+		from = max(from, a.ClaimRecent(box))
+	}
+	if from < box.UIDNext {
+		v.recent = v.recent.AppendRange(mail.UIDRange{First: from, Last: box.UIDNext - 1})
+	}
+}
+
+// numbers yields the sequence numbers of UIDs in descending order.
+func (v *view) numbers(uids mail.UIDSet, yield func(n int)) {
+	for i := len(uids) - 1; i >= 0; i-- {
+		for u := uids[i].Last; u >= uids[i].First; u-- {
+			if n, ok := v.list.Find(u); ok {
+				yield(n + 1)
+			}
+		}
+	}
+}

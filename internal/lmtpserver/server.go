@@ -1,0 +1,52 @@
+package lmtpserver
+
+import (
+	"context"
+	"log/slog"
+	"time"
+
+	"github.com/angarium/angarium/internal/directory"
+	"github.com/angarium/angarium/internal/netserver"
+	"github.com/angarium/angarium/internal/store"
+)
+
+// Limits (reliability paper 4.4).
+const (
+	MessageMax    = 50 << 20        // octets, unless the options say otherwise
+	recipientsMax = 1000            // of one message; RFC 5321 §4.5.3.1.8 asks for 100
+	badMax        = 20              // commands that were none
+	idleTimeMax   = 5 * time.Minute // silence of the client
+	deliveriesMax = 16              // recipients that are served at once
+)
+
+// Options of New. Zero values mean the defaults.
+type Options struct {
+	Log        *slog.Logger // required
+	Hostname   string       // required: names the server in replies and trace fields
+	MessageMax int64
+}
+
+// Server makes sessions.
+type Server struct {
+	store *store.Store
+	dir   *directory.Directory
+	opts  Options
+}
+
+// Refuse is what a connection over the limits hears.
+const Refuse = "421 4.7.0 Too many connections; try again later\r\n"
+
+// New returns a server over a store.
+func New(s *store.Store, d *directory.Directory, o Options) *Server {
+	if o.MessageMax == 0 {
+		o.MessageMax = MessageMax
+	}
+	return &Server{s, d, o}
+}
+
+// Handle serves one connection (netserver.Handler).
+func (srv *Server) Handle(ctx context.Context, c *netserver.Conn) {
+	s := &session{srv: srv, conn: c}
+	defer s.reset()
+	s.serve(ctx)
+}
