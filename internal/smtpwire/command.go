@@ -46,8 +46,10 @@ func ParsePath(arg, keyword string) (p Path, err error) {
 	if p.Address, err = address(rest[1:end]); err != nil {
 		return p, err
 	}
-	p.Params, err = params(rest[end+1:])
-	return p, err
+	if p.Params, err = params(rest[end+1:]); err != nil {
+		return Path{}, err
+	}
+	return p, nil
 }
 
 // pathEnd returns the index of the ">" that ends a path: not one in a quoted

@@ -1,0 +1,167 @@
+package pop3server
+
+import (
+	"fmt"
+	"io"
+	"strconv"
+	"strings"
+
+	"github.com/angarium/angarium/internal/errs"
+	"github.com/angarium/angarium/internal/mail"
+	"github.com/angarium/angarium/internal/smtpwire"
+	"github.com/angarium/angarium/internal/store"
+)
+
+// message finds the message of an argument, or answers that there is none.
+func (s *session) message(arg string) (i int, ok bool) {
+	n, err := strconv.ParseUint(arg, 10, 31)
+	i = int(n) - 1
+	switch {
+	case err != nil || n == 0 || i >= len(s.drop.msgs):
+		s.line("-ERR No such message")
+	case s.drop.deleted[i]:
+		s.line("-ERR The message is deleted")
+	default:
+		return i, true
+	}
+	return 0, false
+}
+
+func (s *session) stat(string) error {
+	n, octets := len(s.drop.msgs), s.drop.octets
+	for i := range s.drop.deleted {
+		n--
+		octets -= s.drop.msgs[i].Size
+	}
+	s.line(fmt.Sprintf("+OK %d %d", n, octets))
+	return nil
+}
+
+func (s *session) list(arg string) error {
+	return s.each(arg, func(m *store.Message) string { return strconv.FormatInt(m.Size, 10) })
+}
+
+func (s *session) uidl(arg string) error { return s.each(arg, s.drop.uidl) }
+
+// each answers LIST and UIDL, for one message or for all.
+func (s *session) each(arg string, tell func(*store.Message) string) error {
+	if arg != "" {
+		if i, ok := s.message(arg); ok {
+			s.line("+OK " + strconv.Itoa(i+1) + " " + tell(s.drop.msgs[i]))
+		}
+		return nil
+	}
+	s.line("+OK")
+	for i, m := range s.drop.msgs {
+		if !s.drop.deleted[i] {
+			s.line(strconv.Itoa(i+1) + " " + tell(m))
+		}
+	}
+	s.line(".")
+	return nil
+}
+
+func (s *session) dele(arg string) error {
+	if i, ok := s.message(arg); ok {
+		s.drop.deleted[i] = true
+		s.line("+OK Deleted at QUIT")
+	}
+	return nil
+}
+
+func (s *session) rset(string) error {
+	clear(s.drop.deleted)
+	s.line("+OK")
+	return nil
+}
+
+func (s *session) retr(arg string) error {
+	i, ok := s.message(arg)
+	if !ok {
+		return nil
+	}
+	m := s.drop.msgs[i]
+	if err := s.send(m, m.Size, -1, fmt.Sprintf("+OK %d octets", m.Size)); err != nil {
+		return err
+	}
+	s.drop.seen = mail.UIDSetOf(append(s.drop.seen[:len(s.drop.seen):len(s.drop.seen)], mail.UIDRange{First: m.UID, Last: m.UID})...)
+	return nil
+}
+
+// top is TOP: the header and the first lines of the body.
+func (s *session) top(arg string) error {
+	number, lines, _ := strings.Cut(arg, " ")
+	i, ok := s.message(number)
+	if !ok {
+		return nil
+	}
+	n, err := strconv.ParseUint(lines, 10, 31)
+	if err != nil {
+		return s.wrong("Syntax: TOP message lines")
+	}
+	m := s.drop.msgs[i]
+	sum, err := s.srv.store.Summary(s.busy, m)
+	if err != nil {
+		s.fail(err)
+		return nil
+	}
+	return s.send(m, sum.Parts[0].BodyStart, int(n), "+OK")
+}
+
+// send sends a message's octets up to header, and then lines lines more;
+// with lines below 0 that is all.
+func (s *session) send(m *store.Message, header int64, lines int, answer string) error {
+	body, err := s.srv.store.Body(s.busy, m)
+	if err != nil {
+		s.fail(err)
+		return nil
+	}
+	defer body.Close()
+	var stuffer smtpwire.Stuffer
+	buf, out := make([]byte, min(piece, max(m.Size, 1))), []byte(nil)
+	for off := int64(0); off < body.Size(); {
+		n := min(int64(len(buf)), body.Size()-off)
+		if off < header {
+			n = min(n, header-off)
+		} else if lines <= 0 {
+			break
+		}
+		p := buf[:n]
+		if _, err := body.ReadAt(p, off); err != nil && err != io.EOF {
+			if off > 0 { // the client waits for the rest
+				return errs.Wrap("pop3server.send", err)
+			}
+			s.fail(err)
+			return nil
+		}
+		if off == 0 {
+			s.line(answer)
+		}
+		if off >= header {
+			p, lines = firstLines(p, lines)
+		}
+		off += n
+		out = stuffer.Feed(out[:0], p)
+		if _, err := s.conn.Write(out); err != nil {
+			return err
+		}
+	}
+	if body.Size() == 0 {
+		s.line(answer)
+	}
+	s.conn.Write(stuffer.End(nil))
+	return nil
+}
+
+// firstLines returns the octets of at most n lines, and how many lines are
+// still wanted.
+func firstLines(p []byte, n int) ([]byte, int) {
+	for i, c := range p {
+		if c == '\n' {
+			if n--; n == 0 {
+				return p[:i+1], 0
+			}
+		}
+	}
+	return p, n
+}
