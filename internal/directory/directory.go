@@ -34,11 +34,14 @@ func New(s *store.Store, domain string) *Directory {
 func (d *Directory) SetDefaultDomain(domain string) { d.domain.Store(&domain) }
 
 // Qualify returns a name with the default domain, if it has none.
-func (d *Directory) Qualify(name string) string {
+func (d *Directory) Qualify(name string) string { return Qualify(name, *d.domain.Load()) }
+
+// Qualify returns a name with a domain, if it has none.
+func Qualify(name, domain string) string {
 	if strings.Contains(name, "@") {
 		return name
 	}
-	return name + "@" + *d.domain.Load()
+	return name + "@" + domain
 }
 
 // Find finds the account of a login name. Errors: NotFound.

@@ -70,12 +70,12 @@ type stagedLiteral struct {
 // stageLiteral takes the message literal and the end of the command.
 func (s *session) stageLiteral(ctx context.Context) (stagedLiteral, error) {
 	d := s.dec
-	size, tooBig := d.MessageLiteral(s.srv.opts.MessageMax)
+	size, tooBig := d.MessageLiteral(s.opts.MessageMax)
 	if d.Err() != nil {
 		return stagedLiteral{}, d.Err()
 	}
 	if tooBig {
-		return stagedLiteral{}, errs.New("imapserver.append", errs.TooBig, "the message is larger than "+strconv.FormatInt(s.srv.opts.MessageMax, 10)+" octets")
+		return stagedLiteral{}, errs.New("imapserver.append", errs.TooBig, "the message is larger than "+strconv.FormatInt(s.opts.MessageMax, 10)+" octets")
 	}
 	stage, err := s.srv.store.Stage(ctx)
 	if err != nil {

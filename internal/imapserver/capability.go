@@ -15,7 +15,7 @@ func (s *session) capability(context.Context) error {
 // capabilities returns what the server can do in this state.
 func (s *session) capabilities() string {
 	caps := "IMAP4rev1 LITERAL+"
-	if s.srv.opts.LiteralMinus {
+	if s.opts.LiteralMinus {
 		caps = "IMAP4rev1 LITERAL-"
 	}
 	caps += s.srv.caps

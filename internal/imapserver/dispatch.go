@@ -116,7 +116,7 @@ func (s *session) answer(name string, err error) error {
 	default:
 		kind := errs.KindOf(err)
 		if kind == errs.Internal || kind == errs.Corrupt {
-			s.srv.opts.Log.Error("an IMAP command failed", "cmd", name, "session", s.conn.ID(), "account", s.user.Name, "error", err)
+			s.opts.Log.Error("an IMAP command failed", "cmd", name, "session", s.conn.ID(), "account", s.user.Name, "error", err)
 		}
 		s.tagged("NO", kindCodes[kind], errs.PublicText(err))
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 
 	"github.com/angarium/angarium/internal/auth"
 	"github.com/angarium/angarium/internal/netserver"
@@ -22,7 +23,7 @@ type Options struct {
 type Server struct {
 	store *store.Store
 	auth  *auth.Auth
-	opts  Options
+	opts  atomic.Pointer[Options]
 
 	commands map[string]*command
 	caps     string // of the command table
@@ -39,15 +40,21 @@ const Refuse = "* BYE [UNAVAILABLE] Too many connections; try again later\r\n"
 
 // New returns a server over a store.
 func New(s *store.Store, a *auth.Auth, o Options) *Server {
+	srv := &Server{store: s, auth: a, sessions: map[store.AccountID]int{}}
+	srv.Configure(o)
+	srv.commands, srv.caps = index(commands)
+	return srv
+}
+
+// Configure sets the options of sessions that begin from now on.
+func (srv *Server) Configure(o Options) {
 	if o.MessageMax == 0 {
 		o.MessageMax = MessageMax
 	}
 	if o.SessionsMax == 0 {
 		o.SessionsMax = sessionsMax
 	}
-	srv := &Server{store: s, auth: a, opts: o, sessions: map[store.AccountID]int{}}
-	srv.commands, srv.caps = index(commands)
-	return srv
+	srv.opts.Store(&o)
 }
 
 // Handle serves one connection (netserver.Handler).
@@ -61,7 +68,7 @@ func (srv *Server) Handle(ctx context.Context, c *netserver.Conn) {
 func (srv *Server) enter(id store.AccountID) bool {
 	srv.mu.Lock()
 	defer srv.mu.Unlock()
-	if srv.sessions[id] >= srv.opts.SessionsMax {
+	if srv.sessions[id] >= srv.opts.Load().SessionsMax {
 		return false
 	}
 	srv.sessions[id]++

@@ -28,6 +28,7 @@ const (
 // session is one connection.
 type session struct {
 	srv   *Server
+	opts  *Options
 	conn  *netserver.Conn
 	dec   *imapwire.Decoder
 	state states
@@ -47,9 +48,9 @@ type session struct {
 }
 
 func newSession(srv *Server, c *netserver.Conn) *session {
-	s := &session{srv: srv, conn: c, state: notAuthenticated, begun: time.Now()}
+	s := &session{srv: srv, opts: srv.opts.Load(), conn: c, state: notAuthenticated, begun: time.Now()}
 	s.dec = imapwire.NewDecoder(source{s})
-	if srv.opts.LiteralMinus {
+	if s.opts.LiteralMinus {
 		s.dec.SetLiteralMinus()
 	}
 	return s

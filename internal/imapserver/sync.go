@@ -61,7 +61,7 @@ func (s *session) syncError(err error) error {
 	if errs.Is(err, errs.NotFound) {
 		return errMailboxGone
 	}
-	s.srv.opts.Log.Error("a session cannot see its mailbox any more", "session", s.conn.ID(), "account", s.user.Name, "error", err)
+	s.opts.Log.Error("a session cannot see its mailbox any more", "session", s.conn.ID(), "account", s.user.Name, "error", err)
 	return &byeError{"[" + kindCodes[errs.KindOf(err)] + "] The mailbox cannot be read now"}
 }
 

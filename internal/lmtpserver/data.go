@@ -23,7 +23,7 @@ type incoming struct {
 }
 
 func (s *session) begin(ctx context.Context) *incoming {
-	in := &incoming{max: s.srv.opts.MessageMax}
+	in := &incoming{max: s.opts.MessageMax}
 	if in.stage, in.err = s.srv.store.Stage(ctx); in.err == nil {
 		_, in.err = in.stage.Write(s.trace())
 	}
@@ -75,7 +75,7 @@ func (s *session) trace() []byte {
 	if r := s.conn.Remote(); r.IsValid() {
 		from = " ([" + r.Addr().String() + "])"
 	}
-	b.WriteString("Received: from " + traceWord(s.client) + from + "\r\n\tby " + s.srv.opts.Hostname + " (Angarium) with " + with + "\r\n\tid " + s.conn.ID() + only +
+	b.WriteString("Received: from " + traceWord(s.client) + from + "\r\n\tby " + s.opts.Hostname + " (Angarium) with " + with + "\r\n\tid " + s.conn.ID() + only +
 		";\r\n\t" + time.Now().Format("Mon, 2 Jan 2006 15:04:05 -0700") + "\r\n")
 	return []byte(b.String())
 }
@@ -192,7 +192,7 @@ func (s *session) deliverTo(ctx context.Context, r *recipient, m *store.Staged) 
 }
 
 func (s *session) replyFor(r *recipient, err error) {
-	log := s.srv.opts.Log.With("session", s.conn.ID(), "account", r.Name, "octets_in", s.stage.size)
+	log := s.opts.Log.With("session", s.conn.ID(), "account", r.Name, "octets_in", s.stage.size)
 	if err == nil {
 		log.Info("lmtp_recipient")
 		s.reply("250 2.0.0 <" + printable(r.address) + "> Delivered")

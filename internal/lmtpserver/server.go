@@ -3,6 +3,7 @@ package lmtpserver
 import (
 	"context"
 	"log/slog"
+	"sync/atomic"
 	"time"
 
 	"github.com/angarium/angarium/internal/directory"
@@ -30,7 +31,7 @@ type Options struct {
 type Server struct {
 	store *store.Store
 	dir   *directory.Directory
-	opts  Options
+	opts  atomic.Pointer[Options]
 }
 
 // Refuse is what a connection over the limits hears.
@@ -38,15 +39,22 @@ const Refuse = "421 4.7.0 Too many connections; try again later\r\n"
 
 // New returns a server over a store.
 func New(s *store.Store, d *directory.Directory, o Options) *Server {
+	srv := &Server{store: s, dir: d}
+	srv.Configure(o)
+	return srv
+}
+
+// Configure sets the options of sessions that begin from now on.
+func (srv *Server) Configure(o Options) {
 	if o.MessageMax == 0 {
 		o.MessageMax = MessageMax
 	}
-	return &Server{s, d, o}
+	srv.opts.Store(&o)
 }
 
 // Handle serves one connection (netserver.Handler).
 func (srv *Server) Handle(ctx context.Context, c *netserver.Conn) {
-	s := &session{srv: srv, conn: c}
+	s := &session{srv: srv, opts: srv.opts.Load(), conn: c}
 	defer s.reset()
 	s.serve(ctx)
 }

@@ -15,6 +15,7 @@ import (
 // session is one connection.
 type session struct {
 	srv    *Server
+	opts   *Options
 	conn   *netserver.Conn
 	client string // as it named itself in LHLO; "" before
 	bad    int
@@ -39,7 +40,7 @@ var errEnd = errors.New("the session ends")
 func (s *session) serve(ctx context.Context) {
 	defer context.AfterFunc(ctx, s.conn.Interrupt)()
 	s.conn.SetReadTimeout(idleTimeMax)
-	s.reply("220 " + s.srv.opts.Hostname + " LMTP Angarium ready")
+	s.reply("220 " + s.opts.Hostname + " LMTP Angarium ready")
 	for {
 		if err := s.await(); err != nil {
 			s.hangUp(ctx, err)
@@ -133,8 +134,8 @@ func (s *session) lhlo(_ context.Context, arg string) error {
 	}
 	s.reset()
 	s.client = arg
-	lines := []string{s.srv.opts.Hostname, "PIPELINING", "8BITMIME", "ENHANCEDSTATUSCODES", "SMTPUTF8", "DSN", "CHUNKING", "BINARYMIME",
-		"SIZE " + strconv.FormatInt(s.srv.opts.MessageMax, 10)}
+	lines := []string{s.opts.Hostname, "PIPELINING", "8BITMIME", "ENHANCEDSTATUSCODES", "SMTPUTF8", "DSN", "CHUNKING", "BINARYMIME",
+		"SIZE " + strconv.FormatInt(s.opts.MessageMax, 10)}
 	if s.conn.TLSAvailable() {
 		lines = append(lines, "STARTTLS")
 	}
@@ -166,7 +167,7 @@ func (s *session) mailFrom(_ context.Context, arg string) error {
 			if err != nil || n < 0 {
 				return s.wrong("501 5.5.4 Bad SIZE")
 			}
-			if n > s.srv.opts.MessageMax { // RFC 1870 §6.1
+			if n > s.opts.MessageMax { // RFC 1870 §6.1
 				s.reply(tooBig)
 				return nil
 			}

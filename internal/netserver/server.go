@@ -1,6 +1,7 @@
 package netserver
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"log/slog"
@@ -51,13 +52,8 @@ type Server struct {
 
 // New returns a server without listeners. ctx is the life of all sessions.
 func New(ctx context.Context, o Options) *Server {
-	if o.TotalMax == 0 {
-		o.TotalMax = TotalMax
-	}
-	if o.PerAddressMax == 0 {
-		o.PerAddressMax = PerAddressMax
-	}
 	s := &Server{opts: o, certificates: o.Certificates}
+	s.SetLimits(o.TotalMax, o.PerAddressMax)
 	s.ctx, s.cancel = context.WithCancel(ctx)
 	s.mu.listeners, s.mu.conns, s.mu.addresses = map[net.Listener]bool{}, map[*Conn]bool{}, map[netip.Prefix]int{}
 	return s
@@ -85,6 +81,13 @@ func (s *Server) Serve(ln net.Listener, o ListenerOptions) {
 	}
 	s.mu.listeners[ln] = true
 	s.wg.Go(func() { s.accept(ln, o) })
+}
+
+// SetLimits replaces the limits of connections; those that are stay.
+func (s *Server) SetLimits(total, perAddress int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.opts.TotalMax, s.opts.PerAddressMax = cmp.Or(total, TotalMax), cmp.Or(perAddress, PerAddressMax)
 }
 
 // CloseListener stops accepting on one listener; its connections go on.

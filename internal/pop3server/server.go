@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/angarium/angarium/internal/auth"
@@ -34,7 +35,7 @@ type Options struct {
 type Server struct {
 	store *store.Store
 	auth  *auth.Auth
-	opts  Options
+	opts  atomic.Pointer[Options]
 
 	mu   sync.Mutex
 	held map[store.AccountID]bool
@@ -48,12 +49,17 @@ const Refuse = "-ERR [SYS/TEMP] Too many connections; try again later\r\n"
 
 // New returns a server over a store.
 func New(s *store.Store, a *auth.Auth, o Options) *Server {
-	return &Server{store: s, auth: a, opts: o, held: map[store.AccountID]bool{}}
+	srv := &Server{store: s, auth: a, held: map[store.AccountID]bool{}}
+	srv.Configure(o)
+	return srv
 }
+
+// Configure sets the options of sessions that begin from now on.
+func (srv *Server) Configure(o Options) { srv.opts.Store(&o) }
 
 // Handle serves one connection (netserver.Handler).
 func (srv *Server) Handle(ctx context.Context, c *netserver.Conn) {
-	s := &session{srv: srv, conn: c, begun: time.Now()}
+	s := &session{srv: srv, opts: srv.opts.Load(), conn: c, begun: time.Now()}
 	defer s.release()
 	s.serve(ctx)
 }
@@ -62,7 +68,7 @@ func (srv *Server) Handle(ctx context.Context, c *netserver.Conn) {
 func (srv *Server) hold(id store.AccountID) bool {
 	srv.mu.Lock()
 	defer srv.mu.Unlock()
-	if srv.held[id] && !srv.opts.Shared {
+	if srv.held[id] && !srv.opts.Load().Shared {
 		return false
 	}
 	srv.held[id] = true

@@ -15,6 +15,7 @@ import (
 // session is one connection.
 type session struct {
 	srv   *Server
+	opts  *Options
 	conn  *netserver.Conn
 	begun time.Time
 	bad   int
@@ -107,7 +108,7 @@ var kindCodes = map[errs.Kind]string{
 func (s *session) fail(err error) {
 	kind := errs.KindOf(err)
 	if kind == errs.Internal || kind == errs.Corrupt {
-		s.srv.opts.Log.Error("a POP3 command failed", "session", s.conn.ID(), "account", s.name, "error", err)
+		s.opts.Log.Error("a POP3 command failed", "session", s.conn.ID(), "account", s.name, "error", err)
 	}
 	s.line("-ERR " + kindCodes[kind] + " " + errs.PublicText(err))
 }
@@ -178,7 +179,7 @@ func (s *session) capa() {
 	if s.conn.Secure() {
 		s.line("USER")
 	}
-	if !s.srv.opts.Anonymous {
+	if !s.opts.Anonymous {
 		s.line("IMPLEMENTATION Angarium")
 	}
 	s.line(".")
@@ -237,7 +238,7 @@ func (s *session) open(id auth.Identity) error {
 	}
 	acct, err := s.srv.store.Account(s.busy, id.Account)
 	if err == nil {
-		s.drop, err = openDrop(s.busy, acct, s.srv.opts.FlagOnly)
+		s.drop, err = openDrop(s.busy, acct, s.opts.FlagOnly)
 	}
 	if err != nil {
 		s.srv.release(id.Account)
@@ -261,7 +262,7 @@ func (s *session) noop(string) error {
 // quit is QUIT: the UPDATE state (RFC 1939 §6).
 func (s *session) quit() error {
 	if s.drop != nil {
-		if err := s.drop.update(s.busy, s.acct, &s.srv.opts); err != nil {
+		if err := s.drop.update(s.busy, s.acct, s.opts); err != nil {
 			s.fail(err)
 			return errEnd
 		}

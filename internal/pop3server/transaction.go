@@ -81,7 +81,7 @@ func (s *session) retr(arg string) error {
 		return nil
 	}
 	m := s.drop.msgs[i]
-	if err := s.send(m, m.Size, -1, fmt.Sprintf("+OK %d octets", m.Size)); err != nil {
+	if sent, err := s.send(m, m.Size, -1, fmt.Sprintf("+OK %d octets", m.Size)); err != nil || !sent {
 		return err
 	}
 	s.drop.seen = mail.UIDSetOf(append(s.drop.seen[:len(s.drop.seen):len(s.drop.seen)], mail.UIDRange{First: m.UID, Last: m.UID})...)
@@ -105,16 +105,18 @@ func (s *session) top(arg string) error {
 		s.fail(err)
 		return nil
 	}
-	return s.send(m, sum.Parts[0].BodyStart, int(n), "+OK")
+	_, err = s.send(m, sum.Parts[0].BodyStart, int(n), "+OK")
+	return err
 }
 
 // send sends a message's octets up to header, and then lines lines more;
-// with lines below 0 that is all.
-func (s *session) send(m *store.Message, header int64, lines int, answer string) error {
+// with lines below 0 that is all. A message that cannot be read is answered
+// as such and not sent; an error ends the session.
+func (s *session) send(m *store.Message, header int64, lines int, answer string) (sent bool, err error) {
 	body, err := s.srv.store.Body(s.busy, m)
 	if err != nil {
 		s.fail(err)
-		return nil
+		return false, nil
 	}
 	defer body.Close()
 	var stuffer smtpwire.Stuffer
@@ -129,10 +131,10 @@ func (s *session) send(m *store.Message, header int64, lines int, answer string)
 		p := buf[:n]
 		if _, err := body.ReadAt(p, off); err != nil && err != io.EOF {
 			if off > 0 { // the client waits for the rest
-				return errs.Wrap("pop3server.send", err)
+				return false, errs.Wrap("pop3server.send", err)
 			}
 			s.fail(err)
-			return nil
+			return false, nil
 		}
 		if off == 0 {
 			s.line(answer)
@@ -143,14 +145,14 @@ func (s *session) send(m *store.Message, header int64, lines int, answer string)
 		off += n
 		out = stuffer.Feed(out[:0], p)
 		if _, err := s.conn.Write(out); err != nil {
-			return err
+			return false, err
 		}
 	}
 	if body.Size() == 0 {
 		s.line(answer)
 	}
 	s.conn.Write(stuffer.End(nil))
-	return nil
+	return true, nil
 }
 
 // firstLines returns the octets of at most n lines, and how many lines are

@@ -1,0 +1,144 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/angarium/angarium/internal/auth"
+	"github.com/angarium/angarium/internal/config"
+	"github.com/angarium/angarium/internal/directory"
+	"github.com/angarium/angarium/internal/engine"
+	"github.com/angarium/angarium/internal/engine/local"
+	"github.com/angarium/angarium/internal/errs"
+	"github.com/angarium/angarium/internal/imapserver"
+	"github.com/angarium/angarium/internal/lmtpserver"
+	"github.com/angarium/angarium/internal/netserver"
+	"github.com/angarium/angarium/internal/pop3server"
+	"github.com/angarium/angarium/internal/store"
+	"github.com/angarium/angarium/internal/vfs"
+)
+
+// mailStore is the store on its engine.
+type mailStore struct {
+	*store.Store
+	engine engine.Engine
+}
+
+// openStore opens the store of a data directory, which it makes if need be.
+func openStore(ctx context.Context, c *config.Config, log *slog.Logger) (*mailStore, error) {
+	if err := os.MkdirAll(c.Data, 0o700); err != nil {
+		return nil, err
+	}
+	e, err := local.Open(ctx, vfs.Disk{}, filepath.Join(c.Data, "store"), local.Options{Now: time.Now, Events: local.Events{
+		Stopped: func(err error) {
+			log.Error("THE STORE HAS STOPPED TAKING CHANGES: writing failed. Reading goes on. Look at the disk, then restart", "error", err)
+		},
+		Finding: func(f local.Finding) {
+			log.Error("damage in the store was found and left as it is", "segment", f.Segment, "offset", f.Offset, "what", f.What)
+		},
+		Opened: func(r local.Recovery) { log.Info("store_opened", "recovery", r) },
+	}})
+	if errors.Is(err, fs.ErrExist) || errs.Is(err, errs.InUse) {
+		return nil, errs.New("angarium.openStore", errs.InUse, "the data directory "+c.Data+" is in use by another angarium process; stop that one, or name another directory with --data")
+	}
+	if err != nil {
+		return nil, fmt.Errorf("opening the store in %s: %w", c.Data, err)
+	}
+	s, err := store.Open(ctx, e, store.Options{Now: time.Now, ExpungeRetention: time.Duration(c.Store.ExpungeRetention), Finding: func(f store.Finding) {
+		log.Error("damage in an account was found", "finding", f.String())
+	}})
+	if err != nil {
+		return nil, errors.Join(err, e.Close())
+	}
+	return &mailStore{s, e}, nil
+}
+
+func (m *mailStore) Close() error { return errors.Join(m.Store.Close(), m.engine.Close()) }
+
+// servers are the protocols over one store.
+type servers struct {
+	net   *netserver.Server
+	certs *netserver.Certificates
+	dir   *directory.Directory
+	imap  *imapserver.Server
+	pop3  *pop3server.Server
+	lmtp  *lmtpserver.Server
+}
+
+func newServers(ctx context.Context, m *mailStore, c *config.Config, log *slog.Logger) (*servers, error) {
+	certFile, keyFile, err := certificateFiles(c)
+	if err != nil {
+		return nil, err
+	}
+	certs, err := netserver.LoadCertificates(certFile, keyFile)
+	if err != nil {
+		return nil, err
+	}
+	dir := directory.New(m.Store, c.DefaultDomain)
+	a := auth.New(dir, auth.Options{Log: log, Now: time.Now})
+	return &servers{
+		net: netserver.New(ctx, netserver.Options{Log: log, Certificates: certs,
+			TotalMax: c.Limits.Connections, PerAddressMax: c.Limits.ConnectionsPerAddress}),
+		certs: certs, dir: dir,
+		imap: imapserver.New(m.Store, a, imapOptions(c, log)),
+		pop3: pop3server.New(m.Store, a, pop3Options(c, log)),
+		lmtp: lmtpserver.New(m.Store, dir, lmtpOptions(c, log)),
+	}, nil
+}
+
+// certificateFiles returns the configured certificate, or one made here.
+func certificateFiles(c *config.Config) (cert, key string, err error) {
+	if c.TLS.Certificate != "" {
+		return c.TLS.Certificate, c.TLS.Key, nil
+	}
+	return netserver.SelfSigned(filepath.Join(c.Data, "tls"), []string{c.Hostname, "localhost", "127.0.0.1", "::1"}, time.Now())
+}
+
+func imapOptions(c *config.Config, log *slog.Logger) imapserver.Options {
+	return imapserver.Options{Log: log, MessageMax: c.Limits.MessageOctets, SessionsMax: c.Limits.SessionsPerAccount, LiteralMinus: c.IMAP.LiteralMinus}
+}
+
+func pop3Options(c *config.Config, log *slog.Logger) pop3server.Options {
+	return pop3server.Options{Log: log, Shared: c.POP3.Shared, KeepSeen: c.POP3.KeepSeen, FlagOnly: c.POP3.FlagOnly, Anonymous: c.POP3.HideImplementation}
+}
+
+func lmtpOptions(c *config.Config, log *slog.Logger) lmtpserver.Options {
+	return lmtpserver.Options{Log: log, Hostname: c.Hostname, MessageMax: c.Limits.MessageOctets}
+}
+
+// configure swaps in what can change while the server runs.
+func (s *servers) configure(c *config.Config, log *slog.Logger) error {
+	certFile, keyFile, err := certificateFiles(c)
+	if err == nil {
+		err = s.certs.Reload(certFile, keyFile)
+	}
+	if err != nil {
+		return err
+	}
+	s.dir.SetDefaultDomain(c.DefaultDomain)
+	s.net.SetLimits(c.Limits.Connections, c.Limits.ConnectionsPerAddress)
+	s.imap.Configure(imapOptions(c, log))
+	s.pop3.Configure(pop3Options(c, log))
+	s.lmtp.Configure(lmtpOptions(c, log))
+	return nil
+}
+
+// options returns what is served on a listener of a protocol.
+func (s *servers) options(protocol string) netserver.ListenerOptions {
+	o := netserver.ListenerOptions{Protocol: protocol, ImplicitTLS: protocol == "imaps" || protocol == "pop3s"}
+	switch protocol {
+	case "imap", "imaps":
+		o.ALPN, o.Refuse, o.Handler = []string{imapserver.ALPN}, imapserver.Refuse, s.imap.Handle
+	case "pop3", "pop3s":
+		o.ALPN, o.Refuse, o.Handler = []string{pop3server.ALPN}, pop3server.Refuse, s.pop3.Handle
+	case "lmtp":
+		o.Refuse, o.Handler = lmtpserver.Refuse, s.lmtp.Handle
+	}
+	return o
+}

@@ -1,0 +1,88 @@
+package adminserver
+
+import (
+	"context"
+	"encoding/json"
+
+	"github.com/angarium/angarium/internal/directory"
+	"github.com/angarium/angarium/internal/errs"
+	"github.com/angarium/angarium/internal/store"
+)
+
+// Service is what commands work on.
+type Service struct {
+	Store  *store.Store
+	Domain func() string // of names without one
+	Reload func() error  // nil where no server runs
+}
+
+// Request is one command with its arguments.
+type Request struct {
+	Command string          `json:"command"`
+	Args    json.RawMessage `json:"args,omitempty"`
+}
+
+// Response is what came of it.
+type Response struct {
+	Result json.RawMessage `json:"result,omitempty"`
+	Error  *Error          `json:"error,omitempty"`
+}
+
+// Error is a failed command.
+type Error struct {
+	Kind errs.Kind `json:"kind"`
+	Text string    `json:"text"` // for the administrator
+}
+
+func (e *Error) Error() string { return e.Text }
+
+// commands holds every command by its name on the command line.
+var commands = map[string]func(ctx context.Context, s *Service, args json.RawMessage) (any, error){
+	"user add":    run(userAdd),
+	"user delete": run(userDelete),
+	"user import": run(userImport),
+	"user list":   run(userList),
+	"user passwd": run(userPasswd),
+	"user show":   run(userShow),
+	"reload":      run(reload),
+}
+
+// run gives a command its arguments, strictly.
+func run[A, R any](f func(ctx context.Context, s *Service, args A) (R, error)) func(context.Context, *Service, json.RawMessage) (any, error) {
+	return func(ctx context.Context, s *Service, raw json.RawMessage) (any, error) {
+		var args A
+		if err := json.Unmarshal(raw, &args); err != nil {
+			return nil, errs.As("adminserver.run", errs.Invalid, "the arguments do not fit the command", err)
+		}
+		return f(ctx, s, args)
+	}
+}
+
+// Do runs one command.
+func (s *Service) Do(ctx context.Context, r Request) Response {
+	f := commands[r.Command]
+	if f == nil {
+		return Response{Error: &Error{errs.Invalid, "unknown command " + r.Command}}
+	}
+	result, err := f(ctx, s, r.Args)
+	if err == nil {
+		var b []byte
+		if b, err = json.Marshal(result); err == nil {
+			return Response{Result: b}
+		}
+	}
+	return Response{Error: &Error{errs.KindOf(err), text(err)}}
+}
+
+// text is what an administrator reads: unlike a mail client, all of it.
+func text(err error) string {
+	if errs.KindOf(err) == errs.Internal {
+		return err.Error()
+	}
+	return errs.PublicText(err)
+}
+
+// qualify adds the default domain to a bare name, and refuses what is none.
+func (s *Service) qualify(name string) (string, error) {
+	return store.CanonicalAccount(directory.Qualify(name, s.Domain()))
+}

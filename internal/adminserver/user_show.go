@@ -1,0 +1,55 @@
+package adminserver
+
+import (
+	"context"
+
+	"github.com/angarium/angarium/internal/store"
+)
+
+// UserDetails is the result of "user show".
+type UserDetails struct {
+	User
+	Messages  int64     `json:"messages"`
+	Octets    int64     `json:"octets"`
+	Mailboxes []Mailbox `json:"mailboxes"`
+}
+
+// Mailbox is one mailbox of an account.
+type Mailbox struct {
+	Name     string `json:"name"`
+	Messages uint32 `json:"messages"`
+	Unseen   uint32 `json:"unseen"`
+	Octets   int64  `json:"octets"`
+}
+
+// userShow tells what an account holds.
+func userShow(ctx context.Context, s *Service, a UserName) (UserDetails, error) {
+	name, err := s.qualify(a.Name)
+	if err != nil {
+		return UserDetails{}, err
+	}
+	info, v, err := s.snapshot(ctx, name)
+	if err != nil {
+		return UserDetails{}, err
+	}
+	d := UserDetails{User: User{info.Name, info.Created}}
+	d.Messages, d.Octets = v.Usage()
+	for box := range v.Mailboxes() {
+		d.Mailboxes = append(d.Mailboxes, Mailbox{box.Name, box.Messages, box.Unseen, box.Size})
+	}
+	return d, nil
+}
+
+// snapshot opens an account by its canonical name.
+func (s *Service) snapshot(ctx context.Context, name string) (store.AccountInfo, *store.Snapshot, error) {
+	info, err := s.Store.AccountInfo(ctx, name)
+	if err != nil {
+		return info, nil, err
+	}
+	acct, err := s.Store.Account(ctx, info.ID)
+	if err != nil {
+		return info, nil, err
+	}
+	v, err := acct.Snapshot()
+	return info, v, err
+}

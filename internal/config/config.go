@@ -1,0 +1,268 @@
+// Package config is the syntax of the configuration file: TOML, strict, with
+// defaults that need no reading. It reads no files.
+package config
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"reflect"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/pelletier/go-toml/v2"
+)
+
+// Version is the config_version that this program reads.
+const Version = 1
+
+// Config is the whole file. Zero values are filled in by Parse and Defaults.
+type Config struct {
+	ConfigVersion int      `toml:"config_version" comment:"Version of this file's syntax; always the first line."`
+	Data          string   `toml:"data" comment:"Directory of the mail store. A change needs a restart."`
+	Hostname      string   `toml:"hostname" comment:"Name of this server in greetings and trace fields; empty: the machine's."`
+	DefaultDomain string   `toml:"default_domain" comment:"Domain of logins and recipients without one."`
+	Listen        []string `toml:"listen" comment:"PROTO=ADDRESS each; PROTO: imap, imaps, pop3, pop3s, lmtp; ADDRESS: host:port, or the path of a UNIX socket."`
+	SocketMode    string   `toml:"socket_mode" comment:"Permissions of UNIX sockets, in octal."`
+
+	TLS    TLS    `toml:"tls"`
+	Log    Log    `toml:"log"`
+	Limits Limits `toml:"limits"`
+	IMAP   IMAP   `toml:"imap"`
+	POP3   POP3   `toml:"pop3"`
+	Store  Store  `toml:"store"`
+}
+
+// TLS says where the certificate is.
+type TLS struct {
+	Certificate string `toml:"certificate" comment:"PEM file with the certificate chain; empty: one that the server makes itself."`
+	Key         string `toml:"key" comment:"PEM file with the private key."`
+}
+
+// Log says what is logged.
+type Log struct {
+	Level  string `toml:"level" comment:"debug, info, warn or error."`
+	Format string `toml:"format" comment:"text or json."`
+}
+
+// Limits are what one server takes.
+type Limits struct {
+	Connections           int   `toml:"connections" comment:"Connections in all; never more than 0.8 of the open files that the system allows."`
+	ConnectionsPerAddress int   `toml:"connections_per_address" comment:"Connections of one address (IPv6: of one /64). Loopback does not count."`
+	SessionsPerAccount    int   `toml:"sessions_per_account" comment:"IMAP sessions of one account."`
+	MessageOctets         int64 `toml:"message_octets" comment:"The largest message."`
+}
+
+// IMAP holds options of IMAP.
+type IMAP struct {
+	LiteralMinus bool `toml:"literal_minus" comment:"Offer LITERAL- instead of LITERAL+ (RFC 7888): clients may not send more than 4096 octets unasked."`
+}
+
+// POP3 holds options of POP3.
+type POP3 struct {
+	Shared             bool `toml:"shared" comment:"Let several POP3 sessions of one account run at a time."`
+	KeepSeen           bool `toml:"keep_seen" comment:"RETR leaves the flag \\Seen as it is."`
+	FlagOnly           bool `toml:"flag_only" comment:"DELE sets \\Deleted instead of removing messages; POP3 does not show such messages."`
+	HideImplementation bool `toml:"hide_implementation" comment:"CAPA does not name the program."`
+}
+
+// Store holds options of the mail store.
+type Store struct {
+	ExpungeRetention Duration `toml:"expunge_retention" comment:"How long the octets of expunged mail are kept. A change needs a restart."`
+}
+
+// Duration is a time span in Go's notation: 90s, 5m, 336h.
+type Duration time.Duration
+
+// MarshalText returns the span as it is written.
+func (d Duration) MarshalText() ([]byte, error) { return []byte(time.Duration(d).String()), nil }
+
+// UnmarshalText reads a span.
+func (d *Duration) UnmarshalText(b []byte) error {
+	v, err := time.ParseDuration(string(b))
+	if err != nil || v < 0 {
+		return fmt.Errorf("%q is no time span like 90s, 5m or 336h", b)
+	}
+	*d = Duration(v)
+	return nil
+}
+
+// Defaults returns the configuration of an empty file.
+func Defaults() *Config {
+	return &Config{
+		ConfigVersion: Version, Data: "/var/lib/angarium", DefaultDomain: "localhost", SocketMode: "0666",
+		Listen: []string{"imap=127.0.0.1:10143", "imaps=127.0.0.1:10993", "pop3=127.0.0.1:10110", "pop3s=127.0.0.1:10995", "lmtp=127.0.0.1:10024"},
+		Log:    Log{Level: "info", Format: "text"},
+		Limits: Limits{Connections: 16_000, ConnectionsPerAddress: 100, SessionsPerAccount: 100, MessageOctets: 50 << 20},
+		Store:  Store{ExpungeRetention: Duration(14 * 24 * time.Hour)},
+	}
+}
+
+// Parse reads a file on top of the defaults. name is for messages. All that is
+// wrong is in the error, one line each, with its place in the file.
+func Parse(name string, data []byte) (*Config, error) {
+	c := Defaults()
+	c.ConfigVersion = 0
+	d := toml.NewDecoder(strings.NewReader(string(data)))
+	d.DisallowUnknownFields()
+	if err := d.Decode(c); err != nil {
+		return nil, explain(name, err)
+	}
+	if c.ConfigVersion == 0 {
+		return nil, fmt.Errorf("%s: config_version is missing: write \"config_version = %d\" as the first line", name, Version)
+	}
+	if err := c.Check(); err != nil {
+		return nil, fmt.Errorf("%s: %w", name, err)
+	}
+	return c, nil
+}
+
+// explain turns the decoder's error into lines that say where and what.
+func explain(name string, err error) error {
+	var strict *toml.StrictMissingError
+	var decode *toml.DecodeError
+	switch {
+	case errors.As(err, &strict):
+		var lines []error
+		for i := range strict.Errors {
+			e := &strict.Errors[i]
+			row, _ := e.Position()
+			key := strings.Join(e.Key(), ".")
+			lines = append(lines, fmt.Errorf("%s:%d: unknown key %q; did you mean %q?", name, row, key, nearest(key)))
+		}
+		return errors.Join(lines...)
+	case errors.As(err, &decode):
+		row, column := decode.Position()
+		return fmt.Errorf("%s:%d:%d: %s", name, row, column, strings.TrimPrefix(decode.Error(), "toml: "))
+	}
+	return fmt.Errorf("%s: %w", name, err)
+}
+
+// Keys returns all keys of the file, with dots between table and key.
+func Keys() []string { return keysOf(reflect.TypeFor[Config](), "") }
+
+func keysOf(t reflect.Type, prefix string) (keys []string) {
+	for f := range t.Fields() {
+		key := prefix + f.Tag.Get("toml")
+		if f.Type.Kind() == reflect.Struct {
+			keys = append(keys, keysOf(f.Type, key+".")...)
+			continue
+		}
+		keys = append(keys, key)
+	}
+	return keys
+}
+
+// nearest returns the valid key that takes the fewest edits.
+func nearest(key string) string {
+	return slices.MinFunc(Keys(), func(a, b string) int { return distance(key, a) - distance(key, b) })
+}
+
+// distance is the number of octets to insert, delete or replace.
+func distance(a, b string) int {
+	row := make([]int, len(b)+1)
+	for j := range row {
+		row[j] = j
+	}
+	for i := range len(a) {
+		diagonal := row[0]
+		row[0] = i + 1
+		for j := range len(b) {
+			cost := diagonal
+			if a[i] != b[j] {
+				cost++
+			}
+			diagonal = row[j+1]
+			row[j+1] = min(cost, row[j]+1, row[j+1]+1)
+		}
+	}
+	return row[len(b)]
+}
+
+// Check says what is wrong with the values.
+func (c *Config) Check() error {
+	var wrong []error
+	bad := func(format string, a ...any) { wrong = append(wrong, fmt.Errorf(format, a...)) }
+	if c.ConfigVersion != Version {
+		bad("config_version is %d; this program reads %d", c.ConfigVersion, Version)
+	}
+	if c.Data == "" {
+		bad("data is empty: name the directory of the mail store")
+	}
+	if c.DefaultDomain == "" || strings.ContainsAny(c.DefaultDomain, "@ /") {
+		bad("default_domain %q is no domain", c.DefaultDomain)
+	}
+	if len(c.Listen) == 0 {
+		bad("listen is empty: nobody could connect")
+	}
+	for i, l := range c.Listen {
+		if _, err := ParseListener(l); err != nil {
+			bad("listen: %w", err)
+		}
+		if slices.Contains(c.Listen[:i], l) {
+			bad("listen: %q is there twice", l)
+		}
+	}
+	if _, err := c.Mode(); err != nil {
+		bad("socket_mode %q is no octal number like 0660", c.SocketMode)
+	}
+	if (c.TLS.Certificate == "") != (c.TLS.Key == "") {
+		bad("tls needs both certificate and key, or neither")
+	}
+	if !slices.Contains([]string{"debug", "info", "warn", "error"}, c.Log.Level) {
+		bad("log.level %q is none of debug, info, warn, error", c.Log.Level)
+	}
+	if c.Log.Format != "text" && c.Log.Format != "json" {
+		bad("log.format %q is neither text nor json", c.Log.Format)
+	}
+	for key, limit := range map[string]struct{ value, ceiling int64 }{
+		"connections":             {int64(c.Limits.Connections), 1 << 20},
+		"connections_per_address": {int64(c.Limits.ConnectionsPerAddress), 1 << 20},
+		"sessions_per_account":    {int64(c.Limits.SessionsPerAccount), 1 << 20},
+		"message_octets":          {c.Limits.MessageOctets, 1 << 30},
+	} {
+		if limit.value < 1 || limit.value > limit.ceiling {
+			bad("limits.%s is %d; it must be from 1 to %d", key, limit.value, limit.ceiling)
+		}
+	}
+	return errors.Join(wrong...)
+}
+
+// Mode returns SocketMode as a number.
+func (c *Config) Mode() (uint32, error) {
+	n, err := strconv.ParseUint(c.SocketMode, 8, 9)
+	return uint32(n), err
+}
+
+// Listener is one entry of listen.
+type Listener struct {
+	Protocol string // imap, imaps, pop3, pop3s, lmtp
+	Network  string // tcp, unix
+	Address  string
+}
+
+// Protocols are what can be listened for.
+var Protocols = []string{"imap", "imaps", "pop3", "pop3s", "lmtp"}
+
+// ParseListener reads PROTO=ADDRESS.
+func ParseListener(s string) (Listener, error) {
+	proto, addr, ok := strings.Cut(s, "=")
+	if !ok || !slices.Contains(Protocols, proto) {
+		return Listener{}, fmt.Errorf("%q is not PROTO=ADDRESS with PROTO one of %s", s, strings.Join(Protocols, ", "))
+	}
+	if strings.Contains(addr, "/") {
+		return Listener{proto, "unix", addr}, nil
+	}
+	if _, port, err := net.SplitHostPort(addr); err != nil || port == "" {
+		return Listener{}, fmt.Errorf("%q: %q is neither host:port nor the path of a UNIX socket", s, addr)
+	}
+	return Listener{proto, "tcp", addr}, nil
+}
+
+// Text returns the configuration as a file, with every key and what it means.
+func (c *Config) Text() (string, error) {
+	b, err := toml.Marshal(c)
+	return string(b), err
+}

@@ -1,0 +1,95 @@
+package config
+
+import (
+	"os"
+	"reflect"
+	"regexp"
+	"strings"
+	"testing"
+)
+
+func TestParse(t *testing.T) {
+	c, err := Parse("a.toml", []byte("config_version = 1\ndata = \"/d\"\nlisten = [\"imap=:143\", \"lmtp=/run/l.sock\"]\n[store]\nexpunge_retention = \"1h\"\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if c.Data != "/d" || c.DefaultDomain != "localhost" || len(c.Listen) != 2 || c.Store.ExpungeRetention.String() != "1h0m0s" {
+		t.Errorf("%+v", c)
+	}
+}
+
+func (d Duration) String() string { b, _ := d.MarshalText(); return string(b) }
+
+func TestErrors(t *testing.T) {
+	for in, want := range map[string]string{
+		"data = \"/d\"\n":                                               `a.toml: config_version is missing`,
+		"config_version = 1\ndta = \"/d\"\n":                            `a.toml:2: unknown key "dta"; did you mean "data"?`,
+		"config_version = 1\n[limits]\nconections = 1\n":                `a.toml:3: unknown key "limits.conections"; did you mean "limits.connections"?`,
+		"config_version = 2\n":                                          `config_version is 2; this program reads 1`,
+		"config_version = 1\nlisten = [\"smtp=:25\"]\n":                 `"smtp=:25" is not PROTO=ADDRESS`,
+		"config_version = 1\nlisten = [\"imap=143\"]\n":                 `neither host:port nor`,
+		"config_version = 1\nlisten = [\"imap=:143\", \"imap=:143\"]\n": `twice`,
+		"config_version = 1\nlisten = []\n":                             `listen is empty`,
+		"config_version = 1\ndata = 3\n":                                `a.toml:2:`,
+		"config_version = 1\n[tls]\nkey = \"k\"\n":                      `tls needs both`,
+		"config_version = 1\n[log]\nlevel = \"loud\"\n":                 `log.level "loud"`,
+		"config_version = 1\n[limits]\nmessage_octets = 1073741825\n":   `limits.message_octets is 1073741825; it must be from 1 to 1073741824`,
+		"config_version = 1\n[limits]\nconnections = 0\n":               `limits.connections is 0`,
+		"config_version = 1\nsocket_mode = \"0999\"\n":                  `socket_mode "0999"`,
+		"config_version = 1\ndefault_domain = \"a@b\"\n":                `is no domain`,
+		"config_version = 1\n[store]\nexpunge_retention = \"-1h\"\n":    `no time span`,
+		"config_version = 1\ndata = \"/d\"\ndata = \"/e\"\n":            `a.toml:3:`,
+	} {
+		_, err := Parse("a.toml", []byte(in))
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%q: %v, want %q", in, err, want)
+		}
+	}
+}
+
+// TestText: what is shown can be read, and is the same.
+func TestText(t *testing.T) {
+	c := Defaults()
+	c.POP3.FlagOnly = true
+	text, err := c.Text()
+	if err != nil {
+		t.Fatal(err)
+	}
+	again, err := Parse("shown", []byte(text))
+	if err != nil {
+		t.Fatalf("%v\n%s", err, text)
+	}
+	if !reflect.DeepEqual(c, again) {
+		t.Errorf("%+v became %+v", c, again)
+	}
+}
+
+// TestHandbook: the handbook names every key, and no other.
+func TestHandbook(t *testing.T) {
+	b, err := os.ReadFile("../../docs/configuration.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	named := map[string]bool{}
+	for _, m := range regexp.MustCompile("(?m)^\\| `([a-z0-9_.]+)` \\|").FindAllStringSubmatch(string(b), -1) {
+		named[m[1]] = true
+	}
+	for _, k := range Keys() {
+		if !named[k] {
+			t.Errorf("docs/configuration.md does not name %q", k)
+		}
+		delete(named, k)
+	}
+	for k := range named {
+		t.Errorf("docs/configuration.md names %q, which is no key", k)
+	}
+}
+
+func FuzzParse(f *testing.F) {
+	f.Add([]byte("config_version = 1\n[limits]\nconections = 1\n"))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		if c, err := Parse("f", data); err == nil && c.Check() != nil {
+			t.Error("a configuration that is wrong was taken")
+		}
+	})
+}
