@@ -67,6 +67,8 @@ type fetcher struct {
 	m    *store.Message
 	sum  *message.Summary // nil: not asked for yet
 	body store.Body       // nil: not open
+
+	selected []byte // header fields, used again
 }
 
 var fetchBuffers = sync.Pool{New: func() any { return new([]byte) }}

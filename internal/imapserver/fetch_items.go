@@ -169,18 +169,18 @@ func (f *fetcher) fields(item *imapwire.FetchItem) error {
 		f.out = append(f.out, "NIL"...)
 		return nil
 	}
-	var selected []byte
-	kept := false
+	selected, kept := f.selected[:0], false
 	if len(sec.Path) == 0 && !sec.Not {
-		selected, kept = sum.SelectFields(nil, sec.Fields)
+		selected, kept = sum.SelectFields(selected, sec.Fields)
 	}
 	if !kept {
 		header, err := f.s.srv.store.ReadBody(f.ctx, f.m, from, to)
 		if err != nil {
 			return err
 		}
-		selected = message.SelectFields(nil, header, sec.Fields, sec.Not)
+		selected = message.SelectFields(selected, header, sec.Fields, sec.Not)
 	}
+	f.selected = selected
 	if item.Partial {
 		selected = selected[min(int64(len(selected)), item.Offset):]
 		selected = selected[:min(int64(len(selected)), item.Count)]

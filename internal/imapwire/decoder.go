@@ -7,6 +7,7 @@ import (
 	"math"
 	"strconv"
 	"strings"
+	"sync"
 
 	"github.com/angarium/angarium/internal/mail"
 )
@@ -415,9 +416,16 @@ func (d *Decoder) CopyMessage(w io.Writer, n int64) error {
 	if d.err != nil {
 		return d.err
 	}
-	_, err := io.CopyN(w, d.src, n)
+	buffer := copyBuffers.Get().(*[32 << 10]byte)
+	defer copyBuffers.Put(buffer)
+	copied, err := io.CopyBuffer(w, io.LimitReader(d.src, n), buffer[:])
+	if err == nil && copied < n {
+		err = io.ErrUnexpectedEOF
+	}
 	return err
 }
+
+var copyBuffers = sync.Pool{New: func() any { return new([32 << 10]byte) }}
 
 // AfterLiteral goes on with the line behind a message literal.
 func (d *Decoder) AfterLiteral() error { return d.nextLine() }

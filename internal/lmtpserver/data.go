@@ -90,6 +90,8 @@ func traceWord(s string) string {
 	}, s)
 }
 
+var dataBuffers = sync.Pool{New: func() any { return new([]byte) }}
+
 // data is DATA.
 func (s *session) data(ctx context.Context, _ string) error {
 	switch {
@@ -105,7 +107,12 @@ func (s *session) data(ctx context.Context, _ string) error {
 	s.stage = s.begin(ctx)
 	defer s.reset()
 	var dots smtpwire.Unstuffer
-	var buf []byte
+	buffer := dataBuffers.Get().(*[]byte)
+	buf := *buffer
+	defer func() {
+		*buffer = buf
+		dataBuffers.Put(buffer)
+	}()
 	for done := false; !done; {
 		b, err := s.conn.ReadSlice()
 		if err != nil {
@@ -218,6 +225,10 @@ const headLineMax = 4096
 // next returns what of the message may be stored.
 func (f *returnPathFilter) next(p []byte) []byte {
 	if f.passing {
+		return p
+	}
+	if len(f.head) == 0 && !f.field && len(p) >= len(returnPath) && !strings.EqualFold(string(p[:len(returnPath)]), returnPath) {
+		f.passing = true // the common case, without a copy
 		return p
 	}
 	f.head = append(f.head, p...)

@@ -6,6 +6,8 @@ import (
 	"encoding/binary"
 	"hash"
 	"path"
+	"slices"
+	"sync"
 
 	"github.com/angarium/angarium/internal/engine"
 	"github.com/angarium/angarium/internal/errs"
@@ -18,6 +20,9 @@ const blobInlineMax = 1 << 20
 
 type blobs struct{ e *Engine }
 
+// octetBuffers hold blobs on their way into the log.
+var octetBuffers = sync.Pool{New: func() any { return new([]byte) }}
+
 func (b blobs) Create(ctx context.Context) (engine.BlobWriter, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, errs.Wrap("local.Create", err)
@@ -25,7 +30,8 @@ func (b blobs) Create(ctx context.Context) (engine.BlobWriter, error) {
 	if err := b.e.stopped(); err != nil {
 		return nil, err
 	}
-	return &writer{e: b.e, digest: sha256.New()}, nil
+	pooled := octetBuffers.Get().(*[]byte)
+	return &writer{e: b.e, digest: sha256.New(), pooled: pooled, buf: (*pooled)[:0]}, nil
 }
 
 // writer writes one blob: into memory, or, from blobInlineMax on, into a
@@ -34,6 +40,7 @@ type writer struct {
 	e      *Engine
 	digest hash.Hash
 	size   int64
+	pooled *[]byte
 	buf    []byte // what is not in the file
 	file   vfs.File
 	number uint32
@@ -119,8 +126,12 @@ func (w *writer) Seal(summary []byte) (engine.BlobID, int64, error) {
 	if w.file != nil {
 		return w.sealFile(summary)
 	}
-	payload := encodeBlob(w.buf, summary, [32]byte(w.digest.Sum(nil)), nil)
-	w.buf = nil
+	buffer := octetBuffers.Get().(*[]byte)
+	payload := encodeBlob((*buffer)[:0], w.buf, summary, [32]byte(w.digest.Sum(nil)), nil)
+	defer func() {
+		*buffer = payload
+		octetBuffers.Put(buffer)
+	}()
 	w.e.mu.Lock()
 	defer w.e.mu.Unlock()
 	if err := w.e.waitRoomLocked(); err != nil {
@@ -191,6 +202,11 @@ func (w *writer) Release() {
 		return
 	}
 	w.done = true
+	if cap(w.buf) <= 2*blobInlineMax {
+		*w.pooled = w.buf
+		octetBuffers.Put(w.pooled)
+	}
+	w.buf = nil
 	if w.file != nil { // not sealed
 		w.file.Close()
 		w.e.fs.Remove(w.e.segmentName(w.number))
@@ -200,14 +216,15 @@ func (w *writer) Release() {
 	delete(w.e.mu.sealed, w.id)
 }
 
-// encodeBlob returns the payload of a blob's record. compress, where given,
+// encodeBlob appends the payload of a blob's record to dst, which is empty. compress, where given,
 // returns a denser form of a frame, or nil.
-func encodeBlob(octets, summary []byte, digest [32]byte, compress func([]byte) []byte) []byte {
+func encodeBlob(dst, octets, summary []byte, digest [32]byte, compress func([]byte) []byte) []byte {
 	count := (len(octets) + frameOctets - 1) / frameOctets
 	h := head{size: int64(len(octets)), sha256: digest, frames: uint32(count), summaryAt: blobHead,
 		summaryLen: uint32(len(summary)), summarySum: checksum(summary), tableAt: blobHead + int64(len(summary))}
 	h.framesAt = h.tableAt + int64(count)*frameEntry
-	b := make([]byte, h.framesAt, h.framesAt+int64(len(octets))+8)
+	b := slices.Grow(dst, int(h.framesAt)+len(octets)+8)[:h.framesAt]
+	clear(b)
 	copy(b[h.summaryAt:], summary)
 	table := make([]byte, 0, count*frameEntry)
 	for rest := octets; len(rest) > 0; {

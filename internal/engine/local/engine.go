@@ -102,8 +102,12 @@ type Engine struct {
 
 	index  *pebble.DB
 	files  *fileCache
-	active vfs.File // the segment being written; flush's own
-	groups chan *group
+	active vfs.File // the segment being written; flush's own, as are
+	// lastGroup, how many commits the last sync carried, and syncTime, what one
+	// takes, as a moving average.
+	lastGroup int
+	syncTime  time.Duration
+	groups    chan *group
 
 	work    *sync.Cond // on mu: something waits, or closing
 	room    *sync.Cond // on mu: buffered went down

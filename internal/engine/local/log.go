@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"path"
+	"time"
 
 	"github.com/angarium/angarium/internal/engine"
 	"github.com/angarium/angarium/internal/errs"
@@ -41,7 +42,10 @@ type group struct {
 	end     position
 }
 
-const bufferedMax = 8 << 20 // octets that may wait to be written before writers wait
+const (
+	bufferedMax = 8 << 20              // octets that may wait to be written before writers wait
+	syncTimeMax = 4 * time.Millisecond // a slower sync is not waited for longer
+)
 
 // appendLocked puts a record at the log's end and returns its position. fill
 // appends the payload; sumLen is how much of it the checksum covers, 0 for all.
@@ -94,7 +98,9 @@ func (e *Engine) flush() {
 		if !ok {
 			return
 		}
+		start := e.opts.Now()
 		err := e.writeGroup(g)
+		e.lastGroup, e.syncTime = len(g.waiters), min((e.syncTime*7+e.opts.Now().Sub(start))/8, syncTimeMax)
 		if err != nil {
 			e.fail(err)
 			g.fail(e.stopped())
@@ -128,12 +134,32 @@ func (g *group) fail(err error) {
 }
 
 // nextGroup waits for something to be made durable and takes all there is.
+//
+// Clients that wait for their answers come in generations: while one is being
+// synced, the next one gathers, and each sync carries half of them. So the
+// commits that were just answered are given a moment to come back: as many as
+// the last group had and as wait already, at most half of the time that a sync
+// takes.
 func (e *Engine) nextGroup() (*group, bool) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	for len(e.mu.waiters) == 0 && e.mu.buffered < bufferedMax/2 {
-		if e.mu.closing {
+	expected, late := e.lastGroup+len(e.mu.waiters), false
+	var timer *time.Timer
+	for len(e.mu.waiters) < expected && !late || len(e.mu.waiters) == 0 {
+		if e.mu.closing && len(e.mu.waiters) == 0 && e.mu.buffered < bufferedMax/2 {
 			return nil, false
+		}
+		if e.mu.closing || e.mu.buffered >= bufferedMax/2 {
+			break
+		}
+		if len(e.mu.waiters) > 0 && timer == nil {
+			timer = time.AfterFunc(e.syncTime/2, func() {
+				e.mu.Lock()
+				defer e.mu.Unlock()
+				late = true
+				e.work.Broadcast()
+			})
+			defer timer.Stop()
 		}
 		e.work.Wait()
 	}
