@@ -29,10 +29,10 @@ func (s *session) command() error {
 	if webVerbs[tag] {
 		return &byeError{"This is an IMAP server"}
 	}
-	d.Space()
 	if d.Err() == nil {
 		s.tag = tag
 	}
+	d.Space()
 	name := d.Word()
 	if name == "UID" {
 		d.Space()

@@ -1,0 +1,362 @@
+package imapserver
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/angarium/angarium/internal/errs"
+	"github.com/angarium/angarium/internal/imapwire"
+	"github.com/angarium/angarium/internal/mail"
+	"github.com/angarium/angarium/internal/store"
+)
+
+// TestKindCodes: every kind of failure has a response code.
+func TestKindCodes(t *testing.T) {
+	for _, k := range errs.Kinds() {
+		if kindCodes[k] == "" {
+			t.Errorf("kind %v has no response code", k)
+		}
+	}
+}
+
+// TestPattern checks the automaton against the plain definition of RFC 3501
+// §6.3.8.
+func TestPattern(t *testing.T) {
+	for _, tc := range []struct {
+		pattern, name string
+		want          bool
+	}{
+		{"*", "a/b", true}, {"%", "a/b", false}, {"%", "a", true}, {"%/%", "a/b", true}, {"%/%", "a/b/c", false},
+		{"a*", "a", true}, {"a%", "a/", false}, {"*b", "a/b", true}, {"%*%", "a/b", true}, {"", "a", false},
+		{"inbox", "INBOX", true}, {"InBoX/%", "INBOX/a", true}, {"inbox", "INBOXES", false}, {"a", "A", false}, {"inb*", "INBOX", true},
+		{strings.Repeat("x", 130) + "%", strings.Repeat("x", 130) + "yy", true},
+		{strings.Repeat("x*", 100), strings.Repeat("x", 300), true}, {strings.Repeat("x*", 100) + "y", strings.Repeat("x", 300), false},
+	} {
+		if got := compilePattern(tc.pattern).match(tc.name); got != tc.want {
+			t.Errorf("%.20q matches %.20q: %v", tc.pattern, tc.name, got)
+		}
+	}
+}
+
+func FuzzPattern(f *testing.F) {
+	f.Add("a%*/b", "a/x/b")
+	f.Fuzz(func(t *testing.T, p, name string) {
+		if len(p)+len(name) > 400 {
+			return
+		}
+		var expr strings.Builder
+		for i := range len(p) {
+			switch p[i] {
+			case '*':
+				expr.WriteString(`(?s:.*)`)
+			case '%':
+				expr.WriteString(`[^/]*`)
+			default:
+				expr.WriteString(regexp.QuoteMeta(string(rune(p[i]))))
+			}
+		}
+		latin := func(s string) string {
+			r := make([]rune, len(s))
+			for i := range len(s) {
+				r[i] = rune(s[i])
+			}
+			return string(r)
+		}
+		if strings.HasPrefix(name, mail.Inbox) {
+			return // matches in any case
+		}
+		want := regexp.MustCompile("^(?:" + expr.String() + ")$").MatchString(latin(name))
+		if got := compilePattern(p).match(name); got != want {
+			t.Errorf("%q matches %q: %v", p, name, got)
+		}
+	})
+}
+
+// TestLimits: the limits of a session at the limit and beyond.
+func TestLimits(t *testing.T) {
+	s := newTestServer(t, Options{SessionsMax: 2, MessageMax: 3000, LiteralMinus: true})
+	login := func() (*testClient, string) {
+		c := s.dial(t)
+		c.line(t)
+		c.send(t, "a LOGIN ada secret\r\n")
+		return c, c.line(t)
+	}
+	first, _ := login()
+	login()
+	if _, answer := login(); answer != "a NO [LIMIT] too many sessions of this account" {
+		t.Error(answer)
+	}
+	for n, want := range map[int]string{2999: "a OK", 3000: "a OK", 3001: "a NO [TOOBIG]"} {
+		first.send(t, fmt.Sprintf("a APPEND INBOX {%d+}\r\n%s\r\n", n, strings.Repeat("x", n)))
+		if got := first.line(t); !strings.HasPrefix(got, want) {
+			t.Errorf("a message of %d octets: %s", n, got)
+		}
+	}
+	// LITERAL- (RFC 7888 §5)
+	for n, want := range map[int]string{4095: "a NO [TOOBIG]", 4096: "a NO [TOOBIG]", 4097: "a BAD a non-synchronising literal"} {
+		first.send(t, fmt.Sprintf("a APPEND INBOX {%d+}\r\n%s\r\n", n, strings.Repeat("x", n)))
+		if got := first.line(t); !strings.HasPrefix(got, want) {
+			t.Errorf("a literal of %d octets: %s", n, got)
+		}
+	}
+	for n, want := range map[int]string{patternsMax: "a OK", patternsMax + 1: "a BAD"} {
+		first.send(t, "a LIST \"\" ("+strings.TrimSpace(strings.Repeat("z ", n))+")\r\n")
+		if got := first.line(t); !strings.HasPrefix(got, want) {
+			t.Errorf("%d patterns: %s", n, got)
+		}
+	}
+	for n, want := range map[int]string{patternMax: "a OK", patternMax + 1: "a BAD"} {
+		first.send(t, "a LIST \"\" "+strings.Repeat("z", n)+"\r\n")
+		if got := first.line(t); !strings.HasPrefix(got, want) {
+			t.Errorf("a pattern of %d octets: %s", n, got)
+		}
+	}
+	for n, want := range map[int]string{idFieldsMax: "* ID", idFieldsMax + 1: "a BAD"} {
+		first.send(t, "a ID ("+strings.TrimSpace(strings.Repeat(`"a" NIL `, n))+")\r\n")
+		got := first.line(t)
+		if !strings.HasPrefix(got, want) {
+			t.Errorf("%d fields of ID: %s", n, got)
+		}
+		if want == "* ID" {
+			first.line(t)
+		}
+	}
+	// The line before login, and after it.
+	for n, want := range map[int]string{imapwire.LineBeforeLoginMax - 1: "a BAD", imapwire.LineBeforeLoginMax: "a BAD", imapwire.LineBeforeLoginMax + 1: "* BYE [LIMIT]"} {
+		c := s.dial(t)
+		c.line(t)
+		c.send(t, "a "+strings.Repeat("x", n-2)+"\r\n")
+		if got := c.line(t); !strings.HasPrefix(got, want) {
+			t.Errorf("a line of %d octets: %s", n, got)
+		}
+	}
+	first.send(t, "a "+strings.Repeat("x", imapwire.LineMax)+"\r\n")
+	if got := first.line(t); !strings.HasPrefix(got, "* BYE [LIMIT]") {
+		t.Error(got)
+	}
+}
+
+// TestStop: a server that stops tells its sessions, the idling ones too.
+func TestStop(t *testing.T) {
+	s := newTestServer(t, Options{})
+	c := s.dial(t)
+	c.line(t)
+	c.send(t, "a LOGIN ada secret\r\n")
+	c.line(t)
+	c.send(t, "b IDLE\r\n")
+	c.line(t)
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	s.net.Shutdown(ctx)
+	if got := c.line(t); got != "* BYE [UNAVAILABLE] The server is stopping; please connect again" {
+		t.Error(got)
+	}
+}
+
+// simulated is a client that keeps the books which RFC 3501 lets it keep: a
+// list of messages that only EXISTS and EXPUNGE change.
+type simulated struct {
+	c     *testClient
+	n     int
+	uids  []int // 0: not known yet
+	flags []string
+}
+
+// take applies an untagged line.
+func (s *simulated) take(t *testing.T, line string, mayExpunge bool) {
+	m := regexp.MustCompile(`^\* (\d+) (EXISTS|EXPUNGE|RECENT|FETCH)(?: \((.*)\))?$`).FindStringSubmatch(line)
+	if m == nil {
+		return
+	}
+	n, _ := strconv.Atoi(m[1])
+	switch m[2] {
+	case "EXISTS":
+		if n < len(s.uids) {
+			t.Errorf("EXISTS shrank from %d to %d", len(s.uids), n)
+		}
+		for len(s.uids) < n {
+			s.uids, s.flags = append(s.uids, 0), append(s.flags, "?")
+		}
+	case "EXPUNGE":
+		if !mayExpunge {
+			t.Errorf("%s where it must not be", line)
+		}
+		if n < 1 || n > len(s.uids) {
+			t.Errorf("%s of %d messages", line, len(s.uids))
+			return
+		}
+		s.uids, s.flags = slices.Delete(s.uids, n-1, n), slices.Delete(s.flags, n-1, n)
+	case "FETCH":
+		if n < 1 || n > len(s.uids) {
+			t.Errorf("%s of %d messages", line, len(s.uids))
+			return
+		}
+		if u := regexp.MustCompile(`UID (\d+)`).FindStringSubmatch(m[3]); u != nil {
+			uid, _ := strconv.Atoi(u[1])
+			if s.uids[n-1] != 0 && s.uids[n-1] != uid {
+				t.Errorf("message %d was UID %d and is now %d", n, s.uids[n-1], uid)
+			}
+			s.uids[n-1] = uid
+		}
+		if f := regexp.MustCompile(`FLAGS \(([^)]*)\)`).FindStringSubmatch(m[3]); f != nil {
+			s.flags[n-1] = strings.TrimSpace(strings.ReplaceAll(f[1], `\Recent`, ""))
+		}
+	}
+}
+
+// do runs a command and applies what comes.
+func (s *simulated) do(t *testing.T, command string) string {
+	s.n++
+	tag := fmt.Sprintf("x%d", s.n)
+	s.c.send(t, tag+" "+command+"\r\n")
+	verb := strings.Fields(command)[0]
+	mayExpunge := verb != "FETCH" && verb != "STORE" && verb != "SEARCH"
+	for {
+		line := s.c.line(t)
+		if rest, ok := strings.CutPrefix(line, tag+" "); ok {
+			return rest
+		}
+		if strings.HasPrefix(line, "<") || strings.HasPrefix(line, "* BYE") {
+			t.Fatalf("%s: %s", command, line)
+		}
+		s.take(t, line, mayExpunge)
+	}
+}
+
+// TestConcurrentSessions lets sessions work on one mailbox at once. Afterwards
+// what each has been told is what there is (RFC 2180; invariants 3 to 6).
+func TestConcurrentSessions(t *testing.T) {
+	s := newTestServer(t, Options{})
+	seed := uint64(time.Now().UnixNano())
+	t.Logf("seed %d", seed)
+	const sessions, steps = 6, 150
+	clients := make([]*simulated, sessions)
+	for i := range clients {
+		clients[i] = &simulated{c: s.dial(t)}
+		clients[i].c.line(t)
+		clients[i].do(t, "LOGIN ada secret")
+		clients[i].do(t, "SELECT INBOX")
+	}
+	var wg sync.WaitGroup
+	for i, c := range clients {
+		rng := rand.New(rand.NewPCG(seed, uint64(i)))
+		wg.Go(func() {
+			for range steps {
+				if t.Failed() {
+					return
+				}
+				step(t, c, rng)
+			}
+		})
+	}
+	wg.Wait()
+	for _, c := range clients {
+		c.do(t, "NOOP")
+	}
+	info, err := s.store.AccountInfo(t.Context(), "ada@localhost")
+	if err != nil {
+		t.Fatal(err)
+	}
+	acct, err := s.store.Account(t.Context(), info.ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	v, _ := acct.Snapshot()
+	box, _ := v.Mailbox(mail.Inbox)
+	_, list, err := acct.Messages(t.Context(), box.ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, c := range clients {
+		check(t, i, c, list)
+	}
+}
+
+func step(t *testing.T, c *simulated, rng *rand.Rand) {
+	n := len(c.uids)
+	pick := func() string {
+		a, b := rng.IntN(n)+1, rng.IntN(n)+1
+		return fmt.Sprintf("%d:%d", min(a, b), min(max(a, b), min(a, b)+3))
+	}
+	op := rng.IntN(10)
+	if n == 0 && op > 2 {
+		op = 0
+	}
+	switch op {
+	case 0, 1, 2:
+		c.do(t, "APPEND INBOX {5+}\r\nhello")
+	case 3:
+		c.do(t, "STORE "+pick()+" +FLAGS (\\Deleted)")
+	case 4:
+		c.do(t, "EXPUNGE")
+	case 5:
+		c.do(t, fmt.Sprintf("STORE %s FLAGS (\\Seen k%d)", pick(), rng.IntN(5)))
+	case 6:
+		// The client knows what its own silent STORE did.
+		set := rng.IntN(n) + 1
+		if got := c.do(t, fmt.Sprintf("STORE %d FLAGS.SILENT (\\Flagged)", set)); strings.HasPrefix(got, "OK") {
+			c.do(t, fmt.Sprintf("FETCH %d (UID FLAGS)", set))
+		}
+	case 7:
+		c.do(t, "FETCH "+pick()+" (UID FLAGS)")
+	case 8:
+		c.do(t, "COPY "+pick()+" INBOX")
+	case 9:
+		c.do(t, "NOOP")
+	}
+}
+
+func check(t *testing.T, i int, c *simulated, list *store.MessageList) {
+	if len(c.uids) != list.Len() {
+		t.Errorf("session %d believes in %d messages, there are %d", i, len(c.uids), list.Len())
+		return
+	}
+	for j, m := range list.Range(0, list.Len()) {
+		if c.uids[j] != 0 && c.uids[j] != int(m.UID) {
+			t.Errorf("session %d: message %d is UID %d, not %d", i, j+1, m.UID, c.uids[j])
+		}
+		if c.flags[j] != "?" && c.flags[j] != m.Flags.String() {
+			t.Errorf("session %d: UID %d has the flags %q, not %q", i, m.UID, m.Flags.String(), c.flags[j])
+		}
+	}
+}
+
+// FuzzSession sends anything to a session. It must answer lines or close, and
+// never panic (netserver counts).
+func FuzzSession(f *testing.F) {
+	f.Add([]byte("a LOGIN ada secret\r\nb SELECT INBOX\r\nc FETCH 1:* (FLAGS BODY[1.2.HEADER.FIELDS (a b)]<1.2>)\r\n"))
+	f.Add([]byte("a LOGIN ada secret\r\nb APPEND INBOX (\\Seen) {3+}\r\nabc\r\nc IDLE\r\nDONE\r\n"))
+	f.Add([]byte("a LOGIN {3+}\r\nada {6+}\r\nsecret\r\nb LIST (SUBSCRIBED RECURSIVEMATCH) \"\" (% *) RETURN (STATUS (MESSAGES))\r\n"))
+	f.Add([]byte("a LOGIN ada secret\r\nb SELECT INBOX\r\nc UID SEARCH CHARSET UTF-8 OR (FROM a) NOT KEYWORD b\r\nd UID STORE 1:* +FLAGS.SILENT (a \\Seen)\r\ne MOVE 1 Trash\r\n"))
+	f.Add([]byte("a AUTHENTICATE PLAIN\r\n*\r\n"))
+	s := newTestServer(f, Options{SessionsMax: 1 << 20})
+	f.Fuzz(func(t *testing.T, in []byte) {
+		nc, err := net.Dial("tcp", s.addr)
+		if err != nil {
+			t.Skip(err)
+		}
+		defer nc.Close()
+		nc.SetDeadline(time.Now().Add(10 * time.Second))
+		go func() {
+			nc.Write(in)
+			nc.(*net.TCPConn).CloseWrite()
+		}()
+		out, err := io.ReadAll(nc)
+		if err != nil && !strings.Contains(err.Error(), "reset") {
+			t.Fatalf("the session hung: %v", err)
+		}
+		if len(out) > 0 && out[len(out)-1] != '\n' {
+			t.Errorf("the last answer is no line: %q", out[max(0, len(out)-80):])
+		}
+	})
+}
