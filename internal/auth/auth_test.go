@@ -42,17 +42,17 @@ func TestSchemes(t *testing.T) {
 	}
 	for _, h := range []string{
 		argon, "{ARGON2ID}" + argon, "{PLAIN}secret",
-		// Made with crypt(3).
-		"{SHA512-CRYPT}$6$saltstring$cP4aBYy1CbrtPpaezRCBfQDxG1ygAj6NTB3V4tqQEwHrqNqWOGDmD3rcpuhXLxkn7J3H7/WTqfUzTZr0.hAWW1",
+		// Made with openssl passwd -6 and -5.
+		"{SHA512-CRYPT}$6$saltstring$AIsRs/Ee56G/tC8MEHhvReZTfx8u3rXXMl6eYrjCG9ibix19DxoMBLogdTET5Ukw9Sf7eZTITsuk0Ry5qulYz.",
+		"{CRYPT}$5$saltstring$C3o4O1TC6aRHF4FI.QSZMXtHbaj2gSXr4sUc/3NcUi.",
 	} {
-		ok := Verify(h, "secret")
-		if strings.Contains(h, "saltstring") {
-			ok = true // checked by the crypt library's own tests; here only that it decodes
-			if _, err := ImportHash(h); err != nil {
-				t.Error(err)
-			}
+		stored, err := ImportHash(h)
+		if err != nil {
+			t.Errorf("%s: %v", h, err)
+			continue
 		}
-		if !ok || Verify(h, "Secret") || Verify(h, "") {
+		ok := Verify(stored, "secret")
+		if !ok || Verify(stored, "Secret") || Verify(stored, "") {
 			t.Errorf("%s", h)
 		}
 	}
@@ -118,6 +118,7 @@ func TestLogLine(t *testing.T) {
 func TestCacheAgrees(t *testing.T) {
 	names := []string{"a", "ab", "b", "a@localhost"}
 	a, _, _ := newAuth(t, "a@localhost:{PLAIN}x", "ab@localhost:{PLAIN}bx", "b@localhost:{PLAIN}xa")
+	a.dummy = func() string { return "{PLAIN}none" } // argon2id would take a minute and a half
 	rng := rand.New(rand.NewPCG(1, 1))
 	pick := func(from ...string) string { return from[rng.IntN(len(from))] }
 	for range 5000 {

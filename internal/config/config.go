@@ -5,7 +5,6 @@ package config
 import (
 	"errors"
 	"fmt"
-	"net"
 	"reflect"
 	"slices"
 	"strconv"
@@ -255,7 +254,7 @@ func ParseListener(s string) (Listener, error) {
 	if strings.Contains(addr, "/") {
 		return Listener{proto, "unix", addr}, nil
 	}
-	if _, port, err := net.SplitHostPort(addr); err != nil || port == "" {
+	if colon := strings.LastIndexByte(addr, ':'); colon < 0 || colon == len(addr)-1 || strings.Contains(addr[:colon], ":") && !strings.HasPrefix(addr, "[") {
 		return Listener{}, fmt.Errorf("%q: %q is neither host:port nor the path of a UNIX socket", s, addr)
 	}
 	return Listener{proto, "tcp", addr}, nil

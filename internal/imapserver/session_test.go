@@ -3,9 +3,7 @@ package imapserver
 import (
 	"context"
 	"fmt"
-	"io"
 	"math/rand/v2"
-	"net"
 	"regexp"
 	"slices"
 	"strconv"
@@ -17,6 +15,7 @@ import (
 	"github.com/angarium/angarium/internal/errs"
 	"github.com/angarium/angarium/internal/imapwire"
 	"github.com/angarium/angarium/internal/mail"
+	"github.com/angarium/angarium/internal/servertest"
 	"github.com/angarium/angarium/internal/store"
 )
 
@@ -85,11 +84,11 @@ func FuzzPattern(f *testing.F) {
 // TestLimits: the limits of a session at the limit and beyond.
 func TestLimits(t *testing.T) {
 	s := newTestServer(t, Options{SessionsMax: 2, MessageMax: 3000, LiteralMinus: true})
-	login := func() (*testClient, string) {
+	login := func() (*servertest.Client, string) {
 		c := s.dial(t)
-		c.line(t)
-		c.send(t, "a LOGIN ada secret\r\n")
-		return c, c.line(t)
+		c.Line()
+		c.Send(t, "a LOGIN ada secret\r\n")
+		return c, c.Line()
 	}
 	first, _ := login()
 	login()
@@ -97,51 +96,51 @@ func TestLimits(t *testing.T) {
 		t.Error(answer)
 	}
 	for n, want := range map[int]string{2999: "a OK", 3000: "a OK", 3001: "a NO [TOOBIG]"} {
-		first.send(t, fmt.Sprintf("a APPEND INBOX {%d+}\r\n%s\r\n", n, strings.Repeat("x", n)))
-		if got := first.line(t); !strings.HasPrefix(got, want) {
+		first.Send(t, fmt.Sprintf("a APPEND INBOX {%d+}\r\n%s\r\n", n, strings.Repeat("x", n)))
+		if got := first.Line(); !strings.HasPrefix(got, want) {
 			t.Errorf("a message of %d octets: %s", n, got)
 		}
 	}
 	// LITERAL- (RFC 7888 §5)
 	for n, want := range map[int]string{4095: "a NO [TOOBIG]", 4096: "a NO [TOOBIG]", 4097: "a BAD a non-synchronising literal"} {
-		first.send(t, fmt.Sprintf("a APPEND INBOX {%d+}\r\n%s\r\n", n, strings.Repeat("x", n)))
-		if got := first.line(t); !strings.HasPrefix(got, want) {
+		first.Send(t, fmt.Sprintf("a APPEND INBOX {%d+}\r\n%s\r\n", n, strings.Repeat("x", n)))
+		if got := first.Line(); !strings.HasPrefix(got, want) {
 			t.Errorf("a literal of %d octets: %s", n, got)
 		}
 	}
 	for n, want := range map[int]string{patternsMax: "a OK", patternsMax + 1: "a BAD"} {
-		first.send(t, "a LIST \"\" ("+strings.TrimSpace(strings.Repeat("z ", n))+")\r\n")
-		if got := first.line(t); !strings.HasPrefix(got, want) {
+		first.Send(t, "a LIST \"\" ("+strings.TrimSpace(strings.Repeat("z ", n))+")\r\n")
+		if got := first.Line(); !strings.HasPrefix(got, want) {
 			t.Errorf("%d patterns: %s", n, got)
 		}
 	}
 	for n, want := range map[int]string{patternMax: "a OK", patternMax + 1: "a BAD"} {
-		first.send(t, "a LIST \"\" "+strings.Repeat("z", n)+"\r\n")
-		if got := first.line(t); !strings.HasPrefix(got, want) {
+		first.Send(t, "a LIST \"\" "+strings.Repeat("z", n)+"\r\n")
+		if got := first.Line(); !strings.HasPrefix(got, want) {
 			t.Errorf("a pattern of %d octets: %s", n, got)
 		}
 	}
 	for n, want := range map[int]string{idFieldsMax: "* ID", idFieldsMax + 1: "a BAD"} {
-		first.send(t, "a ID ("+strings.TrimSpace(strings.Repeat(`"a" NIL `, n))+")\r\n")
-		got := first.line(t)
+		first.Send(t, "a ID ("+strings.TrimSpace(strings.Repeat(`"a" NIL `, n))+")\r\n")
+		got := first.Line()
 		if !strings.HasPrefix(got, want) {
 			t.Errorf("%d fields of ID: %s", n, got)
 		}
 		if want == "* ID" {
-			first.line(t)
+			first.Line()
 		}
 	}
 	// The line before login, and after it.
 	for n, want := range map[int]string{imapwire.LineBeforeLoginMax - 1: "a BAD", imapwire.LineBeforeLoginMax: "a BAD", imapwire.LineBeforeLoginMax + 1: "* BYE [LIMIT]"} {
 		c := s.dial(t)
-		c.line(t)
-		c.send(t, "a "+strings.Repeat("x", n-2)+"\r\n")
-		if got := c.line(t); !strings.HasPrefix(got, want) {
+		c.Line()
+		c.Send(t, "a "+strings.Repeat("x", n-2)+"\r\n")
+		if got := c.Line(); !strings.HasPrefix(got, want) {
 			t.Errorf("a line of %d octets: %s", n, got)
 		}
 	}
-	first.send(t, "a "+strings.Repeat("x", imapwire.LineMax)+"\r\n")
-	if got := first.line(t); !strings.HasPrefix(got, "* BYE [LIMIT]") {
+	first.Send(t, "a "+strings.Repeat("x", imapwire.LineMax)+"\r\n")
+	if got := first.Line(); !strings.HasPrefix(got, "* BYE [LIMIT]") {
 		t.Error(got)
 	}
 }
@@ -150,15 +149,15 @@ func TestLimits(t *testing.T) {
 func TestStop(t *testing.T) {
 	s := newTestServer(t, Options{})
 	c := s.dial(t)
-	c.line(t)
-	c.send(t, "a LOGIN ada secret\r\n")
-	c.line(t)
-	c.send(t, "b IDLE\r\n")
-	c.line(t)
+	c.Line()
+	c.Send(t, "a LOGIN ada secret\r\n")
+	c.Line()
+	c.Send(t, "b IDLE\r\n")
+	c.Line()
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
-	s.net.Shutdown(ctx)
-	if got := c.line(t); got != "* BYE [UNAVAILABLE] The server is stopping; please connect again" {
+	s.Net.Shutdown(ctx)
+	if got := c.Line(); got != "* BYE [UNAVAILABLE] The server is stopping; please connect again" {
 		t.Error(got)
 	}
 }
@@ -166,7 +165,7 @@ func TestStop(t *testing.T) {
 // simulated is a client that keeps the books which RFC 3501 lets it keep: a
 // list of messages that only EXISTS and EXPUNGE change.
 type simulated struct {
-	c     *testClient
+	c     *servertest.Client
 	n     int
 	uids  []int // 0: not known yet
 	flags []string
@@ -218,11 +217,11 @@ func (s *simulated) take(t *testing.T, line string, mayExpunge bool) {
 func (s *simulated) do(t *testing.T, command string) string {
 	s.n++
 	tag := fmt.Sprintf("x%d", s.n)
-	s.c.send(t, tag+" "+command+"\r\n")
+	s.c.Send(t, tag+" "+command+"\r\n")
 	verb := strings.Fields(command)[0]
 	mayExpunge := verb != "FETCH" && verb != "STORE" && verb != "SEARCH"
 	for {
-		line := s.c.line(t)
+		line := s.c.Line()
 		if rest, ok := strings.CutPrefix(line, tag+" "); ok {
 			return rest
 		}
@@ -243,7 +242,7 @@ func TestConcurrentSessions(t *testing.T) {
 	clients := make([]*simulated, sessions)
 	for i := range clients {
 		clients[i] = &simulated{c: s.dial(t)}
-		clients[i].c.line(t)
+		clients[i].c.Line()
 		clients[i].do(t, "LOGIN ada secret")
 		clients[i].do(t, "SELECT INBOX")
 	}
@@ -263,11 +262,11 @@ func TestConcurrentSessions(t *testing.T) {
 	for _, c := range clients {
 		c.do(t, "NOOP")
 	}
-	info, err := s.store.AccountInfo(t.Context(), "ada@localhost")
+	info, err := s.Store.AccountInfo(t.Context(), "ada@localhost")
 	if err != nil {
 		t.Fatal(err)
 	}
-	acct, err := s.store.Account(t.Context(), info.ID)
+	acct, err := s.Store.Account(t.Context(), info.ID)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -340,23 +339,5 @@ func FuzzSession(f *testing.F) {
 	f.Add([]byte("a LOGIN ada secret\r\nb SELECT INBOX\r\nc UID SEARCH CHARSET UTF-8 OR (FROM a) NOT KEYWORD b\r\nd UID STORE 1:* +FLAGS.SILENT (a \\Seen)\r\ne MOVE 1 Trash\r\n"))
 	f.Add([]byte("a AUTHENTICATE PLAIN\r\n*\r\n"))
 	s := newTestServer(f, Options{SessionsMax: 1 << 20})
-	f.Fuzz(func(t *testing.T, in []byte) {
-		nc, err := net.Dial("tcp", s.addr)
-		if err != nil {
-			t.Skip(err)
-		}
-		defer nc.Close()
-		nc.SetDeadline(time.Now().Add(10 * time.Second))
-		go func() {
-			nc.Write(in)
-			nc.(*net.TCPConn).CloseWrite()
-		}()
-		out, err := io.ReadAll(nc)
-		if err != nil && !strings.Contains(err.Error(), "reset") {
-			t.Fatalf("the session hung: %v", err)
-		}
-		if len(out) > 0 && out[len(out)-1] != '\n' {
-			t.Errorf("the last answer is no line: %q", out[max(0, len(out)-80):])
-		}
-	})
+	f.Fuzz(func(t *testing.T, in []byte) { servertest.Talk(t, s.addr, in) })
 }

@@ -221,10 +221,7 @@ func (s *session) pass(arg string) error {
 		err = s.open(id)
 	}
 	if err != nil {
-		s.fail(err)
-		if s.bad++; s.bad >= badBeforeLoginMax {
-			return errEnd
-		}
+		s.fail(err) // slowed by auth, and bounded by loginTimeMax
 		return nil
 	}
 	s.line("+OK Logged in")

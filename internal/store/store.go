@@ -79,7 +79,7 @@ func Open(ctx context.Context, e engine.Engine, o Options) (*Store, error) {
 		return nil, err
 	}
 	if o.PurgeEvery > 0 {
-		s.wg.Go(s.purgeLoop)
+		s.wg.Go(func() { s.purgeLoop(context.WithoutCancel(ctx)) })
 	}
 	return s, nil
 }

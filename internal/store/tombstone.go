@@ -69,8 +69,8 @@ func decodeTombstone(b []byte) (t tombstone, ok bool) {
 	return t, !r.bad
 }
 
-func (s *Store) purgeLoop() {
-	ctx, cancel := context.WithCancel(context.TODO())
+func (s *Store) purgeLoop(ctx context.Context) {
+	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	tick := time.NewTicker(s.opts.PurgeEvery)
 	defer tick.Stop()

@@ -16,11 +16,11 @@ import (
 )
 
 // housekeep looks for segments to compact from time to time.
-func (e *Engine) housekeep() {
+func (e *Engine) housekeep(ctx context.Context) {
 	if e.opts.CompactEvery < 0 {
 		return
 	}
-	ctx, cancel := context.WithCancel(context.TODO())
+	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	tick := time.NewTicker(e.opts.CompactEvery)
 	defer tick.Stop()
@@ -59,7 +59,7 @@ func (e *Engine) Compact(ctx context.Context) (done Compacted, err error) {
 			return done, err
 		}
 	}
-	if err := d.finish(); err != nil {
+	if err := d.finish(ctx); err != nil {
 		return done, err
 	}
 	done.After = d.size
@@ -197,7 +197,7 @@ func (d *denser) copy(ctx context.Context, id engine.BlobID) error {
 		return err
 	}
 	payload := append(binary.LittleEndian.AppendUint64(nil, uint64(id)), encodeBlob(nil, octets, summary, b.head.sha256, d.compress)...)
-	return d.append(id, payload)
+	return d.append(ctx, id, payload)
 }
 
 // compress returns a frame in zstd, or nil when that saves little.
@@ -212,9 +212,9 @@ func (d *denser) compress(frame []byte) []byte {
 	return c
 }
 
-func (d *denser) append(id engine.BlobID, payload []byte) error {
+func (d *denser) append(ctx context.Context, id engine.BlobID, payload []byte) error {
 	if d.file != nil && d.offset+int64(len(payload)) > d.e.opts.SegmentOctets {
-		if err := d.finish(); err != nil {
+		if err := d.finish(ctx); err != nil {
 			return err
 		}
 	}
@@ -257,7 +257,7 @@ func (d *denser) start() error {
 }
 
 // finish makes the dense segment durable and reads it back.
-func (d *denser) finish() error {
+func (d *denser) finish(ctx context.Context) error {
 	if d.file == nil {
 		return nil
 	}
@@ -273,7 +273,7 @@ func (d *denser) finish() error {
 	d.e.mu.Lock()
 	d.e.mu.segments[d.info.number] = &seg
 	d.e.mu.Unlock()
-	_, err = d.e.scanLocked(context.TODO(), segment{info: d.info, size: d.offset}, func(record, []byte) error { return nil })
+	_, err = d.e.scanLocked(ctx, segment{info: d.info, size: d.offset}, func(record, []byte) error { return nil })
 	return err
 }
 

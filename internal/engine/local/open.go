@@ -55,7 +55,7 @@ func Open(ctx context.Context, fsys vfs.FS, dir string, o Options) (*Engine, err
 	}
 	e.wg.Go(e.flush)
 	e.wg.Go(e.apply)
-	e.wg.Go(e.housekeep)
+	e.wg.Go(func() { e.housekeep(context.WithoutCancel(ctx)) })
 	return e, nil
 }
 

@@ -1,0 +1,303 @@
+package netserver
+
+import (
+	"bufio"
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+type fixture struct {
+	*Server
+	certs *Certificates
+	addr  string
+}
+
+func start(t *testing.T, o Options, l ListenerOptions) *fixture {
+	t.Helper()
+	certFile, keyFile, err := SelfSigned(t.TempDir(), []string{"localhost", "127.0.0.1"}, time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	certs, err := LoadCertificates(certFile, keyFile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	o.Log, o.Certificates = slog.New(slog.DiscardHandler), certs
+	s := New(context.WithoutCancel(t.Context()), o)
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.Serve(ln, l)
+	t.Cleanup(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+		defer cancel()
+		s.Shutdown(ctx)
+	})
+	return &fixture{s, certs, ln.Addr().String()}
+}
+
+func dial(t *testing.T, addr string) (net.Conn, *bufio.Reader) {
+	t.Helper()
+	nc, err := net.Dial("tcp", addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { nc.Close() })
+	nc.SetDeadline(time.Now().Add(10 * time.Second))
+	return nc, bufio.NewReader(nc)
+}
+
+// echo answers each line with itself; it parks before each.
+func echo(max int) Handler {
+	return func(ctx context.Context, c *Conn) {
+		defer context.AfterFunc(ctx, c.Interrupt)()
+		for {
+			if !c.HasLine() {
+				c.Flush()
+				if err := c.Park(); err != nil {
+					c.WriteString("bye " + err.Error() + "\n")
+					return
+				}
+			}
+			line, err := c.ReadLine(max)
+			if err != nil {
+				c.WriteString("error " + err.Error() + "\n")
+				return
+			}
+			switch string(line) {
+			case "tls":
+				c.WriteString("go\n")
+				c.Flush()
+				if err := c.StartTLS(ctx); err != nil {
+					return
+				}
+			case "panic":
+				panic("as asked")
+			default:
+				c.WriteString(fmt.Sprintf("%v %d\n", c.IsTLS(), len(line)))
+			}
+		}
+	}
+}
+
+// TestLines: line lengths around the buffer's and the limit's size, in one
+// packet and octet by octet.
+func TestLines(t *testing.T) {
+	const max = 40_000
+	f := start(t, Options{}, ListenerOptions{Protocol: "echo", Handler: echo(max)})
+	nc, r := dial(t, f.addr)
+	for _, n := range []int{0, 1, 100, readBuffer - 2, readBuffer - 1, readBuffer, readBuffer + 1, 2*readBuffer - 1, 2 * readBuffer, max - 1, max} {
+		fmt.Fprintf(nc, "%s\r\nx\n", strings.Repeat("a", n))
+		for _, want := range []string{fmt.Sprintf("false %d\n", n), "false 1\n"} {
+			if got, _ := r.ReadString('\n'); got != want {
+				t.Errorf("a line of %d: %q", n, got)
+			}
+		}
+	}
+	for _, c := range "ab\r\n" {
+		nc.Write([]byte(string(c)))
+	}
+	if got, _ := r.ReadString('\n'); got != "false 2\n" {
+		t.Error(got)
+	}
+	fmt.Fprintf(nc, "%s\r\n", strings.Repeat("a", max+1))
+	if got, _ := r.ReadString('\n'); got != "error "+ErrLineTooLong.Error()+"\n" {
+		t.Error(got)
+	}
+}
+
+// TestInjection: what a client sends behind STARTTLS, before the handshake,
+// is never taken for a command inside TLS (RFC 3501 §6.2.1).
+func TestInjection(t *testing.T) {
+	f := start(t, Options{}, ListenerOptions{Protocol: "echo", Handler: echo(100)})
+	nc, r := dial(t, f.addr)
+	io.WriteString(nc, "tls\r\ninjected\r\n")
+	if got, _ := r.ReadString('\n'); got != "go\n" {
+		t.Fatal(got)
+	}
+	if rest, err := io.ReadAll(r); err == nil && len(rest) > 0 {
+		t.Errorf("answered %q", rest)
+	}
+	nc, r = dial(t, f.addr)
+	io.WriteString(nc, "tls\r\n")
+	r.ReadString('\n')
+	tc := tls.Client(nc, &tls.Config{InsecureSkipVerify: true})
+	// Records of all sizes, several in one packet, so that parking must not
+	// miss what is inside the TLS layer.
+	tr := bufio.NewReader(tc)
+	for _, n := range []int{1, 5, 99} {
+		for range 3 {
+			fmt.Fprintf(tc, "%s\r\n", strings.Repeat("b", n))
+		}
+		for range 3 {
+			if got, _ := tr.ReadString('\n'); got != fmt.Sprintf("true %d\n", n) {
+				t.Error(got)
+			}
+		}
+	}
+}
+
+// TestReload: new connections get the new certificate, a bad one changes
+// nothing, and sessions stay.
+func TestReload(t *testing.T) {
+	f := start(t, Options{}, ListenerOptions{Protocol: "echo", ImplicitTLS: true, ALPN: []string{"imap"}, Handler: echo(100)})
+	serial := func() string {
+		tc, err := tls.Dial("tcp", f.addr, &tls.Config{InsecureSkipVerify: true, NextProtos: []string{"imap"}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer tc.Close()
+		if p := tc.ConnectionState().NegotiatedProtocol; p != "imap" {
+			t.Errorf("protocol %q", p)
+		}
+		return tc.ConnectionState().PeerCertificates[0].SerialNumber.String()
+	}
+	old, err := tls.Dial("tcp", f.addr, &tls.Config{InsecureSkipVerify: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer old.Close()
+	first := serial()
+	bad := filepath.Join(t.TempDir(), "bad")
+	os.WriteFile(bad, []byte("x"), 0o600)
+	if err := f.certs.Reload(bad, bad); err == nil || serial() != first {
+		t.Error("a bad certificate was taken", err)
+	}
+	certFile, keyFile, err := SelfSigned(t.TempDir(), []string{"localhost"}, time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := f.certs.Reload(certFile, keyFile); err != nil || serial() == first {
+		t.Error("the certificate was not replaced", err)
+	}
+	io.WriteString(old, "x\r\n")
+	if got, _ := bufio.NewReader(old).ReadString('\n'); got != "true 1\n" {
+		t.Error(got)
+	}
+	// Another protocol's client is refused (RFC 7301 §3.2), TLS 1.1 as well.
+	if tc, err := tls.Dial("tcp", f.addr, &tls.Config{InsecureSkipVerify: true, NextProtos: []string{"h2"}}); err == nil {
+		tc.Close()
+		t.Error("another protocol was taken")
+	}
+	if tc, err := tls.Dial("tcp", f.addr, &tls.Config{InsecureSkipVerify: true, MaxVersion: tls.VersionTLS11}); err == nil {
+		tc.Close()
+		t.Error("TLS 1.1 was taken")
+	}
+}
+
+// TestTotalMax: connections at the limit and beyond.
+func TestTotalMax(t *testing.T) {
+	f := start(t, Options{TotalMax: 3}, ListenerOptions{Protocol: "echo", Refuse: "full\n", Handler: echo(100)})
+	for i := range 4 {
+		nc, r := dial(t, f.addr)
+		io.WriteString(nc, "x\n")
+		want := "false 1\n"
+		if i == 3 {
+			want = "full\n"
+		}
+		if got, _ := r.ReadString('\n'); got != want {
+			t.Errorf("connection %d: %q", i+1, got)
+		}
+	}
+}
+
+// TestPrefix: an IPv6 client is its /64; loopback does not count.
+func TestPrefix(t *testing.T) {
+	for addr, want := range map[string]string{"192.0.2.1:1": "192.0.2.1/32", "[2001:db8::1]:1": "2001:db8::/64", "127.0.0.1:1": "invalid Prefix", "[::1]:1": "invalid Prefix"} {
+		tcp, err := net.ResolveTCPAddr("tcp", addr)
+		if err != nil {
+			t.Fatal(err)
+		}
+		c := &Conn{plain: &addrConn{remote: tcp}}
+		if got := prefix(c).String(); got != want {
+			t.Errorf("%s: %s", addr, got)
+		}
+	}
+}
+
+type addrConn struct {
+	net.Conn
+	remote net.Addr
+}
+
+func (c *addrConn) RemoteAddr() net.Addr { return c.remote }
+
+// TestPanic: a panic ends one session only, and is counted.
+func TestPanic(t *testing.T) {
+	f := start(t, Options{}, ListenerOptions{Protocol: "echo", Handler: echo(100)})
+	other, or := dial(t, f.addr)
+	nc, r := dial(t, f.addr)
+	io.WriteString(nc, "panic\n")
+	if _, err := r.ReadString('\n'); !errors.Is(err, io.EOF) {
+		t.Error(err)
+	}
+	io.WriteString(other, "x\n")
+	if got, _ := or.ReadString('\n'); got != "false 1\n" || f.Panics() != 1 {
+		t.Error(got, f.Panics())
+	}
+}
+
+// TestShutdown: parked sessions are told and end.
+func TestShutdown(t *testing.T) {
+	f := start(t, Options{}, ListenerOptions{Protocol: "echo", Handler: echo(100)})
+	nc, r := dial(t, f.addr)
+	io.WriteString(nc, "x\n")
+	r.ReadString('\n')
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+	defer cancel()
+	f.Shutdown(ctx)
+	if ctx.Err() != nil {
+		t.Error("it took the whole time")
+	}
+	if got, _ := r.ReadString('\n'); got != "bye "+ErrTimeout.Error()+"\n" {
+		t.Error(got)
+	}
+}
+
+// FuzzRecords: TLS records reach the layer above one at a time, whole, and in
+// order, however they arrive.
+func FuzzRecords(f *testing.F) {
+	f.Add([]byte{22, 3, 1, 0, 2, 'a', 'b', 23, 3, 3, 0, 0}, 3)
+	f.Fuzz(func(t *testing.T, in []byte, size int) {
+		size = max(1, min(size, 100))
+		r := &recordConn{Conn: &pieces{in: in, size: size}}
+		var out []byte
+		buf := make([]byte, size)
+		for {
+			n, err := r.Read(buf)
+			out = append(out, buf[:n]...)
+			if err != nil {
+				break
+			}
+		}
+		if string(out) != string(in) {
+			t.Errorf("%x became %x", in, out)
+		}
+	})
+}
+
+type pieces struct {
+	net.Conn
+	in   []byte
+	size int
+}
+
+func (p *pieces) Read(b []byte) (int, error) {
+	if len(p.in) == 0 {
+		return 0, io.EOF
+	}
+	n := copy(b, p.in[:min(p.size, len(p.in))])
+	p.in = p.in[n:]
+	return n, nil
+}

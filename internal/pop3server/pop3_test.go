@@ -1,0 +1,217 @@
+package pop3server
+
+import (
+	"io"
+	"strings"
+	"testing"
+
+	"github.com/angarium/angarium/internal/errs"
+	"github.com/angarium/angarium/internal/mail"
+	"github.com/angarium/angarium/internal/netserver"
+	"github.com/angarium/angarium/internal/servertest"
+	"github.com/angarium/angarium/internal/store"
+)
+
+type testServer struct {
+	*servertest.Server
+	addr string
+	acct *store.Account
+	box  *store.Mailbox
+}
+
+// newTestServer has three messages in ada's INBOX.
+func newTestServer(t testing.TB, o Options) *testServer {
+	t.Helper()
+	s := &testServer{Server: servertest.New(t)}
+	o.Log = s.Log
+	s.addr = s.Listen(t, netserver.ListenerOptions{Protocol: "pop3", Refuse: Refuse, Handler: New(s.Store, s.Auth, o).Handle})
+	info, err := s.Store.AccountInfo(t.Context(), "ada@localhost")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if s.acct, err = s.Store.Account(t.Context(), info.ID); err != nil {
+		t.Fatal(err)
+	}
+	for _, m := range []string{"Subject: one\r\n\r\ntext\r\n.\r\n", "Subject: two\r\n\r\nline 1\r\nline 2\r\n", "Subject: three\n\nbare\n"} {
+		s.append(t, m)
+	}
+	v, _ := s.acct.Snapshot()
+	s.box, _ = v.Mailbox(mail.Inbox)
+	return s
+}
+
+func (s *testServer) append(t testing.TB, m string) {
+	t.Helper()
+	stage, err := s.Store.Stage(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer stage.Discard()
+	io.WriteString(stage, m)
+	staged, err := stage.Seal()
+	if err == nil {
+		_, err = s.acct.Update(t.Context(), func(tx *store.Tx) error {
+			box, err := tx.Snapshot().Mailbox(mail.Inbox)
+			if err == nil {
+				_, err = tx.Append(box.ID, staged, store.AppendOptions{})
+			}
+			return err
+		})
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func (s *testServer) dial(t testing.TB) *servertest.Client {
+	c := servertest.Dial(t, s.addr)
+	if got := c.Line(); got != "+OK Angarium ready" {
+		t.Fatalf("greeting: %q", got)
+	}
+	return c
+}
+
+func TestTranscripts(t *testing.T) {
+	servertest.Transcripts(t, func(t *testing.T, _ string) func() *servertest.Client {
+		s := newTestServer(t, Options{})
+		return func() *servertest.Client { return s.dial(t) }
+	})
+}
+
+func TestKindCodes(t *testing.T) {
+	for _, k := range errs.Kinds() {
+		if kindCodes[k] == "" {
+			t.Errorf("kind %v has no response code", k)
+		}
+	}
+}
+
+// converse logs in, says lines, and waits for the end of each answer that must
+// be positive.
+func converse(t *testing.T, c *servertest.Client, lines ...string) {
+	t.Helper()
+	for _, l := range append([]string{"USER ada", "PASS secret"}, lines...) {
+		c.Send(t, l+"\r\n")
+		if got := c.Line(); !strings.HasPrefix(got, "+OK") {
+			t.Fatalf("%s: %s", l, got)
+		}
+		if strings.HasPrefix(l, "RETR") {
+			for c.Line() != "." {
+			}
+		}
+	}
+}
+
+func (s *testServer) flags(t *testing.T) (all []string) {
+	t.Helper()
+	_, list, err := s.acct.Messages(t.Context(), s.box.ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, m := range list.Range(0, list.Len()) {
+		all = append(all, m.Flags.String())
+	}
+	return all
+}
+
+// TestUpdate: what QUIT does under each option, and that nothing happens
+// without QUIT (RFC 1939 §6, POP-18).
+func TestUpdate(t *testing.T) {
+	for _, tc := range []struct {
+		name string
+		o    Options
+		want string
+	}{
+		{"default", Options{}, `\Seen|`},
+		{"keep seen", Options{KeepSeen: true}, `|`},
+		{"flag only", Options{FlagOnly: true}, `\Seen|\Deleted|`},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			s := newTestServer(t, tc.o)
+			c := s.dial(t)
+			converse(t, c, "RETR 1", "DELE 2")
+			c.Close()
+			if got := strings.Join(s.flags(t), "|"); got != "||" {
+				t.Errorf("without QUIT: %q", got)
+			}
+			// The first session may still hold the account for a moment.
+			c = s.dial(t)
+			for {
+				c.Send(t, "USER ada\r\nPASS secret\r\n")
+				c.Line()
+				if got := c.Line(); strings.HasPrefix(got, "+OK") {
+					break
+				} else if !strings.Contains(got, "[IN-USE]") {
+					t.Fatal(got)
+				}
+				c.Close()
+				c = s.dial(t)
+			}
+			for _, l := range []string{"RETR 1", "DELE 2", "QUIT"} {
+				c.Send(t, l+"\r\n")
+				c.Line()
+				for l == "RETR 1" && c.Line() != "." {
+				}
+			}
+			if got := strings.Join(s.flags(t), "|"); got != tc.want {
+				t.Errorf("after QUIT: %q, want %q", got, tc.want)
+			}
+		})
+	}
+}
+
+// TestSnapshot: numbers do not change while IMAP works beside (invariant 1).
+func TestSnapshot(t *testing.T) {
+	s := newTestServer(t, Options{})
+	c := s.dial(t)
+	converse(t, c, "NOOP")
+	if _, err := s.acct.Update(t.Context(), func(tx *store.Tx) error {
+		_, err := tx.Expunge(s.box.ID, mail.NewUIDSet(1))
+		return err
+	}); err != nil {
+		t.Fatal(err)
+	}
+	s.append(t, "new\r\n")
+	for _, l := range [][2]string{{"STAT", "+OK 3 78"}, {"RETR 2", "+OK 32 octets"}} {
+		c.Send(t, l[0]+"\r\n")
+		if got := c.Line(); got != l[1] {
+			t.Errorf("%s: %s", l[0], got)
+		}
+	}
+	for c.Line() != "." {
+	}
+	// Deleting what is gone already is no failure.
+	c.Send(t, "DELE 1\r\nQUIT\r\n")
+	if a, b := c.Line(), c.Line(); a != "+OK Deleted at QUIT" || b != "+OK Bye" {
+		t.Error(a, b)
+	}
+	if n := len(s.flags(t)); n != 3 {
+		t.Errorf("%d messages", n)
+	}
+}
+
+func TestLimits(t *testing.T) {
+	s := newTestServer(t, Options{})
+	for n, want := range map[int]string{lineMax - 1: "-ERR Unknown command", lineMax: "-ERR Unknown command", lineMax + 1: "-ERR The line is too long"} {
+		c := s.dial(t)
+		c.Send(t, strings.Repeat("x", n)+"\r\n")
+		if got := c.Line(); got != want {
+			t.Errorf("a line of %d octets: %s", n, got)
+		}
+	}
+	c := s.dial(t)
+	for range badBeforeLoginMax {
+		c.Send(t, "FOO\r\n")
+		c.Line()
+	}
+	if got := c.Line(); got != "-ERR Too many bad commands" {
+		t.Error(got)
+	}
+}
+
+func FuzzSession(f *testing.F) {
+	f.Add([]byte("USER ada\r\nPASS secret\r\nLIST\r\nUIDL\r\nTOP 1 1\r\nRETR 3\r\nDELE 9\r\nRSET\r\n"))
+	f.Add([]byte("CAPA\r\nSTLS\r\nUSER\r\n"))
+	s := newTestServer(f, Options{Shared: true})
+	f.Fuzz(func(t *testing.T, in []byte) { servertest.Talk(t, s.addr, in) })
+}
