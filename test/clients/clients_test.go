@@ -1,0 +1,181 @@
+// Package clients runs mail programs of other people against a real server, as
+// their users would.
+package clients
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/angarium/angarium/test/harness"
+)
+
+const (
+	user     = "ada@localhost"
+	other    = "bela@localhost"
+	password = "secret"
+)
+
+var build = sync.OnceValues(func() (string, error) {
+	dir, err := os.MkdirTemp("", "angarium-clients-")
+	if err != nil {
+		return "", err
+	}
+	return harness.Build(dir)
+})
+
+func TestMain(m *testing.M) {
+	code := m.Run()
+	if bin, err := build(); err == nil {
+		os.RemoveAll(filepath.Dir(bin))
+	}
+	os.Exit(code)
+}
+
+// need skips the test where a program is missing; CI has all of them.
+func need(t *testing.T, programs ...string) {
+	t.Helper()
+	for _, p := range programs {
+		if _, err := exec.LookPath(p); err != nil {
+			if os.Getenv("ANGARIUM_TEST_REQUIRE") == "1" {
+				t.Fatalf("%s is missing", p)
+			}
+			t.Skipf("%s is missing: .ci/run installs it", p)
+		}
+	}
+}
+
+// start runs a server with two accounts in a directory that other users can
+// reach.
+func start(t *testing.T, args ...string) *harness.Server {
+	t.Helper()
+	bin, err := build()
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := harness.New(bin, filepath.Join(t.TempDir(), "data"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.Args = args
+	if err := s.Import(user+":"+password, other+":"+password); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if code, err := s.Stop(); err != nil || code != 0 {
+			t.Errorf("the server ended with %d, %v", code, err)
+		}
+		if log := s.Log(); strings.Contains(log, "level=ERROR") {
+			t.Errorf("the server's log:\n%s", log)
+		}
+	})
+	return s
+}
+
+// run runs a program in dir with HOME there, and returns what it printed.
+func run(t *testing.T, dir string, stdin string, program string, args ...string) (string, error) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 60*time.Second)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, program, args...)
+	cmd.Dir = dir
+	cmd.Env = append(os.Environ(), "HOME="+dir, "LC_ALL=C.UTF-8", "TERM=dumb")
+	cmd.Stdin = strings.NewReader(stdin)
+	out, err := cmd.CombinedOutput()
+	return string(out), err
+}
+
+// must is run for programs that have to succeed.
+func must(t *testing.T, dir string, stdin string, program string, args ...string) string {
+	t.Helper()
+	out, err := run(t, dir, stdin, program, args...)
+	if err != nil {
+		t.Fatalf("%s: %v\n%s", program, err, out)
+	}
+	return out
+}
+
+func write(t *testing.T, name, text string) string {
+	t.Helper()
+	if err := os.MkdirAll(filepath.Dir(name), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(name, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return name
+}
+
+func port(addr string) string { return addr[strings.LastIndexByte(addr, ':')+1:] }
+
+// sample is a message that its token names.
+func sample(token string) string {
+	return fmt.Sprintf("From: sender@x.example\r\nTo: %s\r\nSubject: %s\r\nDate: Mon, 23 Nov 2026 12:00:00 +0000\r\nMessage-ID: <%s@x.example>\r\n\r\nThis is %s.\r\n.dot\r\n\r\nEnd.\r\n", user, token, token, token)
+}
+
+func deliver(t *testing.T, s *harness.Server, messages ...string) {
+	t.Helper()
+	c, err := harness.DialLMTP(s.LMTP)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	for _, m := range messages {
+		if r, err := c.Deliver("sender@x.example", []string{user}, m); err != nil || !strings.HasPrefix(r[0], "250") {
+			t.Fatal(r, err)
+		}
+	}
+}
+
+func login(t *testing.T, s *harness.Server) *harness.IMAP {
+	t.Helper()
+	c, err := harness.DialIMAP(s.IMAP)
+	if err == nil {
+		err = c.Login(user, password)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { c.Close() })
+	return c
+}
+
+// do runs an IMAP command that has to succeed.
+func do(t *testing.T, c *harness.IMAP, command string) []string {
+	t.Helper()
+	out, err := c.Do(command)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return out
+}
+
+// tokens returns the sorted tokens in texts, one for each "Subject: ".
+func tokens(texts ...string) (all []string) {
+	for _, text := range texts {
+		for line := range strings.Lines(text) {
+			if s, ok := strings.CutPrefix(strings.TrimSpace(line), "Subject: "); ok {
+				all = append(all, s)
+			}
+		}
+	}
+	slices.Sort(all)
+	return all
+}
+
+func equal(t *testing.T, what string, got, want []string) {
+	t.Helper()
+	if !slices.Equal(got, want) {
+		t.Errorf("%s: got %q, want %q", what, got, want)
+	}
+}
