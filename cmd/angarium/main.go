@@ -25,7 +25,7 @@ const (
 func main() {
 	root := newRoot()
 	if err := root.Execute(); err != nil {
-		fmt.Fprintln(os.Stderr, "angarium:", err)
+		fmt.Fprintln(os.Stderr, "angarium:", message(err))
 		os.Exit(exitCode(err))
 	}
 }
@@ -64,6 +64,15 @@ func usage(c *cobra.Command) {
 	for _, sub := range c.Commands() {
 		usage(sub)
 	}
+}
+
+// message returns what a person reads: without the names of operations.
+func message(err error) string {
+	var classified *errs.Error
+	if errors.As(err, &classified) && classified.Public != "" && err == error(classified) {
+		return classified.Public
+	}
+	return err.Error()
 }
 
 // exitCode tells scripts what kind of failure it was.

@@ -106,16 +106,29 @@ func (s *Service) parseImport(lines []string) ([]store.AccountInfo, error) {
 			return nil, wrong(fmt.Sprintf("%s is in line %d already", name, first))
 		}
 		seen[name] = i + 1
-		if strings.HasPrefix(password, "{") {
+		if plain, is := plainPassword(password); is {
+			password = plainMark + plain
+		} else {
 			if password, err = auth.ImportHash(password); err != nil {
 				return nil, wrong(errs.PublicText(err))
 			}
-		} else {
-			password = plainMark + password
 		}
 		infos = append(infos, store.AccountInfo{Name: name, Password: password})
 	}
 	return infos, nil
+}
+
+// plainPassword returns the password of a line, when it is there in plain.
+func plainPassword(s string) (password string, plain bool) {
+	scheme, rest, ok := strings.Cut(s, "}")
+	if !ok || !strings.HasPrefix(scheme, "{") {
+		return s, true
+	}
+	switch strings.ToUpper(scheme[1:]) {
+	case "PLAIN", "CLEAR", "CLEARTEXT":
+		return rest, true
+	}
+	return "", false
 }
 
 // plainMark stands before a password that is still to be hashed. No stored

@@ -52,7 +52,7 @@ var commands = []command{
 	{name: "NAMESPACE", cap: "NAMESPACE", states: afterLogin, parse: bare((*session).namespace)},
 	{name: "STATUS", cap: "STATUS=SIZE", states: afterLogin, parse: parseStatus},
 	{name: "APPEND", states: afterLogin, open: true, parse: parseAppend},
-	{name: "IDLE", cap: "IDLE", states: afterLogin, parse: bare((*session).idle)},
+	{name: "IDLE", cap: "IDLE", states: afterLogin, parse: bare((*session).startIdle)},
 
 	{name: "CHECK", states: selected, parse: bare((*session).noop)},
 	{name: "CLOSE", states: selected, seqs: noSync, parse: bare((*session).closeMailbox)},

@@ -4,8 +4,8 @@
 // Invariants:
 //
 //  1. One command at a time per connection, in order of arrival.
-//  2. The session goroutine owns state, input and output. While it waits in
-//     IDLE a second one watches for input, and touches nothing else.
+//  2. The session goroutine owns state, input and output. Commits only wake it
+//     while it waits in IDLE.
 //  3. Sequence numbers exist in view.go only; sets are resolved to UIDs before
 //     anything else happens.
 //  4. EXISTS, EXPUNGE and unsolicited FETCH come from sync and from nowhere
@@ -17,6 +17,5 @@
 //  8. A command that answers NO has committed nothing, FETCH's \Seen excepted:
 //     one Update per command.
 //
-// Goroutines: one per connection, which netserver owns, and during IDLE one
-// more, which the session waits for.
+// Goroutine: one per connection, which netserver owns.
 package imapserver

@@ -34,12 +34,13 @@ type session struct {
 	state states
 	user  auth.Identity
 	acct  *store.Account
-	wake  <-chan struct{}
 	stop  func() // of the watch
 	view  *view  // nil unless selected
 	begun time.Time
 	bad   int
-	busy  context.Context // of commands: outlives the server's by commandGrace
+	// idling tells that the command is IDLE and that DONE has not come.
+	idling bool
+	busy   context.Context // of commands: outlives the server's by commandGrace
 
 	// Of the running command.
 	byUID bool
@@ -74,15 +75,22 @@ func (s *session) serve(ctx context.Context) {
 	s.busy = busy
 	s.line("* OK [CAPABILITY " + s.capabilities() + "] Angarium ready")
 	for s.state != loggedOut {
-		if err := s.await(); err != nil {
-			s.hangUp(ctx, err)
-			return
-		}
-		if err := s.command(); err != nil {
+		if err := s.step(); err != nil {
 			s.hangUp(ctx, err)
 			return
 		}
 	}
+}
+
+// step runs one command, or one turn of IDLE.
+func (s *session) step() error {
+	if s.idling {
+		return s.idle()
+	}
+	if err := s.await(); err != nil {
+		return err
+	}
+	return s.command()
 }
 
 // await waits for the next command. Answers are written when no further whole
@@ -135,7 +143,7 @@ func (s *session) login(id auth.Identity) error {
 		return errs.Wrap("imapserver.login", err)
 	}
 	s.user, s.acct, s.state = id, acct, authenticated
-	s.wake, s.stop = acct.Watch()
+	s.stop = acct.Watch(s.conn.Wake)
 	s.dec.SetLineMax(imapwire.LineMax)
 	s.code = "CAPABILITY " + s.capabilities()
 	return nil

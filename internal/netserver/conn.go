@@ -38,15 +38,22 @@ var writeBuffers = sync.Pool{New: func() any { return new([writeBuffer]byte) }}
 
 // Conn is one client connection.
 type Conn struct {
-	nc      net.Conn // TLS or plain
-	plain   net.Conn
-	s       *Server
-	secure  bool // TLS, loopback or UNIX
-	tls     *tls.Conn
-	alpn    []string
-	id      string
-	timeout time.Duration
-	stopped atomic.Bool // Interrupt was called
+	nc     net.Conn // TLS or plain
+	plain  net.Conn
+	s      *Server
+	secure bool // TLS, loopback or UNIX
+	tls    *tls.Conn
+	// tlsConfig is that of the listener: tickets of one connection resume another.
+	tlsConfig *tls.Config
+	id        string
+	timeout   time.Duration
+	stopped   atomic.Bool // Interrupt was called
+
+	wake struct {
+		sync.Mutex
+		waiting bool // ParkForWake is
+		pending bool // Wake was called since it returned
+	}
 
 	in     *[readBuffer]byte // nil while parked
 	r, w   int               // in[r:w] is unread
@@ -55,10 +62,10 @@ type Conn struct {
 	outErr error
 }
 
-func newConn(s *Server, nc net.Conn, alpn []string) *Conn {
+func newConn(s *Server, nc net.Conn, config *tls.Config) *Conn {
 	var id [10]byte
 	rand.Read(id[:])
-	c := &Conn{nc: nc, plain: nc, s: s, alpn: alpn, id: base32.StdEncoding.EncodeToString(id[:]), timeout: time.Minute}
+	c := &Conn{nc: nc, plain: nc, s: s, tlsConfig: config, id: base32.StdEncoding.EncodeToString(id[:]), timeout: time.Minute}
 	remote := c.Remote()
 	c.secure = c.IsUnix() || remote.Addr().Unmap().IsLoopback()
 	return c
@@ -298,7 +305,7 @@ func (c *Conn) StartTLS(ctx context.Context) error {
 }
 
 func (c *Conn) handshake(ctx context.Context) error {
-	t := tls.Server(&recordConn{Conn: c.plain}, c.s.certificates.config(c.alpn))
+	t := tls.Server(&recordConn{Conn: c.plain}, c.tlsConfig)
 	ctx, cancel := context.WithTimeout(ctx, handshakeMax)
 	defer cancel()
 	// On a goroutine of its own, so that the session's stack stays small.
@@ -341,6 +348,47 @@ func (c *Conn) Park() error {
 		return ErrTimeout
 	}
 	return nil // what is wrong with the connection, reading will tell
+}
+
+// ParkForWake is Park that Wake ends too. What Wake said while nobody waited
+// counts.
+func (c *Conn) ParkForWake() (woken bool, err error) {
+	if c.Buffered() > 0 {
+		return false, nil
+	}
+	c.releaseInput()
+	c.wake.Lock()
+	if c.wake.pending {
+		c.wake.pending = false
+		c.wake.Unlock()
+		return true, nil
+	}
+	c.wake.waiting = true
+	c.startWait()
+	c.wake.Unlock()
+	err = waitReadable(c.plain)
+	c.wake.Lock()
+	defer c.wake.Unlock()
+	woken = c.wake.pending
+	c.wake.waiting, c.wake.pending = false, false
+	switch {
+	case woken:
+		return true, nil
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		return false, ErrTimeout
+	}
+	return false, nil
+}
+
+// Wake ends a running or the next ParkForWake, and disturbs nothing else. Any
+// goroutine may call it; it does not wait.
+func (c *Conn) Wake() {
+	c.wake.Lock()
+	defer c.wake.Unlock()
+	c.wake.pending = true
+	if c.wake.waiting {
+		c.plain.SetReadDeadline(time.Unix(1, 0))
+	}
 }
 
 // startWait sets the deadline of the wait for input that begins.

@@ -196,6 +196,70 @@ func TestReload(t *testing.T) {
 	}
 }
 
+// TestWake: Wake ends a wait, also one that has not begun, and disturbs no
+// other reads. A resumed TLS session shows that listeners share their keys.
+func TestWake(t *testing.T) {
+	conns := make(chan *Conn, 1)
+	f := start(t, Options{}, ListenerOptions{Protocol: "wake", ImplicitTLS: true, Handler: func(ctx context.Context, c *Conn) {
+		defer context.AfterFunc(ctx, c.Interrupt)()
+		conns <- c
+		for {
+			woken, err := c.ParkForWake()
+			switch {
+			case err != nil:
+				return
+			case woken:
+				c.WriteString("woken\n")
+			default:
+				line, err := c.ReadLine(100)
+				if err != nil {
+					return
+				}
+				c.WriteString(string(line) + "\n")
+			}
+			c.Flush()
+		}
+	}})
+	cache := tls.NewLRUClientSessionCache(1)
+	for i := range 2 {
+		tc, err := tls.Dial("tcp", f.addr, &tls.Config{InsecureSkipVerify: true, ClientSessionCache: cache})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if resumed := tc.ConnectionState().DidResume; resumed != (i > 0) {
+			t.Errorf("connection %d resumed: %v", i, resumed)
+		}
+		r := bufio.NewReader(tc)
+		c := <-conns
+		for range 50 {
+			c.Wake()
+			if got, _ := r.ReadString('\n'); got != "woken\n" {
+				t.Fatal(got)
+			}
+			io.WriteString(tc, "li")
+			c.Wake() // perhaps in the midst of a line
+			io.WriteString(tc, "ne\n")
+			for want := map[string]bool{"line\n": true}; len(want) > 0; {
+				got, err := r.ReadString('\n')
+				if err != nil {
+					t.Fatal(err)
+				}
+				delete(want, got)
+			}
+			c.Wake()
+			for got := ""; got != "woken\n"; {
+				got, _ = r.ReadString('\n')
+			}
+			// Whatever wake-up is left over is taken before the next turn.
+			io.WriteString(tc, "end\n")
+			for got := ""; got != "end\n"; {
+				got, _ = r.ReadString('\n')
+			}
+		}
+		tc.Close()
+	}
+}
+
 // TestTotalMax: connections at the limit and beyond.
 func TestTotalMax(t *testing.T) {
 	f := start(t, Options{TotalMax: 3}, ListenerOptions{Protocol: "echo", Refuse: "full\n", Handler: echo(100)})

@@ -3,6 +3,7 @@ package netserver
 import (
 	"cmp"
 	"context"
+	"crypto/tls"
 	"errors"
 	"log/slog"
 	"net"
@@ -99,6 +100,10 @@ func (s *Server) CloseListener(ln net.Listener) {
 }
 
 func (s *Server) accept(ln net.Listener, o ListenerOptions) {
+	var config *tls.Config
+	if s.certificates != nil {
+		config = s.certificates.config(o.ALPN)
+	}
 	for {
 		nc, err := ln.Accept()
 		if errors.Is(err, net.ErrClosed) {
@@ -113,7 +118,7 @@ func (s *Server) accept(ln net.Listener, o ListenerOptions) {
 			}
 			continue
 		}
-		c := newConn(s, nc, o.ALPN)
+		c := newConn(s, nc, config)
 		if !s.admit(c) {
 			if !o.ImplicitTLS {
 				nc.SetWriteDeadline(time.Now().Add(time.Second))

@@ -119,7 +119,7 @@ type Account struct {
 
 	mu struct {
 		sync.Mutex
-		watchers map[chan struct{}]struct{}
+		watchers map[*func()]struct{}
 		recent   map[MailboxID]mail.UID // claimed, perhaps not yet durable
 		failed   error
 	}
@@ -250,27 +250,25 @@ func (a *Account) publishLocked(old, v *Snapshot) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	for w := range a.mu.watchers {
-		select {
-		case w <- struct{}{}:
-		default: // a wake-up is there already
-		}
+		(*w)()
 	}
 }
 
-// Watch returns a channel that holds at most one wake-up: something may have
-// changed. It carries no data: take a Snapshot.
-func (a *Account) Watch() (wake <-chan struct{}, stop func()) {
-	c := make(chan struct{}, 1)
+// Watch has wake called after each commit, until stop: something may have
+// changed. It carries no data: take a Snapshot. wake is called
+// with locks held: it must not wait for anything and not use the account.
+func (a *Account) Watch(wake func()) (stop func()) {
+	w := &wake
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if a.mu.watchers == nil {
-		a.mu.watchers = map[chan struct{}]struct{}{}
+		a.mu.watchers = map[*func()]struct{}{}
 	}
-	a.mu.watchers[c] = struct{}{}
-	return c, func() {
+	a.mu.watchers[w] = struct{}{}
+	return func() {
 		a.mu.Lock()
 		defer a.mu.Unlock()
-		delete(a.mu.watchers, c)
+		delete(a.mu.watchers, w)
 	}
 }
 

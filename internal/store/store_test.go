@@ -516,15 +516,22 @@ func TestMailboxLimit(t *testing.T) {
 func TestWatch(t *testing.T) {
 	s := openStore(t, mem.New())
 	a := account(t, s, "a@b")
-	wake, stop := a.Watch()
-	defer stop()
-	deliver(t, s, a, "INBOX", "x", mail.Flags{})
-	deliver(t, s, a, "INBOX", "y", mail.Flags{})
-	<-wake
-	select {
-	case <-wake:
-		t.Fatal("two wake-ups waited")
-	default:
+	woken, visible := 0, false
+	stop := a.Watch(func() {
+		woken++
+		box, _ := a.state.Load().Mailbox("INBOX") // visible before the wake-up
+		visible = box.Messages == uint32(woken)
+	})
+	for i := range 2 {
+		deliver(t, s, a, "INBOX", "x", mail.Flags{})
+		if woken != i+1 || !visible {
+			t.Fatalf("after %d commits: woken %d times, visible %v", i+1, woken, visible)
+		}
+	}
+	stop()
+	deliver(t, s, a, "INBOX", "z", mail.Flags{})
+	if woken != 2 {
+		t.Fatal("woken after stop")
 	}
 }
 
