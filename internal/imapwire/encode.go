@@ -109,7 +109,11 @@ func appendAddresses(dst []byte, list []message.Address) []byte {
 			dst = append(dst, `""`...) // NIL would mean a group's end
 		}
 		dst = append(dst, ' ')
-		dst = AppendNString(dst, a.Host)
+		if a.Host == message.NoHost {
+			dst = append(dst, `""`...)
+		} else {
+			dst = AppendNString(dst, a.Host)
+		}
 		dst = append(dst, ')')
 	}
 	return append(dst, ')')

@@ -372,3 +372,14 @@ func balanced(b []byte) error {
 	}
 	return nil
 }
+
+// TestEnvelopeAddresses: a NIL host means a group (RFC 3501 §7.4.2), so an
+// address without a domain has an empty one.
+func TestEnvelopeAddresses(t *testing.T) {
+	sum := message.Parse([]byte("From: Some One <root>\r\nTo: friends: a@b.example, c;, <>\r\n\r\n"))
+	want := `(NIL NIL (("Some One" NIL "root" "")) (("Some One" NIL "root" "")) (("Some One" NIL "root" "")) ` +
+		`((NIL NIL "friends" NIL)(NIL NIL "a" "b.example")(NIL NIL "c" "")(NIL NIL NIL NIL)(NIL NIL "" "")) NIL NIL NIL NIL)`
+	if got := string(AppendEnvelope(nil, sum.Parts[0].Envelope)); got != want {
+		t.Errorf("\n got %s\nwant %s", got, want)
+	}
+}

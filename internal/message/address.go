@@ -101,6 +101,9 @@ func (a *addressParser) append(ad Address) {
 	if ad.Name == "" {
 		ad.Name = a.comment
 	}
+	if ad.Host == "" {
+		ad.Host = NoHost
+	}
 	if len(a.list) < a.limit {
 		a.list = append(a.list, ad)
 	}

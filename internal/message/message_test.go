@@ -129,13 +129,15 @@ Content-Type: multipart/mixed; boundary=b
   text/plain 0 "1"
  text/plain 0 "2"
 `},
-		"boundary in a header": {"Content-Type: multipart/mixed; boundary=a\n\n--a\nX: y\n--a--\n", "multipart/mixed 3\n text/plain 0 \"\"\n"},
-		"no boundary found":    {"Content-Type: multipart/mixed; boundary=a\n\ntext\n", "multipart/mixed 1 \"text\\r\\n\"\n"},
-		"no boundary at all":   {"Content-Type: multipart/mixed\n\n--\n", "multipart/mixed 1 \"--\\r\\n\"\n"},
-		"only a header":        {"A: b", "text/plain 0 \"\"\n"},
-		"empty":                {"", "text/plain 0 \"\"\n"},
-		"encoded message":      {"Content-Type: message/rfc822\nContent-Transfer-Encoding: base64\n\nQQ==\n", "message/rfc822 1 \"QQ==\\r\\n\"\n"},
-		"message in a message": {"Content-Type: message/rfc822\n\nA: b\n\nc\n", "message/rfc822 3\n text/plain 1 \"c\\r\\n\"\n"},
+		// The note to implementors of RFC 2046 §5.1.1: the start of the line suffices.
+		"more behind a boundary": {"Content-Type: multipart/mixed; boundary=a\n\n--a and more\n\nx\n--a-- end\ny\n", "multipart/mixed 5\n text/plain 0 \"x\"\n"},
+		"boundary in a header":   {"Content-Type: multipart/mixed; boundary=a\n\n--a\nX: y\n--a--\n", "multipart/mixed 3\n text/plain 0 \"\"\n"},
+		"no boundary found":      {"Content-Type: multipart/mixed; boundary=a\n\ntext\n", "multipart/mixed 1 \"text\\r\\n\"\n"},
+		"no boundary at all":     {"Content-Type: multipart/mixed\n\n--\n", "multipart/mixed 1 \"--\\r\\n\"\n"},
+		"only a header":          {"A: b", "text/plain 0 \"\"\n"},
+		"empty":                  {"", "text/plain 0 \"\"\n"},
+		"encoded message":        {"Content-Type: message/rfc822\nContent-Transfer-Encoding: base64\n\nQQ==\n", "message/rfc822 1 \"QQ==\\r\\n\"\n"},
+		"message in a message":   {"Content-Type: message/rfc822\n\nA: b\n\nc\n", "message/rfc822 3\n text/plain 1 \"c\\r\\n\"\n"},
 	} {
 		if got := outline([]byte(crlf(test.in))); got != test.want {
 			t.Errorf("%s: got\n%swant\n%s", name, got, test.want)
@@ -327,9 +329,9 @@ func TestAddresses(t *testing.T) {
 		`Joe Q. Public <john.q.public@example.com>`:                                `[{Joe Q. Public  john.q.public example.com}]`,
 		`Mary Smith <@node.test,@b.test:mary@example.net>, , jdoe@test  . example`: `[{Mary Smith @node.test,@b.test mary example.net} {  jdoe test.example}]`,
 		`jdoe@example.org (John Doe)`:                                              `[{John Doe  jdoe example.org}]`,
-		`postmaster`:                                                               `[{  postmaster }]`,
+		`postmaster`:                                                               "[{  postmaster \x00}]",
 		`a@[192.0.2.1]`:                                                            `[{  a [192.0.2.1]}]`,
-		`<>`:                                                                       `[{   }]`,
+		`<>`:                                                                       "[{   \x00}]",
 		`"a b"@c`:                                                                  `[{  a b c}]`,
 		``:                                                                         `[]`,
 	} {
@@ -465,7 +467,7 @@ func TestLimits(t *testing.T) {
 	nested := func(depth int) (parts int) {
 		var b strings.Builder
 		for i := range depth {
-			fmt.Fprintf(&b, "Content-Type: multipart/mixed; boundary=b%d\r\n\r\n--b%d\r\n", i, i)
+			fmt.Fprintf(&b, "Content-Type: multipart/mixed; boundary=b%04d\r\n\r\n--b%04d\r\n", i, i)
 		}
 		return len(Parse([]byte(b.String())).Parts)
 	}

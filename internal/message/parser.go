@@ -170,6 +170,7 @@ func (p *Parser) takeHeader(line []byte) {
 // multipart, innermost first (RFC 2046 §5.1.1).
 func (p *Parser) takeBoundary(line []byte) bool {
 	text := bytes.TrimRight(line[2:], " \t\r\n")
+	prefix := -1
 	for i := len(p.open) - 1; i >= 0; i-- {
 		b := p.open[i].boundary
 		if b == "" || len(text) < len(b) || string(text[:len(b)]) != b {
@@ -177,12 +178,21 @@ func (p *Parser) takeBoundary(line []byte) bool {
 		}
 		rest := text[len(b):]
 		if len(rest) != 0 && string(rest) != "--" {
+			if prefix < 0 {
+				prefix = i
+			}
 			continue
 		}
 		p.boundary(i, len(rest) != 0)
 		return true
 	}
-	return false
+	if prefix < 0 {
+		return false
+	}
+	// RFC 2046 §5.1.1, note to implementors: it is sufficient that the boundary
+	// is at the start of the line. One that is the whole line comes first.
+	p.boundary(prefix, bytes.HasPrefix(text[len(p.open[prefix].boundary):], []byte("--")))
+	return true
 }
 
 // boundary ends all parts inside the open multipart at index i; last tells

@@ -49,6 +49,9 @@ type Envelope struct {
 	From, Sender, ReplyTo, To, Cc, Bcc  []Address
 }
 
+// NoHost is the Host of an address without a domain: an empty one means a group.
+const NoHost = "\x00"
+
 // Address is one address (RFC 5322 §3.4). A group is an Address with Mailbox
 // set to its name and no Host, its members, and one with neither (RFC 3501
 // §7.4.2).

@@ -1,0 +1,55 @@
+package harness
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"sort"
+	"strings"
+)
+
+// Message is one test message.
+type Message struct {
+	Name   string // path in the corpus
+	Octets []byte
+}
+
+// Corpus reads the messages of the test corpus, which lies beside the checkout.
+// It is fs.ErrNotExist where there is none.
+func Corpus() ([]Message, error) {
+	root, err := moduleRoot()
+	if err != nil {
+		return nil, err
+	}
+	for _, dir := range []string{filepath.Join(root, "..", "shared", "corpus"), "/work/shared/corpus"} {
+		if _, err := os.Stat(dir); err == nil {
+			return readCorpus(dir)
+		}
+	}
+	return nil, errors.Join(errors.New("the message corpus is not beside the checkout"), fs.ErrNotExist)
+}
+
+// notMessages are the files that describe the corpus or are another program's
+// reading of a message.
+var notMessages = map[string]bool{".md": true, ".xml": true, ".json": true, ".out": true, ".txt": false, ".ent": true}
+
+func readCorpus(dir string) (all []Message, err error) {
+	err = filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+		name := d.Name()
+		if err != nil || d.IsDir() || notMessages[filepath.Ext(name)] || strings.HasPrefix(name, "LICENSE") || strings.HasPrefix(name, "NOTICE") || strings.HasPrefix(name, ".") {
+			return err
+		}
+		b, err := os.ReadFile(path)
+		if err != nil {
+			return err
+		}
+		rel, err := filepath.Rel(dir, path)
+		if len(b) > 0 {
+			all = append(all, Message{rel, b})
+		}
+		return err
+	})
+	sort.Slice(all, func(i, j int) bool { return all[i].Name < all[j].Name })
+	return all, err
+}
