@@ -19,7 +19,6 @@ type session struct {
 	conn   *netserver.Conn
 	client string // as it named itself in LHLO; "" before
 	bad    int
-	ended  bool
 
 	// Of the transaction.
 	mail  bool // MAIL was given

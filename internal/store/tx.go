@@ -21,8 +21,7 @@ type Tx struct {
 	changed bool
 	dirty   map[MailboxID]*Mailbox // rows to write; also in next.boxes
 	ownBox  bool                   // next.boxes is a copy
-	ownSubs bool
-	ownList bool // next.lists is a copy
+	ownList bool                   // next.lists is a copy
 }
 
 func begin(ctx context.Context, a *Account, base *Snapshot) *Tx {

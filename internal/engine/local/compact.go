@@ -122,7 +122,6 @@ type denser struct {
 	enc    *zstd.Encoder
 	file   *openFile
 	info   segmentInfo
-	buf    []byte
 	offset int64
 	prev   uint32
 	moves  []move

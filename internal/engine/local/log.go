@@ -25,7 +25,6 @@ type waiter struct {
 	version engine.Version
 	ops     []engine.Op
 	moves   []move // of a relocation, which has no space
-	sync    bool   // only wants everything before it to be durable
 	done    chan error
 }
 

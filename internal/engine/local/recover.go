@@ -70,9 +70,6 @@ func (e *Engine) markFits(mark position, numbers []uint32) bool {
 	return mark.segment() <= e.mu.lastSegment
 }
 
-// errStop ends a scan without an error.
-var errStop = errors.New("stop")
-
 // scan calls fn for each good record of a segment from offset on, payload
 // read, and returns the offset where the good records end. prev is not checked
 // for the first record, when offset is not the segment's start.
