@@ -12,7 +12,6 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -21,25 +20,11 @@ import (
 	"github.com/angarium/angarium/test/harness"
 )
 
-var build = sync.OnceValues(func() (string, error) {
-	dir, err := os.MkdirTemp("", "angarium-command-")
-	if err != nil {
-		return "", err
-	}
-	return harness.Build(dir)
-})
-
-func TestMain(m *testing.M) {
-	code := m.Run()
-	if bin, err := build(); err == nil {
-		os.RemoveAll(filepath.Dir(bin))
-	}
-	os.Exit(code)
-}
+func TestMain(m *testing.M) { os.Exit(harness.Main(m)) }
 
 func binary(t *testing.T) string {
 	t.Helper()
-	bin, err := build()
+	bin, err := harness.Shared()
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -11,10 +11,7 @@ import (
 
 // parseCopy is COPY (RFC 3501 §6.4.7): all of the messages or none.
 func parseCopy(s *session, d *imapwire.Decoder) request {
-	d.Space()
-	set := d.NumSet()
-	d.Space()
-	name := d.Mailbox()
+	set, name := setAndMailbox(d)
 	return func(ctx context.Context, s *session) error {
 		uids, err := s.view.resolve(set, s.byUID)
 		if err != nil {
@@ -37,6 +34,14 @@ func parseCopy(s *session, d *imapwire.Decoder) request {
 		}
 		return err
 	}
+}
+
+// setAndMailbox reads the arguments of COPY and MOVE.
+func setAndMailbox(d *imapwire.Decoder) (set imapwire.NumSet, mailbox string) {
+	d.Space()
+	set = d.NumSet()
+	d.Space()
+	return set, d.Mailbox()
 }
 
 // copyUID returns the COPYUID response code (RFC 4315 §3), "" for no message.

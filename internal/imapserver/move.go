@@ -9,10 +9,7 @@ import (
 
 // parseMove is MOVE (RFC 6851). COPYUID comes before the expunges (§4.3).
 func parseMove(s *session, d *imapwire.Decoder) request {
-	d.Space()
-	set := d.NumSet()
-	d.Space()
-	name := d.Mailbox()
+	set, name := setAndMailbox(d)
 	return func(ctx context.Context, s *session) error {
 		if s.view.readOnly {
 			return errReadOnly

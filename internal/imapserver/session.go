@@ -93,21 +93,14 @@ func (s *session) step() error {
 	return s.command()
 }
 
-// await waits for the next command. Answers are written when no further whole
-// command is waiting: half a line holds nothing back.
+// await waits for the next command, as long as the state allows.
 func (s *session) await() error {
-	if s.conn.HasLine() {
-		return nil
-	}
-	if err := s.conn.Flush(); err != nil {
-		return err
-	}
 	if s.state == notAuthenticated {
 		s.conn.SetReadTimeout(max(0, loginTimeMax-time.Since(s.begun)))
 	} else {
 		s.conn.SetReadTimeout(idleTimeMax)
 	}
-	return s.conn.Park()
+	return s.conn.Await()
 }
 
 // hangUp says why the server ends the session.

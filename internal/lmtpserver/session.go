@@ -41,7 +41,7 @@ func (s *session) serve(ctx context.Context) {
 	s.conn.SetReadTimeout(idleTimeMax)
 	s.reply("220 " + s.opts.Hostname + " LMTP Angarium ready")
 	for {
-		if err := s.await(); err != nil {
+		if err := s.conn.Await(); err != nil {
 			s.hangUp(ctx, err)
 			return
 		}
@@ -58,16 +58,6 @@ func (s *session) serve(ctx context.Context) {
 			return
 		}
 	}
-}
-
-func (s *session) await() error {
-	if s.conn.HasLine() {
-		return nil
-	}
-	if err := s.conn.Flush(); err != nil {
-		return err
-	}
-	return s.conn.Park()
 }
 
 func (s *session) hangUp(ctx context.Context, err error) {

@@ -350,6 +350,19 @@ func (c *Conn) Park() error {
 	return nil // what is wrong with the connection, reading will tell
 }
 
+// Await waits for the next command, parked. Answers are written when no further
+// whole line is waiting: pipelined commands are answered in one write, and half
+// a line holds nothing back.
+func (c *Conn) Await() error {
+	if c.HasLine() {
+		return nil
+	}
+	if err := c.Flush(); err != nil {
+		return err
+	}
+	return c.Park()
+}
+
 // ParkForWake is Park that Wake ends too. What Wake said while nobody waited
 // counts.
 func (c *Conn) ParkForWake() (woken bool, err error) {

@@ -52,17 +52,11 @@ func (s *session) serve(ctx context.Context) {
 }
 
 func (s *session) await() error {
-	if s.conn.HasLine() {
-		return nil
-	}
-	if err := s.conn.Flush(); err != nil {
-		return err
-	}
 	s.conn.SetReadTimeout(idleTimeMax)
 	if s.drop == nil {
 		s.conn.SetReadTimeout(max(0, loginTimeMax-time.Since(s.begun)))
 	}
-	return s.conn.Park()
+	return s.conn.Await()
 }
 
 // hangUp says why the server ends the session, where POP3 lets it.

@@ -10,7 +10,6 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -23,21 +22,7 @@ const (
 	password = "secret"
 )
 
-var build = sync.OnceValues(func() (string, error) {
-	dir, err := os.MkdirTemp("", "angarium-clients-")
-	if err != nil {
-		return "", err
-	}
-	return harness.Build(dir)
-})
-
-func TestMain(m *testing.M) {
-	code := m.Run()
-	if bin, err := build(); err == nil {
-		os.RemoveAll(filepath.Dir(bin))
-	}
-	os.Exit(code)
-}
+func TestMain(m *testing.M) { os.Exit(harness.Main(m)) }
 
 // need skips the test where a program is missing; CI has all of them.
 func need(t *testing.T, programs ...string) {
@@ -56,7 +41,7 @@ func need(t *testing.T, programs ...string) {
 // reach.
 func start(t *testing.T, args ...string) *harness.Server {
 	t.Helper()
-	bin, err := build()
+	bin, err := harness.Shared()
 	if err != nil {
 		t.Fatal(err)
 	}

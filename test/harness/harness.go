@@ -14,6 +14,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 )
@@ -33,6 +34,26 @@ func Build(dir string) (string, error) {
 		return "", fmt.Errorf("building the server: %w\n%s", err, out)
 	}
 	return bin, nil
+}
+
+var shared = sync.OnceValues(func() (string, error) {
+	dir, err := os.MkdirTemp("", "angarium-binary-")
+	if err != nil {
+		return "", err
+	}
+	return Build(dir)
+})
+
+// Shared returns a binary that all tests of a package use, built on first use.
+func Shared() (string, error) { return shared() }
+
+// Main runs a package's tests and removes the shared binary: for TestMain.
+func Main(m interface{ Run() int }) int {
+	code := m.Run()
+	if bin, err := shared(); err == nil {
+		os.RemoveAll(filepath.Dir(bin))
+	}
+	return code
 }
 
 func moduleRoot() (string, error) {
