@@ -4,39 +4,14 @@ import (
 	"bytes"
 	"fmt"
 	"io"
-	"io/fs"
-	"os"
-	"path/filepath"
 	"reflect"
 	"strings"
 	"testing"
 	"testing/iotest"
 	"time"
+
+	"github.com/angarium/angarium/test/harness"
 )
-
-const corpus = "../../../shared/corpus"
-
-// corpusFiles yields every file of the test corpus, also those that are no
-// mail: the parser must take anything.
-func corpusFiles(tb testing.TB) map[string][]byte {
-	tb.Helper()
-	files := map[string][]byte{}
-	err := filepath.WalkDir(corpus, func(path string, d fs.DirEntry, err error) error {
-		if err != nil || d.IsDir() {
-			return err
-		}
-		b, err := os.ReadFile(path)
-		files[path] = b
-		return err
-	})
-	if err != nil {
-		if os.Getenv("ANGARIUM_TEST_REQUIRE") != "" {
-			tb.Fatal(err)
-		}
-		tb.Skip("no corpus: ", err)
-	}
-	return files
-}
 
 func crlf(s string) string { return strings.ReplaceAll(s, "\n", "\r\n") }
 
@@ -211,8 +186,8 @@ body
 }
 
 func TestCorpus(t *testing.T) {
-	for path, b := range corpusFiles(t) {
-		checkParse(t, path, b)
+	for _, m := range harness.TestCorpus(t) {
+		checkParse(t, m.Name, m.Octets)
 		if t.Failed() {
 			break
 		}

@@ -2,10 +2,7 @@ package clients
 
 import (
 	"bytes"
-	"errors"
 	"fmt"
-	"io/fs"
-	"os"
 	"strings"
 	"testing"
 
@@ -15,13 +12,7 @@ import (
 // TestCorpus delivers every message of the corpus over LMTP and appends it, and
 // fetches both back octet by octet.
 func TestCorpus(t *testing.T) {
-	messages, err := harness.Corpus()
-	if errors.Is(err, fs.ErrNotExist) && os.Getenv("ANGARIUM_TEST_REQUIRE") != "1" {
-		t.Skip(err)
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
+	messages := harness.TestCorpus(t)
 	s := start(t)
 	c := login(t, s)
 	l, err := harness.DialLMTP(s.LMTP)

@@ -2,6 +2,7 @@ package harness
 
 import (
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -15,19 +16,40 @@ type Message struct {
 	Octets []byte
 }
 
-// Corpus reads the messages of the test corpus, which lies beside the checkout.
-// It is fs.ErrNotExist where there is none.
+// Corpus reads the messages of the test corpus, which lies beside the checkout,
+// in ../shared/corpus, or where ANGARIUM_CORPUS says. It is fs.ErrNotExist where
+// there is none.
 func Corpus() ([]Message, error) {
-	root, err := moduleRoot()
-	if err != nil {
-		return nil, err
-	}
-	for _, dir := range []string{filepath.Join(root, "..", "shared", "corpus"), "/work/shared/corpus"} {
-		if _, err := os.Stat(dir); err == nil {
-			return readCorpus(dir)
+	dir := os.Getenv("ANGARIUM_CORPUS")
+	if dir == "" {
+		root, err := moduleRoot()
+		if err != nil {
+			return nil, err
 		}
+		dir = filepath.Join(root, "..", "shared", "corpus")
 	}
-	return nil, errors.Join(errors.New("the message corpus is not beside the checkout"), fs.ErrNotExist)
+	if _, err := os.Stat(dir); err != nil {
+		return nil, fmt.Errorf("the message corpus is not in %s: %w", dir, err)
+	}
+	return readCorpus(dir)
+}
+
+// TestCorpus is Corpus for tests: it skips where there is none, except where
+// nothing may be missing.
+func TestCorpus(t interface {
+	Helper()
+	Skip(...any)
+	Fatal(...any)
+}) []Message {
+	t.Helper()
+	messages, err := Corpus()
+	if errors.Is(err, fs.ErrNotExist) && os.Getenv("ANGARIUM_TEST_REQUIRE") != "1" {
+		t.Skip(err)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return messages
 }
 
 // notMessages are the files that describe the corpus or are another program's
