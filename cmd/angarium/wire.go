@@ -84,7 +84,7 @@ func newServers(ctx context.Context, m *mailStore, c *config.Config, log *slog.L
 	a := auth.New(dir, auth.Options{Log: log, Now: time.Now})
 	return &servers{
 		net: netserver.New(ctx, netserver.Options{Log: log, Certificates: certs,
-			TotalMax: c.Limits.Connections, PerAddressMax: c.Limits.ConnectionsPerAddress}),
+			TotalMax: c.Limits.Connections, PerAddressMax: c.Limits.ConnectionsPerAddress, RequireTLS: c.TLS.Required}),
 		certs: certs, dir: dir,
 		imap: imapserver.New(m.Store, a, imapOptions(c, log)),
 		pop3: pop3server.New(m.Store, a, pop3Options(c, log)),
@@ -123,6 +123,7 @@ func (s *servers) configure(c *config.Config, log *slog.Logger) error {
 	}
 	s.dir.SetDefaultDomain(c.DefaultDomain)
 	s.net.SetLimits(c.Limits.Connections, c.Limits.ConnectionsPerAddress)
+	s.net.SetRequireTLS(c.TLS.Required)
 	s.imap.Configure(imapOptions(c, log))
 	s.pop3.Configure(pop3Options(c, log))
 	s.lmtp.Configure(lmtpOptions(c, log))

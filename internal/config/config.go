@@ -38,6 +38,7 @@ type Config struct {
 type TLS struct {
 	Certificate string `toml:"certificate" comment:"PEM file with the certificate chain; empty: one that the server makes itself."`
 	Key         string `toml:"key" comment:"PEM file with the private key."`
+	Required    bool   `toml:"required" comment:"Take passwords without TLS from nobody, not even from loopback: for a proxy on the same machine."`
 }
 
 // Log says what is logged.

@@ -145,6 +145,59 @@ func TestLimits(t *testing.T) {
 	}
 }
 
+// TestNoPrivacy: without TLS no password is taken, nor asked for (RFC 3501
+// §11.1, §6.2.3; RFC 5530 §3), and inside TLS they are.
+func TestNoPrivacy(t *testing.T) {
+	s := newTestServer(t, Options{})
+	s.Net.SetRequireTLS(true)
+	c := s.dial(t)
+	if got := c.Line(); !strings.Contains(got, " STARTTLS LOGINDISABLED]") || strings.Contains(got, "AUTH=") {
+		t.Error(got)
+	}
+	for _, command := range []string{"LOGIN ada secret", "AUTHENTICATE PLAIN", "AUTHENTICATE PLAIN AGFkYQBzZWNyZXQ="} {
+		c.Send(t, "a "+command+"\r\n")
+		if got := c.Line(); got != "a NO [PRIVACYREQUIRED] passwords are taken over TLS only" {
+			t.Errorf("%s: %s", command, got)
+		}
+	}
+	c.Send(t, "b STARTTLS\r\n")
+	if got := c.Line(); got != "b OK Begin TLS negotiation" {
+		t.Fatal(got)
+	}
+	c.StartTLS(t)
+	c.Send(t, "c CAPABILITY\r\n")
+	if got := c.Line(); strings.Contains(got, "STARTTLS") || strings.Contains(got, "LOGINDISABLED") || !strings.Contains(got, "AUTH=PLAIN") {
+		t.Error(got)
+	}
+	c.Line()
+	c.Send(t, "d STARTTLS\r\n")
+	if got := c.Line(); got != "d NO TLS is not available" {
+		t.Error(got)
+	}
+	c.Send(t, "e LOGIN ada secret\r\n")
+	if got := c.Line(); !strings.HasPrefix(got, "e OK") {
+		t.Error(got)
+	}
+}
+
+// TestBadCommands: a client that sends nothing else is sent away.
+func TestBadCommands(t *testing.T) {
+	s := newTestServer(t, Options{})
+	c := s.dial(t)
+	c.Line()
+	c.Send(t, "a LOGIN ada secret\r\n")
+	c.Line()
+	for i := range badMax {
+		c.Send(t, "b FOO\r\n")
+		if got := c.Line(); got != "b BAD unknown command FOO" {
+			t.Fatalf("bad command %d: %s", i+1, got)
+		}
+	}
+	if got := c.Line(); got != "* BYE [LIMIT] Too many bad commands" {
+		t.Error(got)
+	}
+}
+
 // TestStop: a server that stops tells its sessions, the idling ones too.
 func TestStop(t *testing.T) {
 	s := newTestServer(t, Options{})

@@ -41,7 +41,7 @@ type Conn struct {
 	nc     net.Conn // TLS or plain
 	plain  net.Conn
 	s      *Server
-	secure bool // TLS, loopback or UNIX
+	secure bool // the octets do not leave the machine
 	tls    *tls.Conn
 	// tlsConfig is that of the listener: tickets of one connection resume another.
 	tlsConfig *tls.Config
@@ -65,10 +65,7 @@ type Conn struct {
 func newConn(s *Server, nc net.Conn, config *tls.Config) *Conn {
 	var id [10]byte
 	rand.Read(id[:])
-	c := &Conn{nc: nc, plain: nc, s: s, tlsConfig: config, id: base32.StdEncoding.EncodeToString(id[:]), timeout: time.Minute}
-	remote := c.Remote()
-	c.secure = c.IsUnix() || remote.Addr().Unmap().IsLoopback()
-	return c
+	return &Conn{nc: nc, plain: nc, s: s, tlsConfig: config, id: base32.StdEncoding.EncodeToString(id[:]), timeout: time.Minute}
 }
 
 // ID returns a short name of the session for logs.

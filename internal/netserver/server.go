@@ -31,6 +31,7 @@ type Options struct {
 	Certificates  *Certificates // nil: no TLS
 	TotalMax      int           // default TotalMax
 	PerAddressMax int           // default PerAddressMax
+	RequireTLS    bool          // loopback is not trusted with passwords either
 }
 
 // Server owns listeners and connections.
@@ -82,6 +83,13 @@ func (s *Server) Serve(ln net.Listener, o ListenerOptions) {
 	}
 	s.mu.listeners[ln] = true
 	s.wg.Go(func() { s.accept(ln, o) })
+}
+
+// SetRequireTLS replaces that option for connections that begin from now on.
+func (s *Server) SetRequireTLS(require bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.opts.RequireTLS = require
 }
 
 // SetLimits replaces the limits of connections; those that are stay.
@@ -154,6 +162,7 @@ func (s *Server) admit(c *Conn) bool {
 		return false
 	}
 	s.mu.conns[c] = true
+	c.secure = c.IsUnix() || c.Remote().Addr().IsLoopback() && !s.opts.RequireTLS
 	if p.IsValid() {
 		s.mu.addresses[p]++
 	}

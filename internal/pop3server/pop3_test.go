@@ -190,6 +190,37 @@ func TestSnapshot(t *testing.T) {
 	}
 }
 
+// TestNoPrivacy: without TLS no password is taken, nor offered; STLS brings it
+// (RFC 2595 §4).
+func TestNoPrivacy(t *testing.T) {
+	s := newTestServer(t, Options{Anonymous: true})
+	s.Net.SetRequireTLS(true)
+	c := s.dial(t)
+	capa := func() (all []string) {
+		c.Send(t, "CAPA\r\n")
+		for l := c.Line(); l != "."; l = c.Line() {
+			all = append(all, l)
+		}
+		return all
+	}
+	if got := strings.Join(capa(), " "); strings.Contains(got, "USER") || !strings.Contains(got, "STLS") || strings.Contains(got, "IMPLEMENTATION") {
+		t.Error(got)
+	}
+	c.Send(t, "USER ada\r\n")
+	if got := c.Line(); got != "-ERR [AUTH] Passwords are taken over TLS only" {
+		t.Error(got)
+	}
+	c.Send(t, "STLS\r\n")
+	if got := c.Line(); got != "+OK Begin TLS" {
+		t.Fatal(got)
+	}
+	c.StartTLS(t)
+	if got := strings.Join(capa(), " "); !strings.Contains(got, "USER") || strings.Contains(got, "STLS") {
+		t.Error(got)
+	}
+	converse(t, c, "STAT")
+}
+
 func TestLimits(t *testing.T) {
 	s := newTestServer(t, Options{})
 	for n, want := range map[int]string{lineMax - 1: "-ERR Unknown command", lineMax: "-ERR Unknown command", lineMax + 1: "-ERR The line is too long"} {

@@ -5,6 +5,7 @@ package servertest
 import (
 	"bufio"
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -139,6 +140,16 @@ func (c *Client) Line() string {
 			return b.String() + "<" + err.Error() + ">"
 		}
 	}
+}
+
+// StartTLS makes the connection a TLS one. The certificate is the test's own.
+func (c *Client) StartTLS(t testing.TB) {
+	t.Helper()
+	tc := tls.Client(c.Conn, &tls.Config{InsecureSkipVerify: true})
+	if err := tc.Handshake(); err != nil {
+		t.Fatal(err)
+	}
+	c.Conn, c.r = tc, bufio.NewReaderSize(tc, 1<<16)
 }
 
 // Send sends text as it is.
