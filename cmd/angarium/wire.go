@@ -50,13 +50,22 @@ func openStore(ctx context.Context, c *config.Config, log *slog.Logger) (*mailSt
 	if err != nil {
 		return nil, fmt.Errorf("opening the store in %s: %w", c.Data, err)
 	}
-	s, err := store.Open(ctx, e, store.Options{Now: time.Now, ExpungeRetention: time.Duration(c.Store.ExpungeRetention), Finding: func(f store.Finding) {
+	s, err := store.Open(ctx, e, store.Options{Now: time.Now, ExpungeRetention: retention(c), Finding: func(f store.Finding) {
 		log.Error("damage in an account was found", "finding", f.String())
 	}})
 	if err != nil {
 		return nil, errors.Join(err, e.Close())
 	}
 	return &mailStore{s, e}, nil
+}
+
+// retention returns how long expunged mail is kept, as the store has it: its
+// zero is the default.
+func retention(c *config.Config) time.Duration {
+	if c.Store.ExpungeRetention == 0 {
+		return -1
+	}
+	return time.Duration(c.Store.ExpungeRetention)
 }
 
 func (m *mailStore) Close() error { return errors.Join(m.Store.Close(), m.engine.Close()) }
