@@ -7,6 +7,9 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"runtime/debug"
+	"strconv"
+	"strings"
 	"sync"
 	"syscall"
 	"time"
@@ -55,6 +58,7 @@ type app struct {
 }
 
 func serve(ctx context.Context, o *settings) error {
+	limitMemory()
 	a, err := start(ctx, o)
 	if err != nil {
 		return err
@@ -75,6 +79,18 @@ func serve(ctx context.Context, o *settings) error {
 			daemon.SdNotify(false, daemon.SdNotifyStopping)
 			return a.stop()
 		}
+	}
+}
+
+// limitMemory lets the garbage collector work harder before the control group
+// that the server runs in is full, unless GOMEMLIMIT says otherwise.
+func limitMemory() {
+	b, err := os.ReadFile("/sys/fs/cgroup/memory.max")
+	if err != nil || os.Getenv("GOMEMLIMIT") != "" {
+		return
+	}
+	if max, err := strconv.ParseInt(strings.TrimSpace(string(b)), 10, 64); err == nil { // else it is "max"
+		debug.SetMemoryLimit(max / 5 * 4)
 	}
 }
 

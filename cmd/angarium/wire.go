@@ -110,7 +110,7 @@ func certificateFiles(c *config.Config) (cert, key string, err error) {
 }
 
 func imapOptions(c *config.Config, log *slog.Logger) imapserver.Options {
-	return imapserver.Options{Log: log, MessageMax: c.Limits.MessageOctets, SessionsMax: c.Limits.SessionsPerAccount, LiteralMinus: c.IMAP.LiteralMinus}
+	return imapserver.Options{Log: log, MessageMax: c.Limits.MessageOctets, SessionsMax: c.Limits.SessionsPerAccount, SessionsPerAddressMax: c.Limits.SessionsPerAddress, LiteralMinus: c.IMAP.LiteralMinus}
 }
 
 func pop3Options(c *config.Config, log *slog.Logger) pop3server.Options {

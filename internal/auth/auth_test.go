@@ -35,6 +35,18 @@ func newAuth(t *testing.T, users ...string) (*Auth, *store.Store, *bytes.Buffer)
 	return New(directory.New(s, "localhost"), Options{Log: slog.New(slog.NewTextHandler(&log, nil)), Now: time.Now, NoDelay: true}), s, &log
 }
 
+// TestQueue: the logins that wait for a hash are limited.
+func TestQueue(t *testing.T) {
+	a, _, _ := newAuth(t, "a@localhost:{PLAIN}x")
+	for waiting, want := range map[int]bool{queueMax - 1: true, queueMax: false, queueMax + 1: false} {
+		a.waiting = waiting
+		_, err := a.Login(t.Context(), Attempt{User: "a", Password: "x", Mechanism: fmt.Sprint(waiting)})
+		if (err == nil) != want || err != nil && !errs.Is(err, errs.Limit) {
+			t.Errorf("with %d waiting: %v", waiting, err)
+		}
+	}
+}
+
 func TestSchemes(t *testing.T) {
 	argon, err := Hash("secret")
 	if err != nil {

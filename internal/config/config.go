@@ -52,6 +52,7 @@ type Limits struct {
 	Connections           int   `toml:"connections" comment:"Connections in all; never more than 0.8 of the open files that the system allows."`
 	ConnectionsPerAddress int   `toml:"connections_per_address" comment:"Connections of one address (IPv6: of one /64). Loopback does not count."`
 	SessionsPerAccount    int   `toml:"sessions_per_account" comment:"IMAP sessions of one account."`
+	SessionsPerAddress    int   `toml:"sessions_per_account_and_address" comment:"IMAP sessions of one account from one address. Loopback does not count."`
 	MessageOctets         int64 `toml:"message_octets" comment:"The largest message."`
 }
 
@@ -95,7 +96,7 @@ func Defaults() *Config {
 		ConfigVersion: Version, Data: "/var/lib/angarium", DefaultDomain: "localhost", SocketMode: "0666",
 		Listen: []string{"imap=127.0.0.1:10143", "imaps=127.0.0.1:10993", "pop3=127.0.0.1:10110", "pop3s=127.0.0.1:10995", "lmtp=127.0.0.1:10024"},
 		Log:    Log{Level: "info", Format: "text"},
-		Limits: Limits{Connections: 16_000, ConnectionsPerAddress: 100, SessionsPerAccount: 100, MessageOctets: 50 << 20},
+		Limits: Limits{Connections: 16_000, ConnectionsPerAddress: 100, SessionsPerAccount: 100, SessionsPerAddress: 30, MessageOctets: 50 << 20},
 		Store:  Store{ExpungeRetention: Duration(14 * 24 * time.Hour)},
 	}
 }
@@ -218,10 +219,11 @@ func (c *Config) Check() error {
 		bad("log.format %q is neither text nor json", c.Log.Format)
 	}
 	for key, limit := range map[string]struct{ value, ceiling int64 }{
-		"connections":             {int64(c.Limits.Connections), 1 << 20},
-		"connections_per_address": {int64(c.Limits.ConnectionsPerAddress), 1 << 20},
-		"sessions_per_account":    {int64(c.Limits.SessionsPerAccount), 1 << 20},
-		"message_octets":          {c.Limits.MessageOctets, 1 << 30},
+		"connections":                      {int64(c.Limits.Connections), 1 << 20},
+		"connections_per_address":          {int64(c.Limits.ConnectionsPerAddress), 1 << 20},
+		"sessions_per_account":             {int64(c.Limits.SessionsPerAccount), 1 << 20},
+		"sessions_per_account_and_address": {int64(c.Limits.SessionsPerAddress), 1 << 20},
+		"message_octets":                   {c.Limits.MessageOctets, 1 << 30},
 	} {
 		if limit.value < 1 || limit.value > limit.ceiling {
 			bad("limits.%s is %d; it must be from 1 to %d", key, limit.value, limit.ceiling)

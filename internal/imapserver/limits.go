@@ -11,12 +11,15 @@ const (
 	idleTimeMax       = 31 * time.Minute // silence after login; RFC 3501 §5.4 asks for 30
 	saslStepsMax      = 5                // responses of one exchange
 	sessionsMax       = 100              // of one account
-	idFieldsMax       = 30               // RFC 2971 §3.3
-	idValueMax        = 1024             // likewise
-	patternsMax       = 100              // of one LIST
-	patternMax        = 1000             // octets of reference and pattern
-	commandGrace      = 10 * time.Second // for a running command when the server stops
-	foundCommandsMax  = 100              // octets of an unknown command's name in logs
+	// Of one account from one address; loopback does not count.
+	sessionsPerAddressMax = 30
+	searchTimeMax         = 30 * time.Second // of one SEARCH
+	idFieldsMax           = 30               // RFC 2971 §3.3
+	idValueMax            = 1024             // likewise
+	patternsMax           = 100              // of one LIST
+	patternMax            = 1000             // octets of reference and pattern
+	commandGrace          = 10 * time.Second // for a running command when the server stops
+	foundCommandsMax      = 100              // octets of an unknown command's name in logs
 )
 
 // MessageMax is the largest message taken, unless the options say otherwise.

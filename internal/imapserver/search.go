@@ -15,9 +15,14 @@ func parseSearch(s *session, d *imapwire.Decoder) request {
 	charset, key := d.SearchProgram()
 	return func(ctx context.Context, s *session) error {
 		v := s.view
+		ctx, cancel := context.WithTimeout(ctx, searchTimeMax)
+		defer cancel()
 		found, err := search.Run(ctx, &search.Query{Store: s.srv.store, List: v.list, Key: key, Charset: charset, Recent: v.isRecent})
 		if errors.Is(err, search.ErrCharset) {
 			return &refusal{"BADCHARSET (UTF-8 US-ASCII ISO-8859-1)", "the charset is not known"}
+		}
+		if errors.Is(err, context.DeadlineExceeded) {
+			return &refusal{"LIMIT", "the search takes too long; narrow it"}
 		}
 		if err != nil {
 			return err

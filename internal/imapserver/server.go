@@ -3,6 +3,7 @@ package imapserver
 import (
 	"context"
 	"log/slog"
+	"net/netip"
 	"sync"
 	"sync/atomic"
 
@@ -13,10 +14,12 @@ import (
 
 // Options of New. Zero values mean the defaults.
 type Options struct {
-	Log          *slog.Logger // required
-	MessageMax   int64        // octets; default MessageMax
-	SessionsMax  int          // of one account; default 100
-	LiteralMinus bool         // offer LITERAL- instead of LITERAL+ (RFC 7888)
+	Log         *slog.Logger // required
+	MessageMax  int64        // octets; default MessageMax
+	SessionsMax int          // of one account; default 100
+	// SessionsPerAddressMax is for one account from one address; default 30.
+	SessionsPerAddressMax int
+	LiteralMinus          bool // offer LITERAL- instead of LITERAL+ (RFC 7888)
 }
 
 // Server makes sessions.
@@ -29,7 +32,13 @@ type Server struct {
 	caps     string // of the command table
 
 	mu       sync.Mutex
-	sessions map[store.AccountID]int
+	sessions map[place]int // of an account, and of an account from one address
+}
+
+// place is where sessions are counted; the zero address is everywhere.
+type place struct {
+	account store.AccountID
+	from    netip.Addr
 }
 
 // ALPN is the protocol's name in TLS (RFC 8314 §3.3 and IANA's registry).
@@ -40,7 +49,7 @@ const Refuse = "* BYE [UNAVAILABLE] Too many connections; try again later\r\n"
 
 // New returns a server over a store.
 func New(s *store.Store, a *auth.Auth, o Options) *Server {
-	srv := &Server{store: s, auth: a, sessions: map[store.AccountID]int{}}
+	srv := &Server{store: s, auth: a, sessions: map[place]int{}}
 	srv.Configure(o)
 	srv.commands, srv.caps = index(commands)
 	return srv
@@ -54,6 +63,9 @@ func (srv *Server) Configure(o Options) {
 	if o.SessionsMax == 0 {
 		o.SessionsMax = sessionsMax
 	}
+	if o.SessionsPerAddressMax == 0 {
+		o.SessionsPerAddressMax = sessionsPerAddressMax
+	}
 	srv.opts.Store(&o)
 }
 
@@ -64,21 +76,37 @@ func (srv *Server) Handle(ctx context.Context, c *netserver.Conn) {
 	s.serve(ctx)
 }
 
+// places returns where a session counts: loopback stands for many people.
+func (p place) places() []place {
+	all := []place{{account: p.account}}
+	if p.from.IsValid() && !p.from.IsLoopback() {
+		all = append(all, p)
+	}
+	return all
+}
+
 // enter counts a session of an account, and reports whether it may be.
-func (srv *Server) enter(id store.AccountID) bool {
+func (srv *Server) enter(p place) bool {
 	srv.mu.Lock()
 	defer srv.mu.Unlock()
-	if srv.sessions[id] >= srv.opts.Load().SessionsMax {
-		return false
+	o := srv.opts.Load()
+	for i, max := range []int{o.SessionsMax, o.SessionsPerAddressMax}[:len(p.places())] {
+		if srv.sessions[p.places()[i]] >= max {
+			return false
+		}
 	}
-	srv.sessions[id]++
+	for _, q := range p.places() {
+		srv.sessions[q]++
+	}
 	return true
 }
 
-func (srv *Server) leave(id store.AccountID) {
+func (srv *Server) leave(p place) {
 	srv.mu.Lock()
 	defer srv.mu.Unlock()
-	if srv.sessions[id]--; srv.sessions[id] == 0 {
-		delete(srv.sessions, id)
+	for _, q := range p.places() {
+		if srv.sessions[q]--; srv.sessions[q] == 0 {
+			delete(srv.sessions, q)
+		}
 	}
 }

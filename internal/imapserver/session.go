@@ -33,6 +33,7 @@ type session struct {
 	dec   *imapwire.Decoder
 	state states
 	user  auth.Identity
+	place place
 	acct  *store.Account
 	stop  func() // of the watch
 	view  *view  // nil unless selected
@@ -127,16 +128,18 @@ func (e *byeError) Error() string { return e.text }
 
 // login enters the authenticated state.
 func (s *session) login(id auth.Identity) error {
-	if !s.srv.enter(id.Account) {
+	s.place = place{id.Account, s.conn.Remote().Addr()}
+	if !s.srv.enter(s.place) {
 		return &refusal{"LIMIT", "too many sessions of this account"}
 	}
 	acct, err := s.srv.store.Account(s.busy, id.Account)
 	if err != nil {
-		s.srv.leave(id.Account)
+		s.srv.leave(s.place)
 		return errs.Wrap("imapserver.login", err)
 	}
 	s.user, s.acct, s.state = id, acct, authenticated
 	s.stop = acct.Watch(s.conn.Wake)
+	s.conn.Known()
 	s.dec.SetLineMax(imapwire.LineMax)
 	s.code = "CAPABILITY " + s.capabilities()
 	return nil
@@ -146,6 +149,6 @@ func (s *session) login(id auth.Identity) error {
 func (s *session) end() {
 	if s.acct != nil {
 		s.stop()
-		s.srv.leave(s.user.Account)
+		s.srv.leave(s.place)
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
+	"net/netip"
 	"regexp"
 	"slices"
 	"strconv"
@@ -195,6 +196,25 @@ func TestBadCommands(t *testing.T) {
 	}
 	if got := c.Line(); got != "* BYE [LIMIT] Too many bad commands" {
 		t.Error(got)
+	}
+}
+
+// TestPlaces: sessions of an account from one address are limited by
+// themselves, but not from loopback.
+func TestPlaces(t *testing.T) {
+	srv := New(nil, nil, Options{SessionsMax: 5, SessionsPerAddressMax: 2})
+	at := func(addr string) place { return place{1, netip.MustParseAddr(addr)} }
+	for i, tc := range []struct {
+		addr string
+		want bool
+	}{{"192.0.2.1", true}, {"192.0.2.1", true}, {"192.0.2.1", false}, {"192.0.2.2", true}, {"127.0.0.1", true}, {"127.0.0.1", true}, {"192.0.2.2", false}} {
+		if got := srv.enter(at(tc.addr)); got != tc.want {
+			t.Errorf("session %d from %s: %v", i+1, tc.addr, got)
+		}
+	}
+	srv.leave(at("192.0.2.1"))
+	if !srv.enter(at("192.0.2.1")) || srv.enter(at("192.0.2.2")) {
+		t.Error("leaving did not count")
 	}
 }
 

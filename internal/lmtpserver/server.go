@@ -56,5 +56,6 @@ func (srv *Server) Configure(o Options) {
 func (srv *Server) Handle(ctx context.Context, c *netserver.Conn) {
 	s := &session{srv: srv, opts: srv.opts.Load(), conn: c}
 	defer s.reset()
+	c.Known() // an MTA, which the listener's place is trusted to be
 	s.serve(ctx)
 }

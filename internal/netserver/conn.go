@@ -2,6 +2,7 @@ package netserver
 
 import (
 	"bytes"
+	"container/list"
 	"context"
 	"crypto/rand"
 	"crypto/tls"
@@ -48,6 +49,8 @@ type Conn struct {
 	id        string
 	timeout   time.Duration
 	stopped   atomic.Bool // Interrupt was called
+
+	anonymous *list.Element // under the server's lock; nil once the peer is known
 
 	wake struct {
 		sync.Mutex

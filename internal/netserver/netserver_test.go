@@ -9,8 +9,10 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"net/netip"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -62,6 +64,7 @@ func dial(t *testing.T, addr string) (net.Conn, *bufio.Reader) {
 func echo(max int) Handler {
 	return func(ctx context.Context, c *Conn) {
 		defer context.AfterFunc(ctx, c.Interrupt)()
+		c.Known()
 		for {
 			if !c.HasLine() {
 				c.Flush()
@@ -278,14 +281,65 @@ func TestTotalMax(t *testing.T) {
 
 // TestPrefix: an IPv6 client is its /64; loopback does not count.
 func TestPrefix(t *testing.T) {
-	for addr, want := range map[string]string{"192.0.2.1:1": "192.0.2.1/32", "[2001:db8::1]:1": "2001:db8::/64", "127.0.0.1:1": "invalid Prefix", "[::1]:1": "invalid Prefix"} {
-		tcp, err := net.ResolveTCPAddr("tcp", addr)
-		if err != nil {
-			t.Fatal(err)
-		}
-		c := &Conn{plain: &addrConn{remote: tcp}}
-		if got := prefix(c).String(); got != want {
+	for addr, want := range map[string]string{"192.0.2.1": "192.0.2.1/32", "2001:db8::1": "2001:db8::/64", "127.0.0.1": "invalid Prefix", "::1": "invalid Prefix"} {
+		if got := prefix(netip.MustParseAddr(addr)).String(); got != want {
 			t.Errorf("%s: %s", addr, got)
+		}
+	}
+}
+
+// from returns a connection of an address.
+func from(s *Server, addr string) *Conn {
+	return &Conn{s: s, plain: &addrConn{remote: &net.TCPAddr{IP: net.ParseIP(addr), Port: 1}}}
+}
+
+// TestPerAddress: connections and new ones of an address, at the limits and
+// beyond; others are not concerned.
+func TestPerAddress(t *testing.T) {
+	s := New(t.Context(), Options{})
+	now := time.Now()
+	var open []*Conn
+	for i := range PerAddressMax + 1 {
+		c := from(s, "2001:db8::"+strconv.Itoa(i+1))
+		if ok := s.admit(c, now); ok != (i < PerAddressMax) {
+			t.Fatalf("connection %d: %v", i+1, ok)
+		} else if ok {
+			open = append(open, c)
+		}
+	}
+	if !s.admit(from(s, "2001:db8:1::1"), now) {
+		t.Error("another network was refused")
+	}
+	for i := PerAddressMax; i < PerAddressNewMax+1; i++ {
+		s.leave(open[0])
+		open = append(open[1:], from(s, "2001:db8::1"))
+		if ok := s.admit(open[len(open)-1], now.Add(59*time.Second)); ok != (i < PerAddressNewMax) {
+			t.Fatalf("new connection %d: %v", i+1, ok)
+		}
+	}
+	if !s.admit(from(s, "2001:db8::1"), now.Add(time.Minute)) {
+		t.Error("a minute later it is still refused")
+	}
+}
+
+// TestAnonymous: of too many connections that nobody logged in on, the oldest
+// makes room; known ones stay.
+func TestAnonymous(t *testing.T) {
+	s := New(t.Context(), Options{TotalMax: 12})
+	var all []*Conn
+	for i := range 5 {
+		c := from(s, "192.0.2."+strconv.Itoa(i+1))
+		if !s.admit(c, time.Now()) {
+			t.Fatal("refused")
+		}
+		all = append(all, c)
+		if i == 0 {
+			c.Known()
+		}
+	}
+	for i, c := range all {
+		if closed := c.plain.(*addrConn).closed; closed != (i == 1) {
+			t.Errorf("connection %d closed: %v", i+1, closed)
 		}
 	}
 }
@@ -293,7 +347,11 @@ func TestPrefix(t *testing.T) {
 type addrConn struct {
 	net.Conn
 	remote net.Addr
+	closed bool
 }
+
+func (c *addrConn) Close() error        { c.closed = true; return nil }
+func (c *addrConn) LocalAddr() net.Addr { return c.remote }
 
 func (c *addrConn) RemoteAddr() net.Addr { return c.remote }
 

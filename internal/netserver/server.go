@@ -2,6 +2,7 @@ package netserver
 
 import (
 	"cmp"
+	"container/list"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -12,13 +13,6 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
-)
-
-// Limits of connections (reliability paper 4.4). Loopback and UNIX peers do
-// not count per address.
-const (
-	PerAddressMax = 100    // connections of one address, IPv6 by /64
-	TotalMax      = 16_000 // connections in all
 )
 
 // Handler serves one connection. ctx is cancelled when the server stops: the
@@ -47,7 +41,8 @@ type Server struct {
 		sync.Mutex
 		listeners map[net.Listener]bool
 		conns     map[*Conn]bool
-		addresses map[netip.Prefix]int
+		anonymous list.List // connections nobody logged in on, oldest first
+		addresses map[netip.Prefix]*address
 		stopping  bool
 	}
 }
@@ -57,7 +52,7 @@ func New(ctx context.Context, o Options) *Server {
 	s := &Server{opts: o, certificates: o.Certificates}
 	s.SetLimits(o.TotalMax, o.PerAddressMax)
 	s.ctx, s.cancel = context.WithCancel(ctx)
-	s.mu.listeners, s.mu.conns, s.mu.addresses = map[net.Listener]bool{}, map[*Conn]bool{}, map[netip.Prefix]int{}
+	s.mu.listeners, s.mu.conns, s.mu.addresses = map[net.Listener]bool{}, map[*Conn]bool{}, map[netip.Prefix]*address{}
 	return s
 }
 
@@ -127,7 +122,7 @@ func (s *Server) accept(ln net.Listener, o ListenerOptions) {
 			continue
 		}
 		c := newConn(s, nc, config)
-		if !s.admit(c) {
+		if !s.admit(c, time.Now()) {
 			if !o.ImplicitTLS {
 				nc.SetWriteDeadline(time.Now().Add(time.Second))
 				nc.Write([]byte(o.Refuse))
@@ -137,47 +132,6 @@ func (s *Server) accept(ln net.Listener, o ListenerOptions) {
 			continue
 		}
 		s.wg.Go(func() { s.run(c, o) })
-	}
-}
-
-// prefix returns what counts as one address; the zero value is not limited.
-func prefix(c *Conn) netip.Prefix {
-	a := c.Remote().Addr()
-	if !a.IsValid() || a.IsLoopback() {
-		return netip.Prefix{}
-	}
-	bits := 32
-	if a.Is6() {
-		bits = 64
-	}
-	p, _ := a.Prefix(bits)
-	return p
-}
-
-func (s *Server) admit(c *Conn) bool {
-	p := prefix(c)
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.mu.stopping || len(s.mu.conns) >= s.opts.TotalMax || p.IsValid() && s.mu.addresses[p] >= s.opts.PerAddressMax {
-		return false
-	}
-	s.mu.conns[c] = true
-	c.secure = c.IsUnix() || c.Remote().Addr().IsLoopback() && !s.opts.RequireTLS
-	if p.IsValid() {
-		s.mu.addresses[p]++
-	}
-	return true
-}
-
-func (s *Server) leave(c *Conn) {
-	p := prefix(c)
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	delete(s.mu.conns, c)
-	if p.IsValid() {
-		if s.mu.addresses[p]--; s.mu.addresses[p] == 0 {
-			delete(s.mu.addresses, p)
-		}
 	}
 }
 

@@ -236,6 +236,7 @@ func (s *session) open(id auth.Identity) error {
 		return err
 	}
 	s.name, s.acct = id.Name, acct
+	s.conn.Known()
 	return nil
 }
 
