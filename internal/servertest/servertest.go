@@ -23,6 +23,7 @@ import (
 
 	"github.com/angarium/angarium/internal/auth"
 	"github.com/angarium/angarium/internal/directory"
+	"github.com/angarium/angarium/internal/engine"
 	"github.com/angarium/angarium/internal/engine/mem"
 	"github.com/angarium/angarium/internal/netserver"
 	"github.com/angarium/angarium/internal/store"
@@ -55,7 +56,12 @@ type Server struct {
 // made for the test. At the end no session may have ended by a panic.
 func New(t testing.TB) *Server {
 	t.Helper()
-	e := mem.New()
+	return NewOn(t, mem.New())
+}
+
+// NewOn is New over another engine, which it closes at the end.
+func NewOn(t testing.TB, e engine.Engine) *Server {
+	t.Helper()
 	st, err := store.Open(t.Context(), e, store.Options{Now: func() time.Time { return Now }, PurgeEvery: -1})
 	if err != nil {
 		t.Fatal(err)
