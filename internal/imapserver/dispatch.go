@@ -109,6 +109,9 @@ func (s *session) answer(name string, err error) error {
 	switch {
 	case err == nil:
 		s.tagged("OK", s.code, name+" completed")
+		if s.state != notAuthenticated {
+			s.bad = 0
+		}
 	case errors.As(err, &syntax):
 		return s.answerBad(syntax.Text)
 	case errors.As(err, &no):

@@ -6,7 +6,7 @@ import "time"
 // imapwire.
 const (
 	badBeforeLoginMax = 3                // commands that were no IMAP, before login
-	badMax            = 20               // and after
+	badMax            = 20               // and after, one behind the other
 	loginTimeMax      = time.Minute      // from the greeting to the login
 	idleTimeMax       = 31 * time.Minute // silence after login; RFC 3501 §5.4 asks for 30
 	saslStepsMax      = 5                // responses of one exchange

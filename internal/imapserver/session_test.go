@@ -188,12 +188,20 @@ func TestBadCommands(t *testing.T) {
 	c.Line()
 	c.Send(t, "a LOGIN ada secret\r\n")
 	c.Line()
-	for i := range badMax {
-		c.Send(t, "b FOO\r\n")
-		if got := c.Line(); got != "b BAD unknown command FOO" {
-			t.Fatalf("bad command %d: %s", i+1, got)
+	bad := func(n int) {
+		for i := range n {
+			c.Send(t, "b FOO\r\n")
+			if got := c.Line(); got != "b BAD unknown command FOO" {
+				t.Fatalf("bad command %d: %s", i+1, got)
+			}
 		}
 	}
+	bad(badMax - 1)
+	c.Send(t, "c NOOP\r\n")
+	if got := c.Line(); got != "c OK NOOP completed" {
+		t.Error(got)
+	}
+	bad(badMax)
 	if got := c.Line(); got != "* BYE [LIMIT] Too many bad commands" {
 		t.Error(got)
 	}

@@ -146,6 +146,9 @@ func (d *Decoder) End() error {
 			return d.Fail("unexpected text after the command")
 		}
 	}
+	if d.err == nil {
+		d.line, d.pos = nil, 0 // its memory is the connection's
+	}
 	return d.err
 }
 

@@ -201,6 +201,7 @@ func (s *session) deliverTo(ctx context.Context, r *recipient, m *store.Staged) 
 func (s *session) replyFor(r *recipient, err error) {
 	log := s.opts.Log.With("session", s.conn.ID(), "account", r.Name, "octets_in", s.stage.size)
 	if err == nil {
+		s.bad = 0
 		log.Info("lmtp_recipient")
 		s.reply("250 2.0.0 <" + printable(r.address) + "> Delivered")
 		return
