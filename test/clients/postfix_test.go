@@ -6,8 +6,10 @@ import (
 	"net/smtp"
 	"os"
 	"os/exec"
+	osuser "os/user"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -126,8 +128,13 @@ postlog unix-dgram n - n - 1 postlogd
 			t.Fatal(err)
 		}
 	}
-	if out, err := exec.Command("chown", "postfix", filepath.Join(dir, "data")).CombinedOutput(); err != nil {
-		t.Fatalf("%v\n%s", err, out)
+	owner, err := osuser.Lookup("postfix")
+	if err != nil {
+		t.Fatal(err)
+	}
+	uid, _ := strconv.Atoi(owner.Uid)
+	if err := os.Chown(filepath.Join(dir, "data"), uid, -1); err != nil {
+		t.Fatal(err)
 	}
 	if out, err := exec.Command("postfix", "-c", conf, "start").CombinedOutput(); err != nil {
 		t.Fatalf("starting Postfix: %v\n%s", err, out)
