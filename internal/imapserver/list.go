@@ -128,9 +128,8 @@ func (l *listRequest) run(ctx context.Context, s *session) error {
 	matchNames(names, l.reference, l.patterns)
 	for i := range names {
 		n := &names[i]
-		// RFC 5258 §3.3 point 2; without RECURSIVEMATCH names that only stand
-		// above others do not count.
-		if !n.matched || !n.selected && !(l.recursive && n.hidden) || n.box == nil && !l.subscribed {
+		// RFC 5258 §3.3 point 2.
+		if !n.matched || !n.selected && !(l.recursive && n.hidden) {
 			continue
 		}
 		s.tellMailbox(v, n, l)

@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/angarium/angarium/internal/auth"
 	"github.com/angarium/angarium/internal/netserver"
@@ -32,6 +33,7 @@ type Server struct {
 	caps     string // of the command table
 
 	mu       sync.Mutex
+	busy     context.Context
 	sessions map[place]int // of an account, and of an account from one address
 }
 
@@ -72,8 +74,22 @@ func (srv *Server) Configure(o Options) {
 // Handle serves one connection (netserver.Handler).
 func (srv *Server) Handle(ctx context.Context, c *netserver.Conn) {
 	s := newSession(srv, c)
+	s.busy = srv.commandContext(ctx)
 	defer s.end()
 	s.serve(ctx)
+}
+
+// commandContext returns the context of all commands, which outlives that of
+// the connections by commandGrace: a running command ends when the server stops.
+func (srv *Server) commandContext(ctx context.Context) context.Context {
+	srv.mu.Lock()
+	defer srv.mu.Unlock()
+	if srv.busy == nil {
+		busy, cancel := context.WithCancel(context.WithoutCancel(ctx))
+		context.AfterFunc(ctx, func() { time.AfterFunc(commandGrace, cancel) })
+		srv.busy = busy
+	}
+	return srv.busy
 }
 
 // places returns where a session counts: loopback stands for many people.

@@ -41,7 +41,7 @@ type session struct {
 	bad   int // commands since a good one; before login: in all
 	// idling tells that the command is IDLE and that DONE has not come.
 	idling bool
-	busy   context.Context // of commands: outlives the server's by commandGrace
+	busy   context.Context // of commands (Server.commandContext)
 
 	// Of the running command.
 	byUID bool
@@ -69,11 +69,6 @@ func (r source) Continue() error {
 }
 
 func (s *session) serve(ctx context.Context) {
-	defer context.AfterFunc(ctx, s.conn.Interrupt)()
-	busy, cancel := context.WithCancel(context.WithoutCancel(ctx))
-	defer cancel()
-	defer context.AfterFunc(ctx, func() { time.AfterFunc(commandGrace, cancel) })()
-	s.busy = busy
 	s.line("* OK [CAPABILITY " + s.capabilities() + "] Angarium ready")
 	for s.state != loggedOut {
 		if err := s.step(); err != nil {

@@ -37,7 +37,6 @@ type recipient struct {
 var errEnd = errors.New("the session ends")
 
 func (s *session) serve(ctx context.Context) {
-	defer context.AfterFunc(ctx, s.conn.Interrupt)()
 	s.conn.SetReadTimeout(idleTimeMax)
 	s.reply("220 " + s.opts.Hostname + " LMTP Angarium ready")
 	for {

@@ -63,7 +63,6 @@ func dial(t *testing.T, addr string) (net.Conn, *bufio.Reader) {
 // echo answers each line with itself; it parks before each.
 func echo(max int) Handler {
 	return func(ctx context.Context, c *Conn) {
-		defer context.AfterFunc(ctx, c.Interrupt)()
 		c.Known()
 		for {
 			if !c.HasLine() {
@@ -204,7 +203,6 @@ func TestReload(t *testing.T) {
 func TestWake(t *testing.T) {
 	conns := make(chan *Conn, 1)
 	f := start(t, Options{}, ListenerOptions{Protocol: "wake", ImplicitTLS: true, Handler: func(ctx context.Context, c *Conn) {
-		defer context.AfterFunc(ctx, c.Interrupt)()
 		conns <- c
 		for {
 			woken, err := c.ParkForWake()

@@ -15,8 +15,9 @@ import (
 	"time"
 )
 
-// Handler serves one connection. ctx is cancelled when the server stops: the
-// handler then ends the running command and says goodbye.
+// Handler serves one connection. ctx is cancelled when the server stops, and
+// waiting for input ends: the handler then ends the running command and says
+// goodbye.
 type Handler func(ctx context.Context, c *Conn)
 
 // Options of New.
@@ -159,13 +160,16 @@ func (s *Server) run(c *Conn, o ListenerOptions) {
 // Shutdown stops accepting, cancels the sessions' context, and waits for them
 // until ctx ends; then it closes what is left.
 func (s *Server) Shutdown(ctx context.Context) {
+	s.cancel()
 	s.mu.Lock()
 	s.mu.stopping = true
 	for ln := range s.mu.listeners {
 		ln.Close()
 	}
+	for c := range s.mu.conns {
+		c.Interrupt()
+	}
 	s.mu.Unlock()
-	s.cancel()
 	done := make(chan struct{})
 	go func() {
 		s.wg.Wait()

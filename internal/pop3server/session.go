@@ -32,7 +32,6 @@ type session struct {
 var errEnd = errors.New("the session ends")
 
 func (s *session) serve(ctx context.Context) {
-	defer context.AfterFunc(ctx, s.conn.Interrupt)()
 	s.busy = context.WithoutCancel(ctx)
 	s.line("+OK Angarium ready")
 	for {
