@@ -110,11 +110,12 @@ func certificateFiles(c *config.Config) (cert, key string, err error) {
 }
 
 func imapOptions(c *config.Config, log *slog.Logger) imapserver.Options {
-	return imapserver.Options{Log: log, MessageMax: c.Limits.MessageOctets, SessionsMax: c.Limits.SessionsPerAccount, SessionsPerAddressMax: c.Limits.SessionsPerAddress, LiteralMinus: c.IMAP.LiteralMinus}
+	return imapserver.Options{Log: log, MessageMax: c.Limits.MessageOctets, SessionsMax: c.Limits.SessionsPerAccount, SessionsPerAddressMax: c.Limits.SessionsPerAddress,
+		LoginTime: time.Duration(c.Limits.LoginTime), IdleTime: time.Duration(c.Limits.IdleTime), LiteralMinus: c.IMAP.LiteralMinus}
 }
 
 func pop3Options(c *config.Config, log *slog.Logger) pop3server.Options {
-	return pop3server.Options{Log: log, Shared: c.POP3.Shared, KeepSeen: c.POP3.KeepSeen, FlagOnly: c.POP3.FlagOnly, Anonymous: c.POP3.HideImplementation}
+	return pop3server.Options{Log: log, Shared: c.POP3.Shared, KeepSeen: c.POP3.KeepSeen, FlagOnly: c.POP3.FlagOnly, Anonymous: c.POP3.HideImplementation, LoginTime: time.Duration(c.Limits.LoginTime)}
 }
 
 func lmtpOptions(c *config.Config, log *slog.Logger) lmtpserver.Options {

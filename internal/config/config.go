@@ -49,11 +49,13 @@ type Log struct {
 
 // Limits are what one server takes.
 type Limits struct {
-	Connections           int   `toml:"connections" comment:"Connections in all; never more than 0.8 of the open files that the system allows."`
-	ConnectionsPerAddress int   `toml:"connections_per_address" comment:"Connections of one address (IPv6: of one /64). Loopback does not count."`
-	SessionsPerAccount    int   `toml:"sessions_per_account" comment:"IMAP sessions of one account."`
-	SessionsPerAddress    int   `toml:"sessions_per_account_and_address" comment:"IMAP sessions of one account from one address. Loopback does not count."`
-	MessageOctets         int64 `toml:"message_octets" comment:"The largest message."`
+	Connections           int      `toml:"connections" comment:"Connections in all; never more than 0.8 of the open files that the system allows."`
+	ConnectionsPerAddress int      `toml:"connections_per_address" comment:"Connections of one address (IPv6: of one /64). Loopback does not count."`
+	SessionsPerAccount    int      `toml:"sessions_per_account" comment:"IMAP sessions of one account."`
+	SessionsPerAddress    int      `toml:"sessions_per_account_and_address" comment:"IMAP sessions of one account from one address. Loopback does not count."`
+	LoginTime             Duration `toml:"login_time" comment:"From the greeting to the login, at most 3m."`
+	IdleTime              Duration `toml:"idle_time" comment:"Silence of an IMAP client after login, 30m to 24h."`
+	MessageOctets         int64    `toml:"message_octets" comment:"The largest message."`
 }
 
 // IMAP holds options of IMAP.
@@ -96,7 +98,7 @@ func Defaults() *Config {
 		ConfigVersion: Version, Data: "/var/lib/angarium", DefaultDomain: "localhost", SocketMode: "0666",
 		Listen: []string{"imap=127.0.0.1:10143", "imaps=127.0.0.1:10993", "pop3=127.0.0.1:10110", "pop3s=127.0.0.1:10995", "lmtp=127.0.0.1:10024"},
 		Log:    Log{Level: "info", Format: "text"},
-		Limits: Limits{Connections: 16_000, ConnectionsPerAddress: 100, SessionsPerAccount: 100, SessionsPerAddress: 30, MessageOctets: 50 << 20},
+		Limits: Limits{Connections: 16_000, ConnectionsPerAddress: 100, SessionsPerAccount: 100, SessionsPerAddress: 30, LoginTime: Duration(time.Minute), IdleTime: Duration(31 * time.Minute), MessageOctets: 50 << 20},
 		Store:  Store{ExpungeRetention: Duration(14 * 24 * time.Hour)},
 	}
 }
@@ -227,6 +229,14 @@ func (c *Config) Check() error {
 	} {
 		if limit.value < 1 || limit.value > limit.ceiling {
 			bad("limits.%s is %d; it must be from 1 to %d", key, limit.value, limit.ceiling)
+		}
+	}
+	for key, span := range map[string]struct{ value, floor, ceiling Duration }{
+		"login_time": {c.Limits.LoginTime, Duration(time.Second), Duration(3 * time.Minute)},
+		"idle_time":  {c.Limits.IdleTime, Duration(30 * time.Minute), Duration(24 * time.Hour)}, // RFC 3501 §5.4
+	} {
+		if span.value < span.floor || span.value > span.ceiling {
+			bad("limits.%s is %s; it must be from %s to %s", key, time.Duration(span.value), time.Duration(span.floor), time.Duration(span.ceiling))
 		}
 	}
 	return errors.Join(wrong...)

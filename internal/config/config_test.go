@@ -34,6 +34,8 @@ func TestErrors(t *testing.T) {
 		"config_version = 1\n[tls]\nkey = \"k\"\n":                      `tls needs both`,
 		"config_version = 1\n[log]\nlevel = \"loud\"\n":                 `log.level "loud"`,
 		"config_version = 1\n[limits]\nmessage_octets = 1073741825\n":   `limits.message_octets is 1073741825; it must be from 1 to 1073741824`,
+		"config_version = 1\n[limits]\nidle_time = \"29m59s\"\n":        `limits.idle_time is 29m59s; it must be from 30m0s to 24h0m0s`,
+		"config_version = 1\n[limits]\nlogin_time = \"3m1s\"\n":         `limits.login_time is 3m1s`,
 		"config_version = 1\n[limits]\nconnections = 0\n":               `limits.connections is 0`,
 		"config_version = 1\nsocket_mode = \"0999\"\n":                  `socket_mode "0999"`,
 		"config_version = 1\ndefault_domain = \"a@b\"\n":                `is no domain`,

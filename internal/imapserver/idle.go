@@ -12,7 +12,7 @@ import (
 func (s *session) startIdle(context.Context) error {
 	s.line("+ idling")
 	s.idling = true
-	s.conn.SetReadTimeout(idleTimeMax)
+	s.conn.SetReadTimeout(s.opts.IdleTime)
 	return errAnswered
 }
 

@@ -7,8 +7,8 @@ import "time"
 const (
 	badBeforeLoginMax = 3                // commands that were no IMAP, before login
 	badMax            = 20               // and after, one behind the other
-	loginTimeMax      = time.Minute      // from the greeting to the login
-	idleTimeMax       = 31 * time.Minute // silence after login; RFC 3501 §5.4 asks for 30
+	loginTimeMax      = time.Minute      // from the greeting to the login, unless the options say otherwise
+	idleTimeMax       = 31 * time.Minute // silence after login, likewise; RFC 3501 §5.4 asks for 30
 	saslStepsMax      = 5                // responses of one exchange
 	sessionsMax       = 100              // of one account
 	// Of one account from one address; loopback does not count.

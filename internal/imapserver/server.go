@@ -20,7 +20,9 @@ type Options struct {
 	SessionsMax int          // of one account; default 100
 	// SessionsPerAddressMax is for one account from one address; default 30.
 	SessionsPerAddressMax int
-	LiteralMinus          bool // offer LITERAL- instead of LITERAL+ (RFC 7888)
+	LoginTime             time.Duration // from the greeting to the login; default 1 min
+	IdleTime              time.Duration // silence after login; default 31 min
+	LiteralMinus          bool          // offer LITERAL- instead of LITERAL+ (RFC 7888)
 }
 
 // Server makes sessions.
@@ -64,6 +66,12 @@ func (srv *Server) Configure(o Options) {
 	}
 	if o.SessionsMax == 0 {
 		o.SessionsMax = sessionsMax
+	}
+	if o.LoginTime == 0 {
+		o.LoginTime = loginTimeMax
+	}
+	if o.IdleTime == 0 {
+		o.IdleTime = idleTimeMax
 	}
 	if o.SessionsPerAddressMax == 0 {
 		o.SessionsPerAddressMax = sessionsPerAddressMax

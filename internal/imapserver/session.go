@@ -92,9 +92,9 @@ func (s *session) step() error {
 // await waits for the next command, as long as the state allows.
 func (s *session) await() error {
 	if s.state == notAuthenticated {
-		s.conn.SetReadTimeout(max(0, loginTimeMax-time.Since(s.begun)))
+		s.conn.SetReadTimeout(max(0, s.opts.LoginTime-time.Since(s.begun)))
 	} else {
-		s.conn.SetReadTimeout(idleTimeMax)
+		s.conn.SetReadTimeout(s.opts.IdleTime)
 	}
 	return s.conn.Await()
 }

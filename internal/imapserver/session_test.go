@@ -226,6 +226,30 @@ func TestPlaces(t *testing.T) {
 	}
 }
 
+// TestTimes: who does not log in, or stays silent, is told and sent away.
+func TestTimes(t *testing.T) {
+	s := newTestServer(t, Options{LoginTime: 50 * time.Millisecond})
+	c := s.dial(t)
+	c.Line()
+	if got := c.Line(); got != "* BYE Nobody logged in" {
+		t.Error(got)
+	}
+	s = newTestServer(t, Options{IdleTime: 50 * time.Millisecond})
+	for _, command := range []string{"", "b IDLE\r\n", "b APPEND INBOX {5}\r\n"} {
+		c = s.dial(t)
+		c.Line()
+		c.Send(t, "a LOGIN ada secret\r\n")
+		c.Line()
+		if command != "" {
+			c.Send(t, command)
+			c.Line()
+		}
+		if got := c.Line(); got != "* BYE Silent for too long" {
+			t.Errorf("after %q: %s", command, got)
+		}
+	}
+}
+
 // TestStop: a server that stops tells its sessions, the idling ones too.
 func TestStop(t *testing.T) {
 	s := newTestServer(t, Options{})

@@ -54,6 +54,15 @@ func TestDiskFull(t *testing.T) {
 	}
 }
 
+// TestTime: who stays silent is told and sent away.
+func TestTime(t *testing.T) {
+	s := &testServer{Server: servertest.New(t)}
+	s.addr = s.Listen(t, netserver.ListenerOptions{Protocol: "lmtp", Handler: New(s.Store, s.Dir, Options{Log: s.Log, Hostname: "mail.example", IdleTime: 50 * time.Millisecond}).Handle})
+	if got := s.dial(t).Line(); got != "421 4.4.2 Silent for too long" {
+		t.Error(got)
+	}
+}
+
 // TestFailedSync: after the first sync that fails nothing is acknowledged any
 // more, and what was acknowledged can be read.
 func TestFailedSync(t *testing.T) {

@@ -25,6 +25,7 @@ type Options struct {
 	Log        *slog.Logger // required
 	Hostname   string       // required: names the server in replies and trace fields
 	MessageMax int64
+	IdleTime   time.Duration // silence of the client; default 5 min
 }
 
 // Server makes sessions.
@@ -48,6 +49,9 @@ func New(s *store.Store, d *directory.Directory, o Options) *Server {
 func (srv *Server) Configure(o Options) {
 	if o.MessageMax == 0 {
 		o.MessageMax = MessageMax
+	}
+	if o.IdleTime == 0 {
+		o.IdleTime = idleTimeMax
 	}
 	srv.opts.Store(&o)
 }

@@ -37,7 +37,7 @@ type recipient struct {
 var errEnd = errors.New("the session ends")
 
 func (s *session) serve(ctx context.Context) {
-	s.conn.SetReadTimeout(idleTimeMax)
+	s.conn.SetReadTimeout(s.opts.IdleTime)
 	s.reply("220 " + s.opts.Hostname + " LMTP Angarium ready")
 	for {
 		if err := s.conn.Await(); err != nil {

@@ -4,6 +4,7 @@ import (
 	"io"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/angarium/angarium/internal/errs"
 	"github.com/angarium/angarium/internal/mail"
@@ -219,6 +220,24 @@ func TestNoPrivacy(t *testing.T) {
 		t.Error(got)
 	}
 	converse(t, c, "STAT")
+}
+
+// TestTimes: who stays silent is sent away, and nothing is deleted.
+func TestTimes(t *testing.T) {
+	s := newTestServer(t, Options{IdleTime: 50 * time.Millisecond})
+	c := s.dial(t)
+	converse(t, c, "DELE 1")
+	if got := c.Line(); got != "-ERR [SYS/TEMP] Silent for too long; nothing was deleted" {
+		t.Error(got)
+	}
+	if n := len(s.flags(t)); n != 3 {
+		t.Errorf("%d messages", n)
+	}
+	s = newTestServer(t, Options{LoginTime: 50 * time.Millisecond})
+	c = s.dial(t)
+	if got := c.Line(); !strings.HasPrefix(got, "-ERR [SYS/TEMP] Silent") {
+		t.Error(got)
+	}
 }
 
 func TestLimits(t *testing.T) {

@@ -24,11 +24,13 @@ const (
 
 // Options of New. Zero values mean the defaults.
 type Options struct {
-	Log       *slog.Logger // required
-	Shared    bool         // several sessions of one account at a time
-	KeepSeen  bool         // RETR leaves \Seen as it is
-	FlagOnly  bool         // DELE sets \Deleted instead of expunging
-	Anonymous bool         // CAPA does not name the implementation
+	Log       *slog.Logger  // required
+	Shared    bool          // several sessions of one account at a time
+	KeepSeen  bool          // RETR leaves \Seen as it is
+	FlagOnly  bool          // DELE sets \Deleted instead of expunging
+	Anonymous bool          // CAPA does not name the implementation
+	LoginTime time.Duration // from the greeting to the login; default 1 min
+	IdleTime  time.Duration // silence after login; default 10 min, which RFC 1939 §3 asks for
 }
 
 // Server makes sessions.
@@ -55,7 +57,15 @@ func New(s *store.Store, a *auth.Auth, o Options) *Server {
 }
 
 // Configure sets the options of sessions that begin from now on.
-func (srv *Server) Configure(o Options) { srv.opts.Store(&o) }
+func (srv *Server) Configure(o Options) {
+	if o.LoginTime == 0 {
+		o.LoginTime = loginTimeMax
+	}
+	if o.IdleTime == 0 {
+		o.IdleTime = idleTimeMax
+	}
+	srv.opts.Store(&o)
+}
 
 // Handle serves one connection (netserver.Handler).
 func (srv *Server) Handle(ctx context.Context, c *netserver.Conn) {

@@ -51,9 +51,9 @@ func (s *session) serve(ctx context.Context) {
 }
 
 func (s *session) await() error {
-	s.conn.SetReadTimeout(idleTimeMax)
+	s.conn.SetReadTimeout(s.opts.IdleTime)
 	if s.drop == nil {
-		s.conn.SetReadTimeout(max(0, loginTimeMax-time.Since(s.begun)))
+		s.conn.SetReadTimeout(max(0, s.opts.LoginTime-time.Since(s.begun)))
 	}
 	return s.conn.Await()
 }
