@@ -68,7 +68,7 @@ func (srv *Server) handle(nc net.Conn) {
 	defer nc.Close()
 	nc.SetDeadline(time.Now().Add(requestTime))
 	uid, err := peerUID(nc)
-	if err != nil || uid != 0 && uid != srv.uid {
+	if err != nil || !srv.allowed(uid) {
 		srv.log.Warn("a stranger on the administration socket was refused", "uid", uid, "error", err)
 		json.NewEncoder(nc).Encode(Response{Error: &Error{Text: "only root and the server's own user may administrate"}})
 		return
@@ -90,6 +90,9 @@ func (srv *Server) handle(nc net.Conn) {
 	}
 	json.NewEncoder(nc).Encode(response)
 }
+
+// allowed reports whether a user may administrate.
+func (srv *Server) allowed(uid int) bool { return uid == 0 || uid == srv.uid }
 
 // peerUID returns who is at the other end (SO_PEERCRED).
 func peerUID(nc net.Conn) (uid int, err error) {

@@ -69,13 +69,17 @@ func (r source) Continue() error {
 }
 
 func (s *session) serve(ctx context.Context) {
-	s.line("* OK [CAPABILITY " + s.capabilities() + "] Angarium ready")
+	s.greet()
 	for s.state != loggedOut {
 		if err := s.step(); err != nil {
 			s.hangUp(ctx, err)
 			return
 		}
 	}
+}
+
+func (s *session) greet() {
+	s.line("* OK [CAPABILITY " + s.capabilities() + "] Angarium ready")
 }
 
 // step runs one command, or one turn of IDLE.

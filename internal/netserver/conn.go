@@ -379,7 +379,11 @@ func (c *Conn) ParkForWake() (woken bool, err error) {
 	c.wake.waiting = true
 	c.startWait()
 	c.wake.Unlock()
-	err = waitReadable(c.plain)
+	return c.waited(waitReadable(c.plain))
+}
+
+// waited ends the wait of ParkForWake.
+func (c *Conn) waited(err error) (woken bool, _ error) {
 	c.wake.Lock()
 	defer c.wake.Unlock()
 	woken = c.wake.pending

@@ -4,7 +4,7 @@
 //
 // Invariants:
 //  1. Reads of a connection belong to one goroutine at a time, writes to one.
-//  2. A parked connection holds no buffers.
+//  2. A parked connection holds no buffers and a stack of 4 KiB.
 //  3. Nothing that was read before a TLS handshake is there after it.
 //
 // Goroutines: one accept loop for each listener and one for each connection,

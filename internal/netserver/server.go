@@ -132,29 +132,41 @@ func (s *Server) accept(ln net.Listener, o ListenerOptions) {
 			s.opts.Log.Warn("too many connections: one was refused", "protocol", o.Protocol, "rip", c.Remote().Addr())
 			continue
 		}
-		s.wg.Go(func() { s.run(c, o) })
+		s.wg.Go(func() { s.run(c, &o) })
 	}
 }
 
-// run serves one connection. A panic ends only this session.
-func (s *Server) run(c *Conn, o ListenerOptions) {
-	defer s.leave(c)
-	defer c.release()
-	defer c.Close()
-	defer func() {
-		if p := recover(); p != nil {
-			s.panics.Add(1)
-			s.opts.Log.Error("a session ended by a panic: please report this", "protocol", o.Protocol, "session", c.ID(), "panic", p, "stack", string(debug.Stack()))
-		}
-	}()
-	if o.ImplicitTLS {
-		if err := c.handshake(s.ctx); err != nil {
-			s.opts.Log.Debug("TLS handshake failed", "protocol", o.Protocol, "rip", c.Remote().Addr(), "error", err)
-			return
-		}
+// run serves one connection. What stands on the stack here and in handlers
+// while a connection is parked decides whether the runtime can halve it: the
+// frames are kept small (invariant 2).
+func (s *Server) run(c *Conn, o *ListenerOptions) {
+	defer s.end(c, o)
+	if o.ImplicitTLS && !s.begin(c, o) {
+		return
 	}
 	o.Handler(s.ctx, c)
 	c.Flush()
+}
+
+// begin does the handshake of implicit TLS.
+func (s *Server) begin(c *Conn, o *ListenerOptions) bool {
+	err := c.handshake(s.ctx)
+	if err != nil {
+		s.opts.Log.Debug("TLS handshake failed", "protocol", o.Protocol, "rip", c.Remote().Addr(), "error", err)
+	}
+	return err == nil
+}
+
+// end is deferred: it lets go of the connection. A panic ends only this
+// session.
+func (s *Server) end(c *Conn, o *ListenerOptions) {
+	if p := recover(); p != nil {
+		s.panics.Add(1)
+		s.opts.Log.Error("a session ended by a panic: please report this", "protocol", o.Protocol, "session", c.ID(), "panic", p, "stack", string(debug.Stack()))
+	}
+	c.Close()
+	c.release()
+	s.leave(c)
 }
 
 // Shutdown stops accepting, cancels the sessions' context, and waits for them
