@@ -7,9 +7,6 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
-	"runtime/debug"
-	"strconv"
-	"strings"
 	"sync"
 	"syscall"
 	"time"
@@ -69,8 +66,13 @@ func serve(ctx context.Context, o *settings) error {
 	beat, stopBeat := watchdog()
 	defer stopBeat()
 	daemon.SdNotify(false, daemon.SdNotifyReady)
+	looks := time.NewTicker(memoryEvery)
+	defer looks.Stop()
+	var memory memory
 	for {
 		select {
+		case <-looks.C:
+			memory.look()
 		case <-hangUp:
 			a.reload() // which logs what is wrong
 		case <-beat:
@@ -79,18 +81,6 @@ func serve(ctx context.Context, o *settings) error {
 			daemon.SdNotify(false, daemon.SdNotifyStopping)
 			return a.stop()
 		}
-	}
-}
-
-// limitMemory lets the garbage collector work harder before the control group
-// that the server runs in is full, unless GOMEMLIMIT says otherwise.
-func limitMemory() {
-	b, err := os.ReadFile("/sys/fs/cgroup/memory.max")
-	if err != nil || os.Getenv("GOMEMLIMIT") != "" {
-		return
-	}
-	if max, err := strconv.ParseInt(strings.TrimSpace(string(b)), 10, 64); err == nil { // else it is "max"
-		debug.SetMemoryLimit(max / 5 * 4)
 	}
 }
 

@@ -135,12 +135,11 @@ func idler(dial func(string) (*harness.IMAP, error), addr, user string) (*harnes
 	return c, err
 }
 
-// settled waits until the server's memory has not shrunk for longer than the
-// two minutes after which the runtime collects garbage of itself: it gives back
-// what opening took.
+// settled waits until the server's memory has not shrunk for longer than it
+// takes a quiet server to give back what opening took.
 func settled(srv *harness.Server) (int64, error) {
 	least := int64(1) << 62
-	for quiet := 0; quiet < 28; quiet++ {
+	for quiet := 0; quiet < 14; quiet++ {
 		time.Sleep(5 * time.Second) // the memory is what is measured
 		rss, err := srv.RSS()
 		if err != nil {
