@@ -46,13 +46,12 @@ func command(t *testing.T, stdin string, args ...string) (out string, code int) 
 	return string(b), cmd.ProcessState.ExitCode()
 }
 
-func start1(t *testing.T, args ...string) *harness.Server {
+func startServer(t *testing.T) *harness.Server {
 	t.Helper()
 	s, err := harness.New(binary(t), filepath.Join(t.TempDir(), "data"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	s.Args = args
 	if err := s.Start(); err != nil {
 		t.Fatal(err)
 	}
@@ -63,7 +62,7 @@ func start1(t *testing.T, args ...string) *harness.Server {
 // TestUserCommands: the same answers while the server runs and while it does
 // not.
 func TestUserCommands(t *testing.T) {
-	online := start1(t)
+	online := startServer(t)
 	for name, data := range map[string]string{"online": online.Data, "offline": filepath.Join(t.TempDir(), "data")} {
 		t.Run(name, func(t *testing.T) {
 			for _, tc := range []struct {
@@ -123,7 +122,7 @@ func TestUserCommands(t *testing.T) {
 
 // TestSecondProcess: one clear sentence.
 func TestSecondProcess(t *testing.T) {
-	s := start1(t)
+	s := startServer(t)
 	out, code := command(t, "", "serve", "--data", s.Data, "--listen", "imap=127.0.0.1:1")
 	want := "angarium: the data directory " + s.Data + " is in use by another angarium process; stop that one, or name another directory with --data\n"
 	if !strings.HasSuffix(out, want) || strings.Count(out, "\n") != 1 || code != exitTemporary {
@@ -241,6 +240,11 @@ func TestReload(t *testing.T) {
 	}
 	if serial(t, first) != before {
 		t.Error("a bad file changed the certificate")
+	}
+
+	configure("listen = [\"imaps=" + second + "\"]\n[log]\nformat = \"json\"\n")
+	if out, code := command(t, "", "reload", "--data", data); code != 1 || !strings.Contains(out, "log.format") {
+		t.Errorf("%q, code %d", out, code)
 	}
 
 	certFile, keyFile, err := netserver.SelfSigned(dir, []string{"localhost"}, time.Now())

@@ -176,8 +176,8 @@ func (a *app) reloadLocked() error {
 	if err != nil {
 		return err
 	}
-	if c.Data != a.config.Data || c.Store != a.config.Store {
-		return errors.New("data and the table store cannot change while the server runs: restart it")
+	if c.Data != a.config.Data || c.Store != a.config.Store || c.Log.Format != a.config.Log.Format {
+		return errors.New("data, log.format and the table store cannot change while the server runs: restart it")
 	}
 	opened, err := openListeners(c, a.listeners)
 	if err != nil {

@@ -104,7 +104,7 @@ func TestCall(t *testing.T) {
 		t.Errorf("%+v", r.Error)
 	}
 	s.Reload = func() error { return errors.New("line 3 is wrong") }
-	if r := call("reload", `{}`); r.Error == nil || r.Error.Text != "adminserver.reload: internal error: line 3 is wrong" && !strings.Contains(r.Error.Text, "line 3 is wrong") {
+	if r := call("reload", `{}`); r.Error == nil || !strings.Contains(r.Error.Text, "line 3 is wrong") {
 		t.Errorf("%+v", r.Error)
 	}
 	for _, garbage := range []string{"\n", "{\n", strings.Repeat("x", 100_000) + "\n"} {
@@ -125,17 +125,13 @@ func TestCall(t *testing.T) {
 func TestImport(t *testing.T) {
 	s := newService(t)
 	r, err := s.UserImport(t.Context(), UserImport{Lines: []string{"a:secret", "b:{PLAIN}secret", "", "# no", "c@x.example:{ARGON2ID}$argon2id$v=19$m=64,t=1,p=1$c29tZXNhbHQ$4VU/wDdQP1E"}})
-	if err == nil {
-		for info := range s.Store.AccountInfos(t.Context()) {
-			if !strings.Contains(info.Password, "$argon2id$") || strings.Contains(info.Password, "secret") {
-				t.Errorf("%s is stored as %q", info.Name, info.Password)
-			}
+	if err != nil || len(r.Added) != 3 {
+		t.Fatalf("%+v, %v", r, err)
+	}
+	for info := range s.Store.AccountInfos(t.Context()) {
+		if !strings.Contains(info.Password, "$argon2id$") || strings.Contains(info.Password, "secret") {
+			t.Errorf("%s is stored as %q", info.Name, info.Password)
 		}
-		if len(r.Added) != 3 {
-			t.Errorf("%+v", r)
-		}
-	} else {
-		t.Error(err)
 	}
 	if _, err := s.UserImport(t.Context(), UserImport{Lines: []string{"d:x", "nonsense"}}); err == nil {
 		t.Error("nonsense was imported")

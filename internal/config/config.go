@@ -44,7 +44,7 @@ type TLS struct {
 // Log says what is logged.
 type Log struct {
 	Level  string `toml:"level" comment:"debug, info, warn or error."`
-	Format string `toml:"format" comment:"text or json."`
+	Format string `toml:"format" comment:"text or json. A change needs a restart."`
 }
 
 // Limits are what one server takes.

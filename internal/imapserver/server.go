@@ -113,13 +113,14 @@ func (p place) places() []place {
 func (srv *Server) enter(p place) bool {
 	srv.mu.Lock()
 	defer srv.mu.Unlock()
-	o := srv.opts.Load()
-	for i, max := range []int{o.SessionsMax, o.SessionsPerAddressMax}[:len(p.places())] {
-		if srv.sessions[p.places()[i]] >= max {
+	o, places := srv.opts.Load(), p.places()
+	limits := [...]int{o.SessionsMax, o.SessionsPerAddressMax}
+	for i, q := range places {
+		if srv.sessions[q] >= limits[i] {
 			return false
 		}
 	}
-	for _, q := range p.places() {
+	for _, q := range places {
 		srv.sessions[q]++
 	}
 	return true

@@ -31,10 +31,7 @@ func (s *session) sync(ctx context.Context, expunges bool) error {
 		return s.syncError(err)
 	}
 	changes := store.Diff(v.list, list)
-	v.synced = list.ModSeq()
-	if v.synced < now.ModSeq() {
-		v.synced = now.ModSeq()
-	}
+	v.synced = max(list.ModSeq(), now.ModSeq())
 	if len(changes.Gone) > 0 {
 		if expunges {
 			v.numbers(changes.Gone, func(n int) { s.number(n, "EXPUNGE") })

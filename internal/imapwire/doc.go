@@ -15,5 +15,7 @@ const (
 	DepthMax           = 64        // nested parentheses
 	TokensMax          = 100_000   // tokens of one command
 	NonSyncMax         = 4096      // LITERAL- (RFC 7888 §5)
+	FetchItemsMax      = 100       // data items of one FETCH: each is answered for each message
+	FieldNamesMax      = 1000      // header field names of one section: each is compared with each field
 	numberDigitsMax    = 19
 )

@@ -41,7 +41,13 @@ var fetchNames = map[string]bool{
 func (d *Decoder) FetchItems() []FetchItem {
 	if d.Peek() == '(' {
 		var items []FetchItem
-		d.List(func() { items = append(items, d.fetchItem(d.fetchName())) })
+		d.List(func() {
+			if len(items) == FetchItemsMax {
+				d.Fail("too many fetch items")
+				return
+			}
+			items = append(items, d.fetchItem(d.fetchName()))
+		})
 		if len(items) == 0 {
 			d.Fail("expected a fetch item")
 		}
@@ -106,7 +112,13 @@ func (d *Decoder) section() (s Section) {
 		s.Kind, s.Not = message.SectionHeader, name == "HEADER.FIELDS.NOT"
 		d.Space()
 		s.Fields = []string{}
-		d.List(func() { s.Fields = append(s.Fields, d.AString()) })
+		d.List(func() {
+			if len(s.Fields) == FieldNamesMax {
+				d.Fail("too many header field names")
+				return
+			}
+			s.Fields = append(s.Fields, d.AString())
+		})
 		if len(s.Fields) == 0 {
 			d.Fail("expected a header field name")
 		}

@@ -107,6 +107,8 @@ func TestLimits(t *testing.T) {
 			return b.String() + ")"
 		}, many, LiteralSumMax},
 		{"TokensMax", func(n int) string { return "(" + strings.TrimSpace(strings.Repeat("x ", n)) + ")" }, many, TokensMax},
+		{"FetchItemsMax", func(n int) string { return "(" + strings.TrimSpace(strings.Repeat("BODY[] ", n)) + ")" }, func(d *Decoder) { d.FetchItems() }, FetchItemsMax},
+		{"FieldNamesMax", func(n int) string { return "BODY[HEADER.FIELDS (" + strings.TrimSpace(strings.Repeat("a ", n)) + ")]" }, func(d *Decoder) { d.FetchItems() }, FieldNamesMax},
 		{"DepthMax", func(n int) string { return strings.Repeat("(", n) + "ALL" + strings.Repeat(")", n) }, func(d *Decoder) { d.SearchProgram() }, DepthMax},
 	} {
 		for n, good := range map[int]bool{tc.max - 1: true, tc.max: true, tc.max + 1: false} {

@@ -1,6 +1,7 @@
 package lmtpserver
 
 import (
+	"bytes"
 	"context"
 	"strings"
 	"sync"
@@ -218,7 +219,7 @@ type returnPathFilter struct {
 	field   bool   // inside a Return-Path field
 }
 
-const returnPath = "return-path:"
+var returnPath = []byte("return-path:")
 
 // headLineMax is the longest line that is looked at.
 const headLineMax = 4096
@@ -228,7 +229,7 @@ func (f *returnPathFilter) next(p []byte) []byte {
 	if f.passing {
 		return p
 	}
-	if len(f.head) == 0 && !f.field && len(p) >= len(returnPath) && !strings.EqualFold(string(p[:len(returnPath)]), returnPath) {
+	if len(f.head) == 0 && !f.field && len(p) >= len(returnPath) && !bytes.EqualFold(p[:len(returnPath)], returnPath) {
 		f.passing = true // the common case, without a copy
 		return p
 	}
@@ -241,10 +242,10 @@ func (f *returnPathFilter) next(p []byte) []byte {
 			return nil
 		}
 		n := min(len(f.head), len(returnPath))
-		if !f.field && !strings.EqualFold(string(f.head[:n]), returnPath[:n]) {
+		if !f.field && !bytes.EqualFold(f.head[:n], returnPath[:n]) {
 			return f.rest()
 		}
-		end := strings.IndexByte(string(f.head), '\n')
+		end := bytes.IndexByte(f.head, '\n')
 		if end < 0 {
 			if len(f.head) > headLineMax {
 				return f.rest()

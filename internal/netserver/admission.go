@@ -73,12 +73,13 @@ func (s *Server) admitAddressLocked(p netip.Prefix, now time.Time) bool {
 	return true
 }
 
-// forgetLocked drops addresses without connections whose minute is over, once
-// there are as many as connections may be.
+// forgetLocked drops addresses without connections whose minute is over. It
+// looks through all of them once a minute.
 func (s *Server) forgetLocked(now time.Time) {
-	if len(s.mu.addresses) < s.opts.TotalMax {
+	if now.Sub(s.mu.forgotten) < time.Minute {
 		return
 	}
+	s.mu.forgotten = now
 	for p, a := range s.mu.addresses {
 		if a.open == 0 && now.Sub(a.since) >= time.Minute {
 			delete(s.mu.addresses, p)

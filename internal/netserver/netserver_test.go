@@ -320,6 +320,28 @@ func TestPerAddress(t *testing.T) {
 	}
 }
 
+// TestForget: addresses that are gone are forgotten, those that are there or
+// still count are not.
+func TestForget(t *testing.T) {
+	s := New(t.Context(), Options{})
+	now := time.Now()
+	stays := from(s, "192.0.2.1")
+	s.admit(stays, now)
+	for i := range 100 {
+		c := from(s, "198.51.100."+strconv.Itoa(i))
+		s.admit(c, now)
+		s.leave(c)
+	}
+	if n := len(s.mu.addresses); n != 101 {
+		t.Errorf("%d addresses within the minute", n)
+	}
+	s.admit(from(s, "203.0.113.1"), now.Add(time.Minute))
+	if n := len(s.mu.addresses); n != 2 {
+		t.Errorf("%d addresses a minute later", n)
+	}
+	s.leave(stays)
+}
+
 // TestAnonymous: of too many connections that nobody logged in on, the oldest
 // makes room; known ones stay.
 func TestAnonymous(t *testing.T) {

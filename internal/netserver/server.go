@@ -44,6 +44,7 @@ type Server struct {
 		conns     map[*Conn]bool
 		anonymous list.List // connections nobody logged in on, oldest first
 		addresses map[netip.Prefix]*address
+		forgotten time.Time // when addresses were looked through last
 		stopping  bool
 	}
 }

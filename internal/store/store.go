@@ -255,8 +255,8 @@ func (a *Account) publishLocked(old, v *Snapshot) {
 }
 
 // Watch has wake called after each commit, until stop: something may have
-// changed. It carries no data: take a Snapshot. wake is called
-// with locks held: it must not wait for anything and not use the account.
+// changed. It carries no data: take a Snapshot. wake is called with locks held:
+// it must not wait for anything and not use the account.
 func (a *Account) Watch(wake func()) (stop func()) {
 	w := &wake
 	a.mu.Lock()

@@ -216,8 +216,8 @@ func (w *writer) Release() {
 	delete(w.e.mu.sealed, w.id)
 }
 
-// encodeBlob appends the payload of a blob's record to dst, which is empty. compress, where given,
-// returns a denser form of a frame, or nil.
+// encodeBlob appends the payload of a blob's record to dst, which is empty.
+// compress, where given, returns a denser form of a frame, or nil.
 func encodeBlob(dst, octets, summary []byte, digest [32]byte, compress func([]byte) []byte) []byte {
 	count := (len(octets) + frameOctets - 1) / frameOctets
 	h := head{size: int64(len(octets)), sha256: digest, frames: uint32(count), summaryAt: blobHead,

@@ -100,13 +100,12 @@ type Engine struct {
 	uuid [16]byte
 	lock io.Closer
 
-	index  *pebble.DB
-	files  *fileCache
-	active vfs.File // the segment being written; flush's own, as are
-	// lastGroup, how many commits the last sync carried, and syncTime, what one
-	// takes, as a moving average.
-	lastGroup int
-	syncTime  time.Duration
+	index *pebble.DB
+	files *fileCache
+	// Of flush alone:
+	active    vfs.File      // the segment being written
+	lastGroup int           // commits that the last sync carried
+	syncTime  time.Duration // what a sync takes, a moving average
 	groups    chan *group
 
 	work    *sync.Cond // on mu: something waits, or closing
