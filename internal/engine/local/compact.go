@@ -11,7 +11,6 @@ import (
 
 	"github.com/angarium/angarium/internal/engine"
 	"github.com/angarium/angarium/internal/errs"
-	"github.com/cockroachdb/pebble/v2"
 	"github.com/klauspost/compress/zstd"
 )
 
@@ -72,6 +71,10 @@ func (e *Engine) Compact(ctx context.Context) (done Compacted, err error) {
 		if err := e.checkpoint(ctx); err != nil {
 			return done, err
 		}
+		// The index must not need what is deleted now.
+		if err := e.index.Flush(); err != nil {
+			return done, indexError("local.Compact", err)
+		}
 	}
 	for _, v := range victims {
 		if err := e.removeSegment(v.info.number); err != nil {
@@ -93,7 +96,7 @@ func (e *Engine) victims() (victims []segment) {
 	}
 	dense := e.opts.Now().Add(-e.opts.DenseAfter).Unix()
 	for n, s := range e.mu.segments {
-		if n >= active && s.info.kind == kindLog || claimed[n] || s.size == 0 {
+		if n >= active && s.info.kind == kindLog || claimed[n] || s.size == 0 || s.damaged {
 			continue
 		}
 		dead := s.size - s.live
@@ -171,7 +174,7 @@ func (e *Engine) scanLocked(ctx context.Context, v segment, fn func(record, []by
 	end, err := e.scan(ctx, v.info.number, segmentHeader, fn)
 	if err == nil && end < v.size {
 		// Damage: what cannot be read must not be deleted.
-		return end, errs.New("local.Compact", errs.Corrupt, Finding{v.info.number, end, "damaged; the segment is kept"}.String())
+		return end, errs.New("local.Compact", errs.Corrupt, Finding{Segment: v.info.number, Offset: end, What: "damaged; the segment is kept"}.String())
 	}
 	return end, err
 }
@@ -327,6 +330,7 @@ func (e *Engine) checkpoint(ctx context.Context) error {
 	}
 	defer it.Close()
 	var rows []byte
+	records := uint64(0)
 	for ok := it.First(); ok; ok = it.Next() {
 		v, err := it.ValueAndErr()
 		if err != nil {
@@ -340,6 +344,7 @@ func (e *Engine) checkpoint(ctx context.Context) error {
 				return err
 			}
 			rows = nil
+			records++
 			if err := ctx.Err(); err != nil {
 				return errs.Wrap("local.checkpoint", err)
 			}
@@ -352,8 +357,10 @@ func (e *Engine) checkpoint(ctx context.Context) error {
 		if _, err := e.appendRecord(recCheckRows, rows); err != nil {
 			return err
 		}
+		records++
 	}
-	if _, err := e.appendRecord(recCheckEnd, binary.LittleEndian.AppendUint64(nil, uint64(begin))); err != nil {
+	end := binary.LittleEndian.AppendUint64(nil, uint64(begin))
+	if _, err := e.appendRecord(recCheckEnd, binary.LittleEndian.AppendUint64(end, records)); err != nil {
 		return err
 	}
 	return e.commitMoves([]move{{}}) // waits until all of it is durable
@@ -367,71 +374,4 @@ func (e *Engine) appendRecord(typ byte, payload []byte) (position, error) {
 		return 0, err
 	}
 	return e.appendLocked(typ, int64(len(payload)), 0, func(dst []byte) []byte { return append(dst, payload...) }), nil
-}
-
-// loadCheckpoint puts the rows of the last complete checkpoint into the index
-// and returns the position from which commits are to be replayed.
-func (e *Engine) loadCheckpoint(ctx context.Context, numbers []uint32) (mark position, err error) {
-	var begin, end position
-	marks := map[position]position{}
-	for _, n := range numbers {
-		seg := e.mu.segments[n]
-		for from := int64(segmentHeader); seg.info.kind == kindLog && from < seg.size; {
-			stop, err := e.scan(ctx, n, from, func(r record, payload []byte) error {
-				switch {
-				case r.typ == recCheckBegin && len(payload) == 8:
-					marks[r.pos] = position(binary.LittleEndian.Uint64(payload))
-				case r.typ == recCheckEnd && len(payload) == 8:
-					if b := position(binary.LittleEndian.Uint64(payload)); marks[b] != 0 {
-						begin, end = b, r.pos
-					}
-				}
-				return nil
-			})
-			if err != nil {
-				return 0, err
-			}
-			if from, err = e.nextRecord(n, stop); err != nil {
-				return 0, err
-			}
-		}
-	}
-	if begin == 0 {
-		return 0, nil
-	}
-	return marks[begin], e.loadRows(ctx, numbers, begin, end)
-}
-
-func (e *Engine) loadRows(ctx context.Context, numbers []uint32, begin, end position) error {
-	batch := e.index.NewBatch()
-	for _, n := range numbers {
-		if n < begin.segment() || n > end.segment() || e.mu.segments[n].info.kind != kindLog {
-			continue
-		}
-		_, err := e.scan(ctx, n, segmentHeader, func(r record, payload []byte) error {
-			if r.typ != recCheckRows || r.pos < begin || r.pos > end {
-				return nil
-			}
-			for b := payload; len(b) >= 8; {
-				k, v := uint64(binary.LittleEndian.Uint32(b)), uint64(binary.LittleEndian.Uint32(b[4:]))
-				if b = b[8:]; k+v > uint64(len(b)) {
-					return errs.New("local.Open", errs.Corrupt, "")
-				}
-				if err := batch.Set(b[:k], b[k:k+v], nil); err != nil {
-					return err
-				}
-				b = b[k+v:]
-			}
-			if batch.Len() < 4<<20 {
-				return nil
-			}
-			err := batch.Commit(pebble.NoSync)
-			batch = e.index.NewBatch()
-			return err
-		})
-		if err != nil {
-			return err
-		}
-	}
-	return batch.Commit(pebble.NoSync)
 }

@@ -48,6 +48,7 @@ type Events struct {
 type Finding struct {
 	Segment uint32
 	Offset  int64
+	Space   engine.SpaceID // whose commits are lost; 0: not known
 	What    string
 }
 
@@ -128,6 +129,7 @@ type Engine struct {
 		sealed      map[engine.BlobID]*sealed // by a writer that was not released
 		segments    map[uint32]*segment
 		lastSegment uint32
+		found       map[position]bool // damage that was reported
 		closing     bool
 		free        int64 // at last look
 		freeSpent   int64 // written since
@@ -137,9 +139,10 @@ type Engine struct {
 
 // segment is what is known of a segment beside its octets.
 type segment struct {
-	info segmentInfo
-	size int64
-	live int64 // octets of records of blobs that are kept
+	info    segmentInfo
+	size    int64
+	live    int64 // octets of records of blobs that are kept
+	damaged bool  // its header is; left alone for ever
 }
 
 // sealed is a blob that its writer may still hand to commits.

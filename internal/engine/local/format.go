@@ -2,6 +2,7 @@ package local
 
 import (
 	"encoding/binary"
+	"fmt"
 	"hash/crc32"
 )
 
@@ -9,7 +10,7 @@ import (
 const (
 	segmentMagic   = "ANGLOG\r\n"
 	formatMajor    = 1
-	formatMinor    = 0
+	formatMinor    = 1
 	segmentHeader  = 64
 	recordMagic    = 0x52474e41 // "ANGR"
 	recordHeader   = 40
@@ -38,9 +39,15 @@ const (
 	recCheckEnd   = 7 // position of the begin record
 )
 
-// flagMust marks a record that a reader which does not know its type must not
-// skip.
-const flagMust = 0x80
+// Flags of records.
+const (
+	// flagGroup marks the first record of what one sync makes durable: all of
+	// the log before it was durable before it was written. Since format 1.1.
+	flagGroup = 0x01
+	// flagMust marks a record that a reader which does not know its type must
+	// not skip.
+	flagMust = 0x80
+)
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
@@ -57,8 +64,10 @@ func (p position) offset() int64   { return int64(uint32(p)) }
 // segmentInfo is a segment's header.
 type segmentInfo struct {
 	number  uint32
+	minor   uint16
 	kind    byte
-	created int64 // seconds since 1970
+	created int64  // seconds since 1970
+	before  uint32 // the log segment before, 0 for none; since format 1.1
 	sum     uint32
 }
 
@@ -66,12 +75,14 @@ func (s *segmentInfo) encode(uuid [16]byte) []byte {
 	b := make([]byte, segmentHeader)
 	copy(b, segmentMagic)
 	binary.LittleEndian.PutUint16(b[8:], formatMajor)
-	binary.LittleEndian.PutUint16(b[10:], formatMinor)
+	s.minor = formatMinor
+	binary.LittleEndian.PutUint16(b[10:], s.minor)
 	binary.LittleEndian.PutUint32(b[12:], segmentHeader)
 	copy(b[16:], uuid[:])
 	binary.LittleEndian.PutUint32(b[32:], s.number)
 	b[36] = s.kind
 	binary.LittleEndian.PutUint64(b[40:], uint64(s.created))
+	binary.LittleEndian.PutUint32(b[48:], s.before)
 	s.sum = checksum(b[:60])
 	binary.LittleEndian.PutUint32(b[60:], s.sum)
 	return b
@@ -84,14 +95,17 @@ func decodeSegment(b []byte, uuid [16]byte) (segmentInfo, string) {
 	case checksum(b[:60]) != binary.LittleEndian.Uint32(b[60:]):
 		return segmentInfo{}, "the segment header's checksum is wrong"
 	case binary.LittleEndian.Uint16(b[8:]) != formatMajor:
-		return segmentInfo{}, "the segment has a format that this version does not know"
+		return segmentInfo{}, fmt.Sprintf("format %d.%d, which this version does not know: it needs angarium of format %d or newer",
+			binary.LittleEndian.Uint16(b[8:]), binary.LittleEndian.Uint16(b[10:]), binary.LittleEndian.Uint16(b[8:]))
 	case [16]byte(b[16:32]) != uuid:
 		return segmentInfo{}, "the segment is of another store"
 	}
 	return segmentInfo{
 		number:  binary.LittleEndian.Uint32(b[32:]),
+		minor:   binary.LittleEndian.Uint16(b[10:]),
 		kind:    b[36],
 		created: int64(binary.LittleEndian.Uint64(b[40:])),
+		before:  binary.LittleEndian.Uint32(b[48:]),
 		sum:     binary.LittleEndian.Uint32(b[60:]),
 	}, ""
 }

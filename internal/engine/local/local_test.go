@@ -158,6 +158,39 @@ func (h *history) check(t testing.TB, e *Engine) {
 			t.Fatalf("blob %x, which was acknowledged: %d octets, %v", id, len(got), err)
 		}
 	}
+	h.checkWhole(t, e)
+}
+
+// checkWhole finds commits that are there in part: each made one row and kept
+// one blob, acknowledged or not.
+func (h *history) checkWhole(t testing.TB, e *Engine) {
+	t.Helper()
+	for id := range h.acked {
+		snap, err := enginetest.Space(t, e, id).Snapshot()
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer snap.Close()
+		n := engine.Version(0)
+		for p, err := range snap.Scan([]byte("m"), []byte("n")) {
+			if want := fmt.Sprintf("m%06d", n); err != nil || string(p.Key) != want {
+				t.Fatalf("space %d: row %q instead of %q, %v", id, p.Key, want, err)
+			}
+			n++
+			var blob engine.BlobID
+			fmt.Sscan(string(p.Value), &blob)
+			refs, err := readRefs(e.index, blob)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err := enginetest.ReadBlob(e, blob); err != nil && refs.count > 0 {
+				t.Fatalf("space %d: the blob of row %q: %v", id, p.Key, err)
+			}
+		}
+		if n != snap.Version() {
+			t.Fatalf("space %d has %d rows at version %d", id, n, snap.Version())
+		}
+	}
 }
 
 func newHistory() *history {
@@ -165,15 +198,18 @@ func newHistory() *history {
 }
 
 // TestCrash cuts the power at random calls of the file system, keeping none,
-// some or all of what was not synced, with the index as old as it may be.
+// some or all of what was not synced, and of the index what it flushed, or
+// nothing.
 func TestCrash(t *testing.T) {
-	for seed := range uint64(150) {
+	for seed := range uint64(200) {
 		rng := rand.New(rand.NewPCG(seed, 7))
 		disk := vfs.NewMem()
+		index := pebblevfs.NewCrashableMem()
 		h := newHistory()
 		for life := range 3 {
-			// The index keeps what it flushed in an earlier life, or nothing.
 			o := options()
+			o.IndexFS = index
+			o.Events.Finding = func(f Finding) { t.Errorf("a power cut made damage: %v", f) }
 			fault := &vfs.Fault{FS: disk}
 			after := int64(5 + rng.IntN(120))
 			var crashed *vfs.Mem
@@ -183,7 +219,10 @@ func TestCrash(t *testing.T) {
 				if n < after || op == vfs.OpRead {
 					return nil
 				}
-				once.Do(func() { crashed = disk.CrashClone(rng, keep) })
+				once.Do(func() {
+					crashed = disk.CrashClone(rng, keep)
+					index = index.CrashClone(pebblevfs.CrashCloneCfg{UnsyncedDataPercent: 50, RNG: rng})
+				})
 				return errors.New("the power is gone")
 			}
 			e, err := Open(context.Background(), fault, "store", o)
@@ -192,8 +231,10 @@ func TestCrash(t *testing.T) {
 				for id := range engine.SpaceID(3) {
 					wg.Go(func() { h.run(t, e, id+1, 60, seed*10+uint64(life)) })
 				}
+				wg.Go(func() { e.Compact(context.Background()) })
 				wg.Wait()
 				e.Compact(context.Background())
+				h.run(t, e, 1, 5, seed*10+uint64(life)+5)
 				e.Close()
 			}
 			if crashed != nil {
@@ -201,9 +242,19 @@ func TestCrash(t *testing.T) {
 			} else {
 				disk = disk.CrashClone(rng, keep)
 			}
-			e = open(t, disk, options())
+			if rng.IntN(3) == 0 {
+				index = pebblevfs.NewCrashableMem()
+			}
+			o.IndexFS = index
+			e = open(t, disk, o)
 			h.check(t, e)
-			e.Close()
+			if rng.IntN(2) == 0 { // else the next life begins after a second crash
+				e.Close()
+			} else {
+				disk = disk.CrashClone(rng, 0)
+				index = index.CrashClone(pebblevfs.CrashCloneCfg{})
+				e.Close()
+			}
 			if t.Failed() {
 				t.Fatalf("seed %d, life %d", seed, life)
 			}

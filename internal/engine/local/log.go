@@ -16,7 +16,7 @@ type chunk struct {
 	segment uint32
 	start   int64
 	buf     []byte
-	fresh   bool // the segment is to be made
+	header  []byte // of the segment, when it is to be made
 }
 
 // waiter is a commit whose record is in a chunk.
@@ -56,6 +56,9 @@ func (e *Engine) appendLocked(typ byte, length, sumLen int64, fill func(dst []by
 	c := &e.mu.chunks[len(e.mu.chunks)-1]
 	start := len(c.buf)
 	r := record{length: length, typ: typ, flags: flagMust, pos: at(c.segment, e.mu.offset), prev: e.mu.prev}
+	if start == 0 {
+		r.flags |= flagGroup // writeGroup syncs each chunk before it writes the next
+	}
 	c.buf = append(c.buf, make([]byte, recordHeader)...)
 	c.buf = fill(c.buf)
 	payload := c.buf[start+recordHeader:]
@@ -75,13 +78,25 @@ func (e *Engine) appendLocked(typ byte, length, sumLen int64, fill func(dst []by
 
 // rotateLocked goes on in a new segment.
 func (e *Engine) rotateLocked() {
+	before := e.lastLogLocked()
 	if n := len(e.mu.chunks); n > 0 {
-		e.mu.segments[e.mu.chunks[n-1].segment].size = e.mu.offset
+		before = e.mu.chunks[n-1].segment
+		e.mu.segments[before].size = e.mu.offset
 	}
-	info := segmentInfo{number: e.nextSegmentLocked(), kind: kindLog, created: e.opts.Now().Unix()}
-	e.mu.chunks = append(e.mu.chunks, chunk{segment: info.number, buf: info.encode(e.uuid), fresh: true})
+	info := segmentInfo{number: e.nextSegmentLocked(), kind: kindLog, created: e.opts.Now().Unix(), before: before}
+	e.mu.chunks = append(e.mu.chunks, chunk{segment: info.number, start: segmentHeader, header: info.encode(e.uuid)})
 	e.mu.offset, e.mu.prev = segmentHeader, info.sum
 	e.mu.segments[info.number] = &segment{info: info}
+}
+
+// lastLogLocked returns the newest segment of the log, 0 when there is none.
+func (e *Engine) lastLogLocked() (last uint32) {
+	for n, s := range e.mu.segments {
+		if s.info.kind == kindLog {
+			last = max(last, n)
+		}
+	}
+	return last
 }
 
 func (e *Engine) nextSegmentLocked() uint32 {
@@ -177,32 +192,41 @@ func (e *Engine) writeGroup(g *group) error {
 	if err := e.stopped(); err != nil {
 		return err
 	}
-	for i, c := range g.chunks {
-		if c.fresh {
-			f, err := e.fs.Create(e.segmentName(c.segment))
-			if err != nil {
-				return err
-			}
-			e.active = f
-			e.files.put(c.segment, f)
-		}
-		if len(c.buf) > 0 {
-			if _, err := e.active.WriteAt(c.buf, c.start); err != nil {
+	for _, c := range g.chunks {
+		if c.header != nil {
+			if err := e.makeSegment(c); err != nil {
 				return err
 			}
 		}
-		if len(c.buf) > 0 || i == len(g.chunks)-1 {
-			if err := e.active.Sync(); err != nil {
-				return err
-			}
+		if len(c.buf) == 0 {
+			continue
 		}
-		if c.fresh {
-			if err := e.fs.SyncDir(path.Join(e.dir, logDir)); err != nil {
-				return err
-			}
+		if _, err := e.active.WriteAt(c.buf, c.start); err != nil {
+			return err
+		}
+		if err := e.active.Sync(); err != nil {
+			return err
 		}
 	}
 	return nil
+}
+
+// makeSegment begins a segment. Its header is durable before its first record
+// is written: behind a bad header there are records only if it was damaged.
+func (e *Engine) makeSegment(c chunk) error {
+	f, err := e.fs.Create(e.segmentName(c.segment))
+	if err != nil {
+		return err
+	}
+	e.active = f
+	e.files.put(c.segment, f)
+	if _, err := f.WriteAt(c.header, 0); err != nil {
+		return err
+	}
+	if err := f.Sync(); err != nil {
+		return err
+	}
+	return e.fs.SyncDir(path.Join(e.dir, logDir))
 }
 
 // fail stops all writing for ever.

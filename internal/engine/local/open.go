@@ -33,6 +33,7 @@ func Open(ctx context.Context, fsys vfs.FS, dir string, o Options) (*Engine, err
 	e.mu.versions = map[engine.SpaceID]engine.Version{}
 	e.mu.sealed = map[engine.BlobID]*sealed{}
 	e.mu.segments = map[uint32]*segment{}
+	e.mu.found = map[position]bool{}
 	e.files = &fileCache{m: map[uint32]*openFile{}, open: func(n uint32) (vfs.File, error) { return fsys.Open(e.segmentName(n)) }}
 	if err := fsys.MkdirAll(path.Join(dir, logDir)); err != nil {
 		return nil, errs.As(op, errs.Temporary, "", err)
@@ -87,6 +88,10 @@ func (e *Engine) readFormat() error {
 	name := path.Join(e.dir, formatFile)
 	f, err := e.fs.Open(name)
 	if errors.Is(err, fs.ErrNotExist) {
+		names, lerr := e.fs.List(path.Join(e.dir, logDir))
+		if lerr != nil || len(names) > 0 {
+			return errs.As(op, errs.Corrupt, "", fmt.Errorf("%s is missing, but there is a log; put the file back from a backup, or let angarium repair make it again", name))
+		}
 		return e.makeFormat(name)
 	}
 	if err != nil {
@@ -96,6 +101,9 @@ func (e *Engine) readFormat() error {
 	b := make([]byte, segmentHeader)
 	if _, err := f.ReadAt(b, 0); err != nil {
 		return errs.As(op, errs.Corrupt, "", fmt.Errorf("%s cannot be read: %w", name, err))
+	}
+	if err := e.fs.SyncDir(e.dir); err != nil { // it may have been made just before a crash
+		return errs.As(op, errs.Temporary, "", err)
 	}
 	copy(e.uuid[:], b[16:32])
 	if _, what := decodeSegment(b, e.uuid); what != "" {
@@ -156,7 +164,8 @@ func (e *Engine) listSegments() ([]uint32, error) {
 }
 
 // readSegment reads one segment's header. It returns nil for a file that was
-// being made when the power went, and for a damaged one, which is reported.
+// being made when the power went, and for one without a single record. Behind
+// a damaged header the records are still used.
 func (e *Engine) readSegment(n uint32) (*segment, error) {
 	f, err := e.files.get(n)
 	if err != nil {
@@ -180,12 +189,39 @@ func (e *Engine) readSegment(n uint32) (*segment, error) {
 	case size <= segmentHeader:
 		return nil, nil
 	}
-	e.finding(Finding{n, 0, what})
-	return nil, nil
+	if what == "" {
+		what = fmt.Sprintf("the file holds segment %d", info.number)
+	}
+	e.finding(Finding{Segment: n, What: what})
+	return e.guessSegment(n, size)
 }
 
+// guessSegment makes up the header of a segment from its records.
+func (e *Engine) guessSegment(n uint32, size int64) (*segment, error) {
+	seg := &segment{info: segmentInfo{number: n, minor: formatMinor, kind: kindLog}, size: size, damaged: true}
+	e.mu.segments[n] = seg
+	defer delete(e.mu.segments, n)
+	var first record
+	at, err := e.nextRecord(n, segmentHeader-8, func(r record) bool { first = r; return true })
+	switch {
+	case err != nil || at == size:
+		return nil, err
+	case first.typ == recMoved:
+		seg.info.kind = kindDense
+	case first.typ == recBlob && at == segmentHeader && at+first.size() >= size && first.flags&flagGroup == 0:
+		seg.info.kind = kindBlob
+	}
+	return seg, nil
+}
+
+// finding reports damage, once for each place.
 func (e *Engine) finding(f Finding) {
-	if report := e.opts.Events.Finding; report != nil {
+	where := at(f.Segment, f.Offset)
+	e.mu.Lock()
+	known := e.mu.found[where]
+	e.mu.found[where] = true
+	e.mu.Unlock()
+	if report := e.opts.Events.Finding; report != nil && !known {
 		report(f)
 	}
 }

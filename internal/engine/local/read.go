@@ -193,7 +193,7 @@ func (e *Engine) find(id engine.BlobID) (*blob, error) {
 		return opened, nil
 	}
 	b.Close()
-	return nil, corrupt(op, Finding{pos.segment(), pos.offset(), "no readable blob"}.String())
+	return nil, corrupt(op, Finding{Segment: pos.segment(), Offset: pos.offset(), What: "no readable blob"}.String())
 }
 
 // parse checks the record's header and the blob's head.

@@ -21,7 +21,7 @@ func (e *Engine) recover(ctx context.Context, numbers []uint32) (Recovery, error
 		mark, err = e.readMark()
 	}
 	if err == nil && mark != 0 && !e.markFits(mark, numbers) {
-		err = errors.New("the index is of another log")
+		err = errors.New("the index is of another log, or older than what is left of this one")
 	}
 	r := Recovery{Rebuilt: err != nil || mark == 0 && len(numbers) > 0}
 	if err != nil {
@@ -38,7 +38,7 @@ func (e *Engine) recover(ctx context.Context, numbers []uint32) (Recovery, error
 		mark = 0
 	}
 	if mark == 0 && len(numbers) > 0 {
-		if mark, err = e.loadCheckpoint(ctx, numbers); err != nil {
+		if mark, err = e.loadCheckpoint(ctx, numbers, &r); err != nil {
 			return r, err
 		}
 	}
@@ -60,14 +60,29 @@ func (e *Engine) readMark() (position, error) {
 	return position(decodeID(v)), nil
 }
 
-// markFits reports whether the mark lies within the log.
+// markFits reports whether the mark lies within the log, and the log from there
+// on is there.
 func (e *Engine) markFits(mark position, numbers []uint32) bool {
-	s := e.mu.segments[mark.segment()]
-	if s != nil {
+	if len(e.missing(numbers, mark)) > 0 {
+		return false
+	}
+	if s := e.mu.segments[mark.segment()]; s != nil {
 		return mark.offset() <= s.size
 	}
 	// Its segment may be compacted away, or be one that was never written.
 	return mark.segment() <= e.mu.lastSegment
+}
+
+// missing returns the segments of the log that should be there: one from the
+// mark on is deleted only when a later mark is durable.
+func (e *Engine) missing(numbers []uint32, mark position) (gone []uint32) {
+	for _, n := range numbers {
+		s := e.mu.segments[n]
+		if b := s.info.before; s.info.kind == kindLog && b >= max(mark.segment(), 1) && e.mu.segments[b] == nil {
+			gone = append(gone, b)
+		}
+	}
+	return gone
 }
 
 // scan calls fn for each good record of a segment from offset on, payload
@@ -80,7 +95,7 @@ func (e *Engine) scan(ctx context.Context, n uint32, offset int64, fn func(r rec
 	}
 	defer e.files.done(f)
 	seg := e.mu.segments[n]
-	prev, chained := seg.info.sum, offset == segmentHeader
+	prev, chained := seg.info.sum, offset == segmentHeader && !seg.damaged
 	header := make([]byte, recordHeader)
 	for {
 		if err := ctx.Err(); err != nil {
@@ -154,43 +169,72 @@ func (e *Engine) replay(ctx context.Context, numbers []uint32, mark position, ou
 		a = e.newApplier()
 		return errs.As("local.replay", errs.Temporary, "the index cannot be written", err)
 	}
-	for i, n := range numbers {
-		seg := e.mu.segments[n]
-		if n < mark.segment() || seg.info.kind != kindLog {
-			continue
+	versions := map[engine.SpaceID]engine.Version{}
+	for _, n := range e.missing(numbers, mark) {
+		e.finding(Finding{Segment: n, What: "the segment is missing; commits and messages in it are lost"})
+	}
+	err := e.scanLogs(ctx, numbers, mark, out, func(r record, payload []byte) error {
+		end = at(r.pos.segment(), r.pos.offset()+r.size())
+		w, err := replayed(r, payload)
+		if err != nil || w == nil {
+			return err
 		}
-		from := int64(segmentHeader)
-		if n == mark.segment() {
-			from = max(from, mark.offset())
+		out.Replayed++
+		if err := e.checkGap(versions, w, r.pos); err != nil {
+			return err
 		}
-		for from < seg.size {
-			stop, err := e.scan(ctx, n, from, func(r record, payload []byte) error {
-				end = at(n, r.pos.offset()+r.size())
-				w, err := replayed(r, payload)
-				if err != nil || w == nil {
-					return err
-				}
-				out.Replayed++
-				if err := a.waiter(w); err != nil {
-					return errs.As("local.replay", errs.Temporary, "the index cannot be written", err)
-				}
-				if a.batch.Len() > 4<<20 {
-					return flush()
-				}
-				return nil
-			})
-			if err != nil {
-				return err
-			}
-			if from, err = e.afterBad(n, stop, e.isLastLog(numbers[i+1:]), out); err != nil {
-				return err
-			}
+		if err := a.waiter(w); err != nil {
+			return errs.As("local.replay", errs.Temporary, "the index cannot be written", err)
 		}
+		if a.batch.Len() > 4<<20 {
+			return flush()
+		}
+		return nil
+	})
+	if err != nil {
+		return err
 	}
 	if end == 0 {
 		return nil
 	}
+	if err := e.syncTail(); err != nil {
+		return err
+	}
 	return flush()
+}
+
+// checkGap reports commits of a space that damage took.
+func (e *Engine) checkGap(versions map[engine.SpaceID]engine.Version, w *waiter, pos position) error {
+	if w.space == 0 {
+		return nil
+	}
+	was, ok := versions[w.space]
+	if !ok {
+		var err error
+		if was, err = e.indexVersion(w.space); err != nil {
+			return err
+		}
+	}
+	versions[w.space] = w.version
+	if w.version > was+1 {
+		e.finding(Finding{Segment: pos.segment(), Offset: pos.offset(), Space: w.space,
+			What: fmt.Sprintf("the commits %d to %d of space %d are lost", was+1, w.version-1, w.space)})
+	}
+	return nil
+}
+
+// syncTail makes durable what was read: after a crash of the process alone the
+// log's end may be in the system's memory only, and what is served must not be
+// lost with it.
+func (e *Engine) syncTail() error {
+	f, err := e.files.get(e.lastLogLocked())
+	if err == nil {
+		defer e.files.done(f)
+		if err = f.Sync(); err == nil {
+			err = e.fs.SyncDir(path.Join(e.dir, logDir))
+		}
+	}
+	return errs.As("local.Open", errs.Temporary, "the log's end cannot be synced", err)
 }
 
 func (e *Engine) isLastLog(later []uint32) bool {
@@ -208,7 +252,7 @@ func replayed(r record, payload []byte) (*waiter, error) {
 	case recCommit:
 		w, ok := decodeCommit(payload)
 		if !ok {
-			return nil, errs.As("local.replay", errs.Corrupt, "", fmt.Errorf("%v", Finding{r.pos.segment(), r.pos.offset(), "a commit that this version does not know"}))
+			return nil, errs.As("local.replay", errs.Corrupt, "", fmt.Errorf("%v", Finding{Segment: r.pos.segment(), Offset: r.pos.offset(), What: "a commit that this version does not know"}))
 		}
 		return w, nil
 	case recRelocate:
@@ -229,20 +273,25 @@ func decodeMoves(b []byte) (moves []move) {
 	return moves
 }
 
-// afterBad decides what the octets from stop on are. With a good record behind
-// them they are damage: reported, left alone and passed over. At the log's end
-// they are a torn tail, never acknowledged: cut off.
+// afterBad decides what the octets from stop on are. When the log went on
+// behind a sync of them they are damage: reported, left alone and passed over.
+// Else they are a torn tail, never acknowledged: cut off, with what may stand
+// behind them, since a disk writes the sectors between two syncs in any order.
 func (e *Engine) afterBad(n uint32, stop int64, last bool, out *Recovery) (next int64, err error) {
 	seg := e.mu.segments[n]
 	if stop >= seg.size {
 		return seg.size, nil
 	}
-	next, err = e.nextRecord(n, stop)
+	synced := func(r record) bool { return r.flags&flagGroup != 0 || seg.info.minor == 0 }
+	proof, err := e.nextRecord(n, stop, synced)
 	if err != nil {
 		return 0, err
 	}
-	if next < seg.size || !last {
-		e.finding(Finding{n, stop, fmt.Sprintf("%d damaged octets; commits and messages in them are lost, all else is served", next-stop)})
+	if proof < seg.size || !last {
+		if next, err = e.nextRecord(n, stop, anyRecord); err != nil {
+			return 0, err
+		}
+		e.finding(Finding{Segment: n, Offset: stop, What: fmt.Sprintf("%d damaged octets; commits and messages in them are lost, all else is served", next-stop)})
 		return next, nil
 	}
 	f, err := e.files.get(n)
@@ -257,9 +306,11 @@ func (e *Engine) afterBad(n uint32, stop int64, last bool, out *Recovery) (next 
 	return stop, errs.As("local.Open", errs.Temporary, "the log's torn tail cannot be cut", err)
 }
 
-// nextRecord finds the next offset behind from where a record's header is, or
-// the segment's size.
-func (e *Engine) nextRecord(n uint32, from int64) (int64, error) {
+func anyRecord(record) bool { return true }
+
+// nextRecord finds the next offset behind from where the header of a wanted
+// record is, or the segment's size.
+func (e *Engine) nextRecord(n uint32, from int64, wanted func(record) bool) (int64, error) {
 	f, err := e.files.get(n)
 	if err != nil {
 		return 0, errs.As("local.scan", errs.Temporary, "", err)
@@ -273,7 +324,7 @@ func (e *Engine) nextRecord(n uint32, from int64) (int64, error) {
 			return 0, errs.As("local.scan", errs.Temporary, "the log cannot be read", err)
 		}
 		for i := 0; i+recordHeader <= got; i += 8 {
-			if r, ok := decodeRecord(buf[i:], at(n, offset+int64(i)), e.uuid); ok && r.pos.offset()+r.size() <= size {
+			if r, ok := decodeRecord(buf[i:], at(n, offset+int64(i)), e.uuid); ok && r.pos.offset()+r.size() <= size && wanted(r) {
 				return offset + int64(i), nil
 			}
 		}
@@ -309,7 +360,7 @@ func (e *Engine) countLive() error {
 		}
 	}
 	for n, s := range e.mu.segments {
-		if s.info.kind != kindLog && s.live == 0 {
+		if s.info.kind != kindLog && s.live == 0 && !s.damaged {
 			e.files.drop(n)
 			if err := e.fs.Remove(e.segmentName(n)); err != nil {
 				return errs.As("local.Open", errs.Temporary, "an unused segment cannot be removed", err)
