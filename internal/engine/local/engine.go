@@ -101,8 +101,9 @@ type Engine struct {
 	uuid [16]byte
 	lock io.Closer
 
-	index *pebble.DB
-	files *fileCache
+	index   *pebble.DB
+	applied position // how far the index had come when it was opened
+	files   *fileCache
 	// Of flush alone:
 	active    vfs.File      // the segment being written
 	lastGroup int           // commits that the last sync carried
@@ -143,6 +144,7 @@ type segment struct {
 	size    int64
 	live    int64 // octets of records of blobs that are kept
 	damaged bool  // its header is; left alone for ever
+	blank   bool  // its header is zero, as when the power went before its sync
 }
 
 // sealed is a blob that its writer may still hand to commits.

@@ -110,6 +110,7 @@ func (e *Engine) flush() {
 	for {
 		g, ok := e.nextGroup()
 		if !ok {
+			e.writeEnd()
 			return
 		}
 		start := e.opts.Now()
@@ -123,6 +124,21 @@ func (e *Engine) flush() {
 		e.stats.syncs.Add(1)
 		e.written(g)
 		e.groups <- g
+	}
+}
+
+// writeEnd ends the log with an empty group, which proves that what is before
+// it was synced: damage there is never taken for a torn tail.
+func (e *Engine) writeEnd() {
+	if e.stats.syncs.Load() == 0 {
+		return
+	}
+	e.mu.Lock()
+	e.appendLocked(recRelocate, 0, 0, func(dst []byte) []byte { return dst })
+	g := &group{chunks: e.mu.chunks}
+	e.mu.Unlock()
+	if err := e.writeGroup(g); err != nil {
+		e.fail(err)
 	}
 }
 

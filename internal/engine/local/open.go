@@ -1,6 +1,7 @@
 package local
 
 import (
+	"bytes"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -164,8 +165,8 @@ func (e *Engine) listSegments() ([]uint32, error) {
 }
 
 // readSegment reads one segment's header. It returns nil for a file that was
-// being made when the power went, and for one without a single record. Behind
-// a damaged header the records are still used.
+// being made when the power went. Behind a damaged header the records are
+// still used.
 func (e *Engine) readSegment(n uint32) (*segment, error) {
 	f, err := e.files.get(n)
 	if err != nil {
@@ -192,26 +193,27 @@ func (e *Engine) readSegment(n uint32) (*segment, error) {
 	if what == "" {
 		what = fmt.Sprintf("the file holds segment %d", info.number)
 	}
-	e.finding(Finding{Segment: n, What: what})
-	return e.guessSegment(n, size)
+	seg, err := e.guessSegment(n, size)
+	if err != nil {
+		return nil, err
+	}
+	seg.blank = bytes.Count(b, []byte{0}) == len(b)
+	if seg.info.kind == kindLog || !seg.blank {
+		e.finding(Finding{Segment: n, What: what})
+	}
+	return seg, nil
 }
 
 // guessSegment makes up the header of a segment from its records.
 func (e *Engine) guessSegment(n uint32, size int64) (*segment, error) {
-	seg := &segment{info: segmentInfo{number: n, minor: formatMinor, kind: kindLog}, size: size, damaged: true}
+	seg := &segment{info: segmentInfo{number: n, minor: formatMinor, kind: kindDense}, size: size, damaged: true}
 	e.mu.segments[n] = seg
 	defer delete(e.mu.segments, n)
-	var first record
-	at, err := e.nextRecord(n, segmentHeader-8, func(r record) bool { first = r; return true })
-	switch {
-	case err != nil || at == size:
-		return nil, err
-	case first.typ == recMoved:
-		seg.info.kind = kindDense
-	case first.typ == recBlob && at == segmentHeader && at+first.size() >= size && first.flags&flagGroup == 0:
-		seg.info.kind = kindBlob
+	group, err := e.nextRecord(n, segmentHeader-8, func(r record) bool { return r.flags&flagGroup != 0 })
+	if group < size {
+		seg.info.kind = kindLog // others have no groups
 	}
-	return seg, nil
+	return seg, err
 }
 
 // finding reports damage, once for each place.

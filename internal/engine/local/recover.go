@@ -20,8 +20,14 @@ func (e *Engine) recover(ctx context.Context, numbers []uint32) (Recovery, error
 	if err == nil {
 		mark, err = e.readMark()
 	}
+	if err == nil && mark != 0 {
+		e.checkEnd(mark)
+	}
 	if err == nil && mark != 0 && !e.markFits(mark, numbers) {
 		err = errors.New("the index is of another log, or older than what is left of this one")
+	}
+	if err == nil {
+		e.applied = mark
 	}
 	r := Recovery{Rebuilt: err != nil || mark == 0 && len(numbers) > 0}
 	if err != nil {
@@ -71,6 +77,13 @@ func (e *Engine) markFits(mark position, numbers []uint32) bool {
 	}
 	// Its segment may be compacted away, or be one that was never written.
 	return mark.segment() <= e.mu.lastSegment
+}
+
+// checkEnd reports a log that ends before what the index has seen.
+func (e *Engine) checkEnd(mark position) {
+	if s := e.mu.segments[mark.segment()]; s != nil && s.size < mark.offset() {
+		e.finding(Finding{Segment: mark.segment(), Offset: s.size, What: fmt.Sprintf("%d octets at the segment's end are missing", mark.offset()-s.size)})
+	}
 }
 
 // missing returns the segments of the log that should be there: one from the
@@ -287,7 +300,7 @@ func (e *Engine) afterBad(n uint32, stop int64, last bool, out *Recovery) (next 
 	if err != nil {
 		return 0, err
 	}
-	if proof < seg.size || !last {
+	if proof < seg.size || !last || e.applied > at(n, stop) {
 		if next, err = e.nextRecord(n, stop, anyRecord); err != nil {
 			return 0, err
 		}
@@ -360,7 +373,10 @@ func (e *Engine) countLive() error {
 		}
 	}
 	for n, s := range e.mu.segments {
-		if s.info.kind != kindLog && s.live == 0 && !s.damaged {
+		if s.damaged && s.live > 0 {
+			e.finding(Finding{Segment: n, What: "the segment header is damaged"})
+		}
+		if s.info.kind != kindLog && s.live == 0 && s.damaged == s.blank {
 			e.files.drop(n)
 			if err := e.fs.Remove(e.segmentName(n)); err != nil {
 				return errs.As("local.Open", errs.Temporary, "an unused segment cannot be removed", err)
