@@ -41,9 +41,22 @@ type Engine interface {
 	// Spaces yields the ids of all spaces that ever had a commit, ascending.
 	Spaces(ctx context.Context) iter.Seq2[SpaceID, error]
 	Blobs() Blobs
+	// Verify reads what the engine keeps beside blobs and yields what is
+	// damaged in it, and leaves it as it is. pace is called with the octets
+	// that were read, and may wait; its error ends the reading.
+	Verify(ctx context.Context, pace func(octets int64) error) iter.Seq2[Damage, error]
 	// Close waits for running commits. Afterwards everything fails.
 	Close() error
 }
+
+// Damage is a place that the engine cannot vouch for.
+type Damage struct {
+	Where string  // for the administrator
+	What  string  // likewise
+	Space SpaceID // whose commits are lost; 0: not known
+}
+
+func (d Damage) String() string { return d.Where + ": " + d.What }
 
 // Space is safe for concurrent use.
 type Space interface {
@@ -129,6 +142,9 @@ type Blobs interface {
 	// small read and without touching the octets. The value may be kept.
 	// Errors: NotFound, Corrupt.
 	Summary(ctx context.Context, id BlobID) ([]byte, error)
+	// Verify reads all of a blob and returns its size. Errors: NotFound,
+	// Corrupt.
+	Verify(ctx context.Context, id BlobID) (octets int64, err error)
 }
 
 // BlobWriter writes one blob. It is used by one goroutine.

@@ -23,6 +23,9 @@ type AccountInfo struct {
 	Password string // a hash with its scheme; opaque to the store
 	Created  time.Time
 	Disabled bool
+	// Retention is how long the account's expunged mail is kept: 0 as the
+	// store's options say, negative not at all.
+	Retention time.Duration
 }
 
 const (
@@ -31,7 +34,7 @@ const (
 	accountMax                   = 320 // octets of a name: RFC 5321 §4.5.3.1
 	rowName                      = 'u' // name: AccountInfo
 	rowNextID                    = 'n'
-	rowGone                      = 'g' // account id: when it was deleted
+	rowGone                      = 'g' // account id: when it was deleted, and what it was
 )
 
 // CanonicalAccount returns the one form of an account's name: an address in
@@ -59,7 +62,7 @@ type registry struct {
 	version engine.Version
 	nextID  AccountID
 	byName  map[string]AccountInfo
-	ids     map[AccountID]bool
+	ids     map[AccountID]string // name
 }
 
 func (r *registry) open(ctx context.Context, s *Store) error {
@@ -79,7 +82,7 @@ func (r *registry) reload() error {
 		return errs.Wrap(op, err)
 	}
 	defer snap.Close()
-	byName, ids := map[string]AccountInfo{}, map[AccountID]bool{}
+	byName, ids := map[string]AccountInfo{}, map[AccountID]string{}
 	for p, err := range snap.Scan([]byte{rowName}, []byte{rowName + 1}) {
 		if err != nil {
 			return errs.Wrap(op, err)
@@ -88,7 +91,7 @@ func (r *registry) reload() error {
 		if !ok {
 			return corruptRow(op, "an account's entry cannot be read")
 		}
-		byName[a.Name], ids[a.ID] = a, true
+		byName[a.Name], ids[a.ID] = a, a.Name
 	}
 	next := firstAccount
 	if b, err := snap.Get([]byte{rowNextID}); err == nil && len(b) == 8 {
@@ -106,7 +109,8 @@ func (a *AccountInfo) encode() []byte {
 		disabled = 1
 	}
 	b := putUint([]byte{rowVersion}, uint64(a.ID))
-	return putUint(putInt(putString(b, a.Password), a.Created.Unix()), disabled)
+	b = putUint(putInt(putString(b, a.Password), a.Created.Unix()), disabled)
+	return putInt(b, int64(a.Retention/time.Second))
 }
 
 func decodeInfo(name string, b []byte) (AccountInfo, bool) {
@@ -114,14 +118,32 @@ func decodeInfo(name string, b []byte) (AccountInfo, bool) {
 		return AccountInfo{}, false
 	}
 	r := row{b: b[1:]}
-	a := AccountInfo{Name: name, ID: AccountID(r.uint()), Password: r.string(), Created: time.Unix(r.int(), 0), Disabled: r.uint() != 0}
+	a := AccountInfo{Name: name, ID: AccountID(r.uint()), Password: r.string(), Created: time.Unix(r.int(), 0), Disabled: r.uint() != 0,
+		Retention: time.Duration(r.int()) * time.Second}
 	return a, !r.bad
 }
 
 func (r *registry) has(id AccountID) bool {
 	r.mu.RLock()
 	defer r.mu.RUnlock()
-	return r.ids[id]
+	_, ok := r.ids[id]
+	return ok
+}
+
+// retention is how long an account's expunged mail is kept; 0: not at all.
+func (s *Store) retention(a AccountInfo) time.Duration {
+	if a.Retention != 0 {
+		return max(a.Retention, 0)
+	}
+	return max(s.opts.ExpungeRetention, 0)
+}
+
+// retention of the account, whatever its name is now.
+func (a *Account) retention() time.Duration {
+	r := &a.s.registry
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	return a.s.retention(r.byName[r.ids[a.id]])
 }
 
 func (r *registry) find(name string) (AccountInfo, error) {
@@ -175,7 +197,7 @@ func (r *registry) apply(b *engine.Batch, committed bool) error {
 			r.nextID = AccountID(binary.BigEndian.Uint64(op.Value))
 		case op.Key[0] == rowName && op.Kind == engine.OpPut:
 			a, _ := decodeInfo(name, op.Value)
-			r.byName[name], r.ids[a.ID] = a, true
+			r.byName[name], r.ids[a.ID] = a, name
 		case op.Key[0] == rowName:
 			delete(r.ids, r.byName[name].ID)
 			delete(r.byName, name)
@@ -279,7 +301,7 @@ func (s *Store) AccountInfo(_ context.Context, name string) (AccountInfo, error)
 }
 
 // AccountInfos yields all accounts by name.
-func (s *Store) AccountInfos(context.Context) iter.Seq[AccountInfo] {
+func (s *Store) AccountInfos(_ context.Context) iter.Seq[AccountInfo] {
 	s.registry.mu.RLock()
 	all := make([]AccountInfo, 0, len(s.registry.byName))
 	for _, a := range s.registry.byName {
@@ -292,12 +314,23 @@ func (s *Store) AccountInfos(context.Context) iter.Seq[AccountInfo] {
 
 // SetPassword replaces the stored password hash. Errors: NotFound.
 func (s *Store) SetPassword(ctx context.Context, name, password string) error {
+	return s.edit(ctx, name, func(a *AccountInfo) { a.Password = password })
+}
+
+// SetRetention says how long an account's expunged mail is kept (see
+// AccountInfo), also that which was expunged before. Errors: NotFound.
+func (s *Store) SetRetention(ctx context.Context, name string, d time.Duration) error {
+	return s.edit(ctx, name, func(a *AccountInfo) { a.Retention = d })
+}
+
+// edit changes what the registry knows of an account.
+func (s *Store) edit(ctx context.Context, name string, change func(*AccountInfo)) error {
 	return s.registry.update(ctx, func(b *engine.Batch) error {
 		a, err := s.registry.find(name)
 		if err != nil {
 			return err
 		}
-		a.Password = password
+		change(&a)
 		b.Put(nameKey(a.Name), a.encode())
 		return nil
 	})
@@ -313,8 +346,135 @@ func (s *Store) DeleteAccount(ctx context.Context, name string) error {
 			return err
 		}
 		b.Delete(nameKey(a.Name))
-		gone := putString(putInt([]byte{rowVersion}, s.opts.Now().Unix()), a.Name)
-		b.Put(key8(rowGone, uint64(a.ID)), gone)
+		b.Put(key8(rowGone, uint64(a.ID)), encodeGone(a, s.opts.Now()))
 		return nil
 	})
+}
+
+// GoneAccount is a deleted account whose mail is still there.
+type GoneAccount struct {
+	AccountInfo
+	Deleted time.Time
+}
+
+func encodeGone(a AccountInfo, at time.Time) []byte {
+	b := putString(putInt([]byte{rowVersion}, at.Unix()), a.Name)
+	return append(b, a.encode()[1:]...)
+}
+
+func decodeGone(id AccountID, b []byte) (g GoneAccount, ok bool) {
+	if len(b) == 0 || b[0] != rowVersion {
+		return g, false
+	}
+	r := row{b: b[1:]}
+	at, name := r.int(), r.string()
+	info, ok := decodeInfo(name, append([]byte{rowVersion}, r.b...))
+	info.ID = id
+	return GoneAccount{info, time.Unix(at, 0)}, ok && !r.bad
+}
+
+// GoneAccounts returns the deleted accounts that can be restored, oldest first.
+func (s *Store) GoneAccounts() (gone []GoneAccount, err error) {
+	const op = "store.GoneAccounts"
+	snap, err := s.registry.space.Snapshot()
+	if err != nil {
+		return nil, errs.Wrap(op, err)
+	}
+	defer snap.Close()
+	for p, err := range snap.Scan([]byte{rowGone}, []byte{rowGone + 1}) {
+		if err != nil {
+			return nil, errs.Wrap(op, err)
+		}
+		if len(p.Key) != 9 {
+			return nil, corruptRow(op, "the row of a deleted account has no id")
+		}
+		g, ok := decodeGone(AccountID(binary.BigEndian.Uint64(p.Key[1:])), p.Value)
+		if !ok {
+			return nil, corruptRow(op, "the row of a deleted account cannot be read")
+		}
+		gone = append(gone, g)
+	}
+	slices.SortStableFunc(gone, func(a, b GoneAccount) int { return a.Deleted.Compare(b.Deleted) })
+	return gone, nil
+}
+
+// findGone returns the account that was deleted last under a name.
+func (s *Store) findGone(name string) (GoneAccount, error) {
+	gone, err := s.GoneAccounts()
+	if err != nil {
+		return GoneAccount{}, err
+	}
+	for _, g := range slices.Backward(gone) {
+		if g.Name == name {
+			return g, nil
+		}
+	}
+	return GoneAccount{}, errs.New("store.RestoreAccount", errs.NotFound, "no deleted account of this name is kept")
+}
+
+// RestoreAccount gives a deleted account its name back, or another one, with
+// all it held and its password. Errors: NotFound, Exists, Invalid.
+func (s *Store) RestoreAccount(ctx context.Context, name, as string) (AccountInfo, error) {
+	as, err := CanonicalAccount(as)
+	if err != nil {
+		return AccountInfo{}, err
+	}
+	var info AccountInfo
+	err = s.registry.update(ctx, func(b *engine.Batch) error {
+		g, err := s.findGone(name)
+		if err != nil {
+			return err
+		}
+		if _, err := s.registry.find(as); err == nil {
+			return errs.New("store.RestoreAccount", errs.Exists, as+" exists; name another with --as")
+		}
+		info = g.AccountInfo
+		info.Name = as
+		b.Put(nameKey(as), info.encode())
+		b.Delete(key8(rowGone, uint64(g.ID)))
+		return nil
+	})
+	return info, err
+}
+
+// EraseAccount lets go of a deleted account's mail before its time. It cannot
+// be restored then. Errors: NotFound.
+func (s *Store) EraseAccount(ctx context.Context, name string) error {
+	g, err := s.findGone(name)
+	if err != nil {
+		return err
+	}
+	return s.forget(ctx, g)
+}
+
+// forget clears the space of a deleted account.
+func (s *Store) forget(ctx context.Context, g GoneAccount) error {
+	if err := s.clearSpace(ctx, engine.SpaceID(g.ID)); err != nil {
+		return err
+	}
+	return s.registry.update(ctx, func(b *engine.Batch) error {
+		b.Delete(key8(rowGone, uint64(g.ID)))
+		return nil
+	})
+}
+
+// restorable returns all accounts, or the one of a name, with those that were
+// deleted and are still there.
+func (s *Store) restorable(name string) (all []AccountInfo, err error) {
+	if name != "" {
+		info, err := s.registry.find(name)
+		if err != nil {
+			return nil, err
+		}
+		return []AccountInfo{info}, nil
+	}
+	for info := range s.AccountInfos(nil) {
+		all = append(all, info)
+	}
+	gone, err := s.GoneAccounts()
+	for _, g := range gone {
+		g.Name += " (deleted)"
+		all = append(all, g.AccountInfo)
+	}
+	return all, err
 }

@@ -133,17 +133,27 @@ func (m *Mailbox) encode() []byte {
 }
 
 func decodeMailbox(id MailboxID, b []byte) (*Mailbox, bool) {
+	m, _, ok := decodeDeleted(id, b)
+	return m, ok
+}
+
+// encodeDeleted is the row of a mailbox deleted at a time.
+func (m *Mailbox) encodeDeleted(at time.Time) []byte { return putInt(m.encode(), at.Unix()) }
+
+// decodeDeleted reads the row of a deleted mailbox.
+func decodeDeleted(id MailboxID, b []byte) (m *Mailbox, at int64, ok bool) {
 	if len(b) == 0 || b[0] != rowVersion {
-		return nil, false
+		return nil, 0, false
 	}
 	r := row{b: b[1:]}
-	m := &Mailbox{ID: id, Name: r.string(), UIDValidity: uint32(r.uint()), UIDNext: mail.UID(r.uint()), ModSeq: mail.ModSeq(r.uint()),
+	m = &Mailbox{ID: id, Name: r.string(), UIDValidity: uint32(r.uint()), UIDNext: mail.UID(r.uint()), ModSeq: mail.ModSeq(r.uint()),
 		Messages: uint32(r.uint()), Unseen: uint32(r.uint()), Deleted: uint32(r.uint()), Size: int64(r.uint()),
 		SpecialUse: mail.SpecialUse(r.uint()), NoSelect: r.uint() != 0, recentFrom: mail.UID(r.uint()), Created: time.Unix(r.int(), 0)}
 	for n := min(r.uint(), KeywordsMax); n > 0 && !r.bad; n-- {
 		m.Keywords = append(m.Keywords, r.string())
 	}
-	return m, !r.bad
+	at = r.int()
+	return m, at, !r.bad
 }
 
 // appendFlags appends system flags and the numbers of keywords in box.

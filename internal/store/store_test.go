@@ -90,6 +90,14 @@ func deliver(t testing.TB, s *Store, a *Account, mailbox, text string, flags mai
 	return uid
 }
 
+// checkStore fails for everything that Check finds.
+func checkStore(t testing.TB, s *Store) {
+	t.Helper()
+	for f, err := range s.Check(ctx, CheckOptions{}) {
+		t.Fatal(f, err)
+	}
+}
+
 // model is a naive account: what each mailbox holds.
 type model struct {
 	boxes    map[string]map[mail.UID]string // flags and text
@@ -144,9 +152,7 @@ func (m *model) check(t *testing.T, s *Store, a *Account) {
 	if want := slices.Sorted(maps.Keys(m.boxes)); !slices.Equal(names, want) {
 		t.Fatalf("mailboxes %q, want %q", names, want)
 	}
-	for f := range s.Check(ctx, a.ID()) {
-		t.Fatal(f)
-	}
+	checkStore(t, s)
 }
 
 func randomSet(rng *rand.Rand, max mail.UID) mail.UIDSet {

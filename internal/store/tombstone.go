@@ -2,7 +2,6 @@ package store
 
 import (
 	"context"
-	"encoding/binary"
 	"slices"
 	"time"
 
@@ -88,13 +87,9 @@ func (s *Store) purgeLoop(ctx context.Context) {
 // Purge lets go of the octets of messages whose retention time is over, and
 // of deleted accounts likewise.
 func (s *Store) Purge(ctx context.Context) error {
-	before := s.opts.Now().Add(-max(s.opts.ExpungeRetention, 0)).Unix()
 	for info := range s.AccountInfos(ctx) {
-		a, err := s.Account(ctx, info.ID)
-		if err == nil {
-			err = a.purge(ctx, before)
-		}
-		if err != nil && !errs.Is(err, errs.NotFound) {
+		until := s.opts.Now().Add(-s.retention(info))
+		if err := s.purgeAccount(ctx, info.ID, until); err != nil && !errs.Is(err, errs.NotFound) {
 			return err
 		}
 		select {
@@ -103,73 +98,37 @@ func (s *Store) Purge(ctx context.Context) error {
 		default:
 		}
 	}
-	return s.purgeDeleted(ctx, before)
-}
-
-// purgeMax is how many tombstones one commit purges.
-const purgeMax = 100
-
-// purge drops the blobs of old tombstones, which keep their UIDs.
-func (a *Account) purge(ctx context.Context, before int64) error {
-	for {
-		n := 0
-		_, err := a.Update(ctx, func(tx *Tx) error {
-			snap, err := a.space.Snapshot()
-			if err != nil {
-				return err
-			}
-			defer snap.Close()
-			n = 0
-			for p, err := range snap.Scan([]byte{rowTombstone}, []byte{rowTombstone + 1}) {
-				if err != nil {
-					return err
-				}
-				t, ok := decodeTombstone(p.Value)
-				if !ok || len(t.messages) == 0 || t.at > before {
-					continue
-				}
-				if n++; n > purgeMax {
-					break
-				}
-				for i := range t.messages {
-					tx.batch.Drop(t.messages[i].Blob)
-				}
-				t.messages = nil
-				tx.batch.Put(slices.Clone(p.Key), t.encode(nil))
-				tx.changed = true
-			}
-			return nil
-		})
-		if err != nil || n <= purgeMax {
-			return err
-		}
-	}
-}
-
-// purgeDeleted clears the spaces of accounts deleted long ago.
-func (s *Store) purgeDeleted(ctx context.Context, before int64) error {
-	snap, err := s.registry.space.Snapshot()
+	gone, err := s.GoneAccounts()
 	if err != nil {
 		return err
 	}
-	defer snap.Close()
-	for p, err := range snap.Scan([]byte{rowGone}, []byte{rowGone + 1}) {
-		if err != nil {
-			return err
-		}
-		r := row{b: p.Value[min(1, len(p.Value)):]}
-		if len(p.Key) != 9 || r.int() > before {
+	for _, g := range gone {
+		if g.Deleted.After(s.opts.Now().Add(-s.retention(g.AccountInfo))) {
 			continue
 		}
-		if err := s.clearSpace(ctx, engine.SpaceID(binary.BigEndian.Uint64(p.Key[1:]))); err != nil {
-			return err
-		}
-		key := slices.Clone(p.Key)
-		if err := s.registry.update(ctx, func(b *engine.Batch) error { b.Delete(key); return nil }); err != nil {
+		if err := s.forget(ctx, g); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// purgeAccount loads an account only if it has something to purge.
+func (s *Store) purgeAccount(ctx context.Context, id AccountID, until time.Time) error {
+	space, err := s.engine.Space(ctx, engine.SpaceID(id))
+	if err != nil {
+		return err
+	}
+	buried, err := readBuried(space)
+	if err != nil || !slices.ContainsFunc(buried, func(b buriedBox) bool { return b.due(until) }) {
+		return err
+	}
+	a, err := s.Account(ctx, id)
+	if err != nil {
+		return err
+	}
+	_, err = a.Erase(ctx, Selection{Until: until})
+	return err
 }
 
 // clearSpace deletes all rows of an account and drops its blobs.

@@ -186,7 +186,7 @@ func (tx *Tx) remove(mb MailboxID, uids mail.UIDSet, expunge bool) (mail.UIDSet,
 		tx.batch.DeleteRange(messageKey(rowMessage, mb, uint32(r.First)), append(messageKey(rowMessage, mb, uint32(r.Last)), 0))
 	}
 	tx.dropFlagRows(mb, gone)
-	kept := expunge && tx.a.s.opts.ExpungeRetention > 0
+	kept := expunge && tx.a.retention() > 0
 	if expunge && !kept {
 		for i := range gone {
 			tx.batch.Drop(gone[i].Blob)

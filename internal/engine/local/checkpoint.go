@@ -58,7 +58,7 @@ func (e *Engine) scanLogs(ctx context.Context, numbers []uint32, from position, 
 			offset = max(offset, from.offset())
 		}
 		for offset < seg.size {
-			stop, err := e.scan(ctx, n, offset, fn)
+			stop, err := e.scan(ctx, *seg, offset, true, fn)
 			if err != nil {
 				return err
 			}

@@ -171,7 +171,7 @@ func (d *denser) move(ctx context.Context, v segment) error {
 
 // scanLocked is scan for a segment that is complete.
 func (e *Engine) scanLocked(ctx context.Context, v segment, fn func(record, []byte) error) (int64, error) {
-	end, err := e.scan(ctx, v.info.number, segmentHeader, fn)
+	end, err := e.scan(ctx, v, segmentHeader, v.info.kind != kindBlob, fn)
 	if err == nil && end < v.size {
 		// Damage: what cannot be read must not be deleted.
 		return end, errs.New("local.Compact", errs.Corrupt, Finding{Segment: v.info.number, Offset: end, What: "damaged; the segment is kept"}.String())

@@ -124,6 +124,7 @@ type Engine struct {
 		chunks      []chunk // at least one, the last is of the active segment
 		offset      int64   // the log's end in the active segment
 		prev        uint32
+		durable     position // the log's end that is synced
 		buffered    int64
 		waiters     []*waiter
 		versions    map[engine.SpaceID]engine.Version

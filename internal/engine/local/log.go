@@ -147,6 +147,7 @@ func (e *Engine) writeEnd() {
 func (e *Engine) written(g *group) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
+	e.mu.durable = g.end
 	for id, b := range e.mu.sealed {
 		if position(id) < g.end {
 			b.record = nil

@@ -207,9 +207,7 @@ func (e *Engine) readSegment(n uint32) (*segment, error) {
 // guessSegment makes up the header of a segment from its records.
 func (e *Engine) guessSegment(n uint32, size int64) (*segment, error) {
 	seg := &segment{info: segmentInfo{number: n, minor: formatMinor, kind: kindDense}, size: size, damaged: true}
-	e.mu.segments[n] = seg
-	defer delete(e.mu.segments, n)
-	group, err := e.nextRecord(n, segmentHeader-8, func(r record) bool { return r.flags&flagGroup != 0 })
+	group, err := e.nextRecord(*seg, segmentHeader-8, func(r record) bool { return r.flags&flagGroup != 0 })
 	if group < size {
 		seg.info.kind = kindLog // others have no groups
 	}

@@ -100,14 +100,15 @@ func (e *Engine) missing(numbers []uint32, mark position) (gone []uint32) {
 
 // scan calls fn for each good record of a segment from offset on, payload
 // read, and returns the offset where the good records end. prev is not checked
-// for the first record, when offset is not the segment's start.
-func (e *Engine) scan(ctx context.Context, n uint32, offset int64, fn func(r record, payload []byte) error) (end int64, err error) {
+// for the first record, when offset is not the segment's start. The payloads
+// of blobs are read only if blobs is true.
+func (e *Engine) scan(ctx context.Context, seg segment, offset int64, blobs bool, fn func(r record, payload []byte) error) (end int64, err error) {
+	n := seg.info.number
 	f, err := e.files.get(n)
 	if err != nil {
 		return offset, errs.As("local.scan", errs.Temporary, "", err)
 	}
 	defer e.files.done(f)
-	seg := e.mu.segments[n]
 	prev, chained := seg.info.sum, offset == segmentHeader && !seg.damaged
 	header := make([]byte, recordHeader)
 	for {
@@ -122,7 +123,7 @@ func (e *Engine) scan(ctx context.Context, n uint32, offset int64, fn func(r rec
 			return offset, nil
 		}
 		var payload []byte
-		if seg.info.kind != kindBlob {
+		if blobs || r.typ != recBlob && r.typ != recMoved {
 			payload = make([]byte, r.length)
 			if _, err := f.ReadAt(payload, offset+recordHeader); err != nil || !intact(r, payload) {
 				return offset, nil
@@ -296,12 +297,12 @@ func (e *Engine) afterBad(n uint32, stop int64, last bool, out *Recovery) (next 
 		return seg.size, nil
 	}
 	synced := func(r record) bool { return r.flags&flagGroup != 0 || seg.info.minor == 0 }
-	proof, err := e.nextRecord(n, stop, synced)
+	proof, err := e.nextRecord(*seg, stop, synced)
 	if err != nil {
 		return 0, err
 	}
 	if proof < seg.size || !last || e.applied > at(n, stop) {
-		if next, err = e.nextRecord(n, stop, anyRecord); err != nil {
+		if next, err = e.nextRecord(*seg, stop, anyRecord); err != nil {
 			return 0, err
 		}
 		e.finding(Finding{Segment: n, Offset: stop, What: fmt.Sprintf("%d damaged octets; commits and messages in them are lost, all else is served", next-stop)})
@@ -323,13 +324,13 @@ func anyRecord(record) bool { return true }
 
 // nextRecord finds the next offset behind from where the header of a wanted
 // record is, or the segment's size.
-func (e *Engine) nextRecord(n uint32, from int64, wanted func(record) bool) (int64, error) {
+func (e *Engine) nextRecord(seg segment, from int64, wanted func(record) bool) (int64, error) {
+	n, size := seg.info.number, seg.size
 	f, err := e.files.get(n)
 	if err != nil {
 		return 0, errs.As("local.scan", errs.Temporary, "", err)
 	}
 	defer e.files.done(f)
-	size := e.mu.segments[n].size
 	buf := make([]byte, 1<<20)
 	for offset := (from + 8) &^ 7; offset < size; offset += int64(len(buf)) - recordHeader&^7 {
 		got, err := f.ReadAt(buf, offset)
