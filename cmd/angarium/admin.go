@@ -7,10 +7,12 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
+	"os"
 	"path/filepath"
 	"syscall"
 
 	"github.com/spf13/cobra"
+	"golang.org/x/term"
 
 	"github.com/angarium/angarium/internal/adminserver"
 	"github.com/angarium/angarium/internal/config"
@@ -28,10 +30,12 @@ func administrate(ctx context.Context, o *settings, command string, args, result
 		return err
 	}
 	request := adminserver.Request{Command: command, Args: raw}
-	response, err := adminserver.Call(ctx, filepath.Join(c.Data, adminSocket), request)
+	progress, done := showProgress()
+	response, err := adminserver.Call(ctx, filepath.Join(c.Data, adminSocket), request, progress)
 	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ECONNREFUSED) {
-		response, err = offline(ctx, c, request)
+		response, err = offline(ctx, c, request, progress)
 	}
+	done()
 	if err != nil {
 		return err
 	}
@@ -46,13 +50,34 @@ func administrate(ctx context.Context, o *settings, command string, args, result
 	return nil
 }
 
-func offline(ctx context.Context, c *config.Config, r adminserver.Request) (adminserver.Response, error) {
-	m, err := openStore(ctx, c, slog.New(slog.DiscardHandler))
+// showProgress writes how far a long command is into one line of the terminal,
+// if standard error is one.
+func showProgress() (progress func(text string), done func()) {
+	if !term.IsTerminal(int(os.Stderr.Fd())) {
+		return func(string) {}, func() {}
+	}
+	shown := false
+	return func(text string) {
+			shown = true
+			fmt.Fprintf(os.Stderr, "\r\x1b[K%s", text)
+		}, func() {
+			if shown {
+				fmt.Fprint(os.Stderr, "\r\x1b[K")
+			}
+		}
+}
+
+func offline(ctx context.Context, c *config.Config, r adminserver.Request, progress func(string)) (adminserver.Response, error) {
+	// What an erasure destroyed and what is damaged is shown, the rest is not.
+	quiet := *c
+	quiet.Log.Level = "warn"
+	log := newLog(&quiet, new(slog.LevelVar))
+	m, err := openStore(ctx, c, log)
 	if err != nil {
 		return adminserver.Response{}, err
 	}
-	service := &adminserver.Service{Store: m.Store, Domain: func() string { return c.DefaultDomain }}
-	response := service.Do(ctx, r)
+	service := &adminserver.Service{Store: m.Store, Log: log, Domain: func() string { return c.DefaultDomain }}
+	response := service.Do(ctx, r, progress)
 	return response, m.Close()
 }
 

@@ -40,10 +40,18 @@ func newRoot() *cobra.Command {
 		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	root.CompletionOptions.HiddenDefaultCmd = true
-	root.AddCommand(newServe(), newTry(), newUser(), newConfig(), newReload(), newVersion())
+	root.AddCommand(newServe(), newTry(), newUser(), newCheck(), newUndelete(), newErase(), newConfig(), newReload(), newVersion())
 	usage(root)
 	return root
 }
+
+// codeError is an error with an exit code of its own.
+type codeError struct {
+	error
+	code int
+}
+
+func (e codeError) Unwrap() error { return e.error }
 
 // usageError is a command line that makes no sense.
 type usageError struct{ error }
@@ -79,6 +87,10 @@ func message(err error) string {
 func exitCode(err error) int {
 	var wrong usageError
 	var admin *adminserver.Error
+	var coded codeError
+	if errors.As(err, &coded) {
+		return coded.code
+	}
 	kind := errs.KindOf(err)
 	if errors.As(err, &admin) {
 		kind = admin.Kind

@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
@@ -20,7 +21,7 @@ func newUser() *cobra.Command {
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() }}
 	c.AddCommand(newUserPassword("add", "Make an account with INBOX and the usual mailboxes", "Made %s.\n"),
 		newUserPassword("passwd", "Replace an account's password", "Changed the password of %s.\n"),
-		newUserList(), newUserShow(), newUserDelete(), newUserImport())
+		newUserList(), newUserShow(), newUserDelete(), newUserImport(), newUserRetention())
 	return c
 }
 
@@ -203,6 +204,37 @@ func newUserImport() *cobra.Command {
 	}
 	f.addFlags(c, true)
 	c.Flags().BoolVar(&update, "update", false, "replace the passwords of accounts that exist")
+	return c
+}
+
+func newUserRetention() *cobra.Command {
+	var f userFlags
+	c := &cobra.Command{
+		Use:   "retention NAME TIME",
+		Short: "Say how long an account's expunged mail is kept: 30d, 12h, 0 or default",
+		Args:  cobra.ExactArgs(2),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			request := adminserver.UserRetention{Name: args[0]}
+			if args[1] != "default" {
+				now := time.Now()
+				then, err := parseWhen(args[1], now)
+				if err != nil || then.After(now) {
+					return usageError{fmt.Errorf("%q is no time span like 30d or 12h, nor 0 or default", args[1])}
+				}
+				seconds := int64(now.Sub(then) / time.Second)
+				request.Seconds = &seconds
+			}
+			var r adminserver.UserName
+			if err := administrate(cmd.Context(), &f.settings, "user retention", request, &r); err != nil {
+				return fmt.Errorf("%s: %w", args[0], err)
+			}
+			return f.print(cmd, r, func(w io.Writer) error {
+				_, err := fmt.Fprintf(w, "Expunged mail of %s is kept: %s.\n", r.Name, args[1])
+				return err
+			})
+		},
+	}
+	f.addFlags(c, false)
 	return c
 }
 

@@ -26,7 +26,7 @@ func newService(t *testing.T) *Service {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { s.Close(); e.Close() })
-	return &Service{Store: s, Domain: func() string { return "localhost" }}
+	return &Service{Store: s, Log: slog.New(slog.DiscardHandler), Domain: func() string { return "localhost" }}
 }
 
 func listen(t *testing.T, s *Service, uid int) (path string) {
@@ -86,7 +86,7 @@ func TestCall(t *testing.T) {
 	path := listen(t, s, os.Geteuid())
 	call := func(command, args string) Response {
 		t.Helper()
-		r, err := Call(t.Context(), path, Request{Command: command, Args: json.RawMessage(args)})
+		r, err := Call(t.Context(), path, Request{Command: command, Args: json.RawMessage(args)}, func(string) {})
 		if err != nil {
 			t.Fatal(err)
 		}

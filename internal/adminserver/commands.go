@@ -3,6 +3,7 @@ package adminserver
 import (
 	"context"
 	"encoding/json"
+	"log/slog"
 
 	"github.com/angarium/angarium/internal/directory"
 	"github.com/angarium/angarium/internal/errs"
@@ -12,8 +13,11 @@ import (
 // Service is what commands work on.
 type Service struct {
 	Store  *store.Store
+	Log    *slog.Logger
 	Domain func() string // of names without one
 	Reload func() error  // nil where no server runs
+
+	progress func(text string) // of the command that runs
 }
 
 // Request is one command with its arguments.
@@ -22,10 +26,11 @@ type Request struct {
 	Args    json.RawMessage `json:"args,omitempty"`
 }
 
-// Response is what came of it.
+// Response is what came of it, or how far it is: then another one follows.
 type Response struct {
-	Result json.RawMessage `json:"result,omitempty"`
-	Error  *Error          `json:"error,omitempty"`
+	Progress string          `json:"progress,omitempty"`
+	Result   json.RawMessage `json:"result,omitempty"`
+	Error    *Error          `json:"error,omitempty"`
 }
 
 // Error is a failed command.
@@ -38,13 +43,19 @@ func (e *Error) Error() string { return e.Text }
 
 // commands holds every command by its name on the command line.
 var commands = map[string]func(ctx context.Context, s *Service, args json.RawMessage) (any, error){
-	"user add":    run(userAdd),
-	"user delete": run(userDelete),
-	"user import": run(userImport),
-	"user list":   run(userList),
-	"user passwd": run(userPasswd),
-	"user show":   run(userShow),
-	"reload":      run(reload),
+	"check":            run(check),
+	"erase":            run(erase),
+	"reload":           run(reload),
+	"undelete account": run(undeleteAccount),
+	"undelete list":    run(undeleteList),
+	"undelete restore": run(undeleteRestore),
+	"user add":         run(userAdd),
+	"user delete":      run(userDelete),
+	"user import":      run(userImport),
+	"user list":        run(userList),
+	"user passwd":      run(userPasswd),
+	"user retention":   run(userRetention),
+	"user show":        run(userShow),
 }
 
 // run gives a command its arguments, strictly.
@@ -58,9 +69,12 @@ func run[A, R any](f func(ctx context.Context, s *Service, args A) (R, error)) f
 	}
 }
 
-// Do runs one command.
-func (s *Service) Do(ctx context.Context, r Request) Response {
+// Do runs one command. progress is told now and then how far a long one is.
+func (s *Service) Do(ctx context.Context, r Request, progress func(text string)) Response {
 	f := commands[r.Command]
+	one := *s
+	one.progress = progress
+	s = &one
 	if f == nil {
 		return Response{Error: &Error{errs.Invalid, "unknown command " + r.Command}}
 	}

@@ -18,7 +18,8 @@ import (
 
 const (
 	requestMax  = 64 << 20         // octets of a request: an import of a million users
-	requestTime = 10 * time.Minute // for one request and its answer
+	requestTime = 10 * time.Minute // for a request, its answer, and between signs of progress
+	closeTime   = 5 * time.Second  // that running commands get when the server stops
 )
 
 // Server answers on a UNIX socket.
@@ -41,9 +42,11 @@ func Serve(ctx context.Context, ln net.Listener, s *Service, uid int, log *slog.
 	return srv
 }
 
-// Close stops, and waits for running commands.
+// Close stops, and waits for running commands; long ones are ended.
 func (srv *Server) Close() {
 	srv.ln.Close()
+	late := time.AfterFunc(closeTime, srv.cancel)
+	defer late.Stop()
 	srv.wg.Wait()
 	srv.cancel()
 }
@@ -82,7 +85,10 @@ func (srv *Server) handle(nc net.Conn) {
 		json.NewEncoder(nc).Encode(Response{Error: &Error{Text: "the request cannot be read"}})
 		return
 	}
-	response := srv.service.Do(srv.ctx, request)
+	response := srv.service.Do(srv.ctx, request, func(text string) {
+		nc.SetDeadline(time.Now().Add(requestTime))
+		json.NewEncoder(nc).Encode(Response{Progress: text})
+	})
 	if response.Error != nil {
 		srv.log.Warn("admin_command", "cmd", request.Command, "uid", uid, "error", response.Error.Text)
 	} else {
@@ -114,21 +120,30 @@ func peerUID(nc net.Conn) (uid int, err error) {
 	return int(cred.Uid), nil
 }
 
-// Call sends one request to the server behind a socket.
-func Call(ctx context.Context, path string, r Request) (Response, error) {
+// Call sends one request to the server behind a socket. progress is told how
+// far a long one is.
+func Call(ctx context.Context, path string, r Request, progress func(text string)) (Response, error) {
 	var d net.Dialer
 	nc, err := d.DialContext(ctx, "unix", path)
 	if err != nil {
 		return Response{}, err
 	}
 	defer nc.Close()
+	stop := context.AfterFunc(ctx, func() { nc.Close() })
+	defer stop()
 	nc.SetDeadline(time.Now().Add(requestTime))
 	if err := json.NewEncoder(nc).Encode(r); err != nil {
 		return Response{}, err
 	}
-	var response Response
-	if err := json.NewDecoder(nc).Decode(&response); err != nil {
-		return Response{}, fmt.Errorf("the server ended the connection without an answer: %w", err)
+	for d := json.NewDecoder(nc); ; {
+		nc.SetDeadline(time.Now().Add(requestTime))
+		var response Response
+		if err := d.Decode(&response); err != nil {
+			return Response{}, fmt.Errorf("the server ended the connection without an answer: %w", err)
+		}
+		if response.Progress == "" {
+			return response, nil
+		}
+		progress(response.Progress)
 	}
-	return response, nil
 }

@@ -45,6 +45,9 @@ type Engine interface {
 	// damaged in it, and leaves it as it is. pace is called with the octets
 	// that were read, and may wait; its error ends the reading.
 	Verify(ctx context.Context, pace func(octets int64) error) iter.Seq2[Damage, error]
+	// Reclaim gives back what nobody keeps any more, soon instead of in the
+	// background, however much work that is.
+	Reclaim(ctx context.Context) error
 	// Close waits for running commits. Afterwards everything fails.
 	Close() error
 }

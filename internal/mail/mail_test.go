@@ -88,3 +88,13 @@ func TestSpecialUse(t *testing.T) {
 		t.Fatal("unknown use or parent")
 	}
 }
+
+func TestParseUIDSet(t *testing.T) {
+	for text, want := range map[string]string{"1": "1", "7:4,1,5:6": "1,4:7", "9:*,3": "3,9:4294967295", "*": "4294967295",
+		"": "", "0": "", "1:": "", "1,,2": "", "a": "", "4294967296": "", "-1": "", "1:2:3": ""} {
+		got, err := ParseUIDSet(text)
+		if (err == nil) != (want != "") || got.String() != want {
+			t.Errorf("%q: %q, %v; want %q", text, got, err, want)
+		}
+	}
+}

@@ -6,6 +6,9 @@ import (
 	"slices"
 	"sort"
 	"strconv"
+	"strings"
+
+	"github.com/angarium/angarium/internal/errs"
 )
 
 // UID is a message's unique identifier within one mailbox and UIDVALIDITY
@@ -54,6 +57,36 @@ func UIDSetOf(ranges ...UIDRange) UIDSet {
 		s = s.AppendRange(x)
 	}
 	return s
+}
+
+// ParseUIDSet reads a set as IMAP writes it, like 1,4:7,9:* (RFC 3501 §9). The
+// star stands for the largest UID there can be. Errors: Invalid.
+func ParseUIDSet(text string) (UIDSet, error) {
+	var ranges []UIDRange
+	for part := range strings.SplitSeq(text, ",") {
+		first, last, isRange := strings.Cut(part, ":")
+		if !isRange {
+			last = first
+		}
+		r := UIDRange{parseUID(first), parseUID(last)}
+		if r.First == 0 || r.Last == 0 {
+			return nil, errs.New("mail.ParseUIDSet", errs.Invalid, "a set of UIDs is written like 1,4:7,9:*")
+		}
+		ranges = append(ranges, UIDRange{min(r.First, r.Last), max(r.First, r.Last)})
+	}
+	return UIDSetOf(ranges...), nil
+}
+
+// parseUID returns 0 for what is no UID.
+func parseUID(s string) UID {
+	if s == "*" {
+		return UIDMax
+	}
+	n, err := strconv.ParseUint(s, 10, 32)
+	if err != nil {
+		return 0
+	}
+	return UID(n)
 }
 
 func cmpUID(a, b UID) int {

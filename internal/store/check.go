@@ -96,12 +96,11 @@ func (c *checker) run() error {
 		}
 	}
 	for i, info := range all {
-		if c.o.Done != nil {
-			c.o.Done(i, len(all))
-		}
-		c.name = info.Name
 		if err := c.account(info); err != nil {
 			return err
+		}
+		if c.o.Done != nil {
+			c.o.Done(i+1, len(all))
 		}
 	}
 	return nil
@@ -129,6 +128,7 @@ func (c *checker) files(all []AccountInfo) error {
 }
 
 func (c *checker) account(info AccountInfo) error {
+	c.name = info.Name
 	space, err := c.s.engine.Space(c.ctx, engine.SpaceID(info.ID))
 	if err != nil {
 		return err

@@ -16,5 +16,5 @@
 //  7. Message lists share chunks; a chunk that a published list holds is not
 //     changed, except that its array may be appended to behind the list's end.
 //
-// Goroutine: purge, which Close waits for.
+// Goroutines: purge and scrub, which Close waits for.
 package store

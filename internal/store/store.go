@@ -38,6 +38,7 @@ type Options struct {
 	SummaryCacheOctets int64            // default 64 MiB
 	LoadedMessagesMax  int64            // messages in memory above which unwatched mailboxes are let go; default 4 million
 	PurgeEvery         time.Duration    // default 1 h; negative: never by itself
+	ScrubEvery         time.Duration    // in which time everything is read once; default 7 days; negative: never
 	Finding            func(Finding)    // optional: damage was met
 }
 
@@ -72,6 +73,9 @@ func Open(ctx context.Context, e engine.Engine, o Options) (*Store, error) {
 	if o.PurgeEvery == 0 {
 		o.PurgeEvery = time.Hour
 	}
+	if o.ScrubEvery == 0 {
+		o.ScrubEvery = 7 * 24 * time.Hour
+	}
 	s := &Store{engine: e, opts: o, stop: make(chan struct{})}
 	s.mu.accounts = map[AccountID]*Account{}
 	s.summaries.max = o.SummaryCacheOctets
@@ -81,7 +85,15 @@ func Open(ctx context.Context, e engine.Engine, o Options) (*Store, error) {
 	if o.PurgeEvery > 0 {
 		s.wg.Go(func() { s.purgeLoop(context.WithoutCancel(ctx)) })
 	}
+	if o.ScrubEvery > 0 {
+		s.wg.Go(func() { s.scrubLoop(context.WithoutCancel(ctx)) })
+	}
 	return s, nil
+}
+
+// Reclaim gives back the octets of erased messages at once.
+func (s *Store) Reclaim(ctx context.Context) error {
+	return errs.Wrap("store.Reclaim", s.engine.Reclaim(ctx))
 }
 
 // Close ends the store's own work.

@@ -278,3 +278,31 @@ func TestRetentionOfAccount(t *testing.T) {
 		}
 	}
 }
+
+// TestScrub: a pass finds damage, is not begun again before its time, and goes
+// on where it was.
+func TestScrub(t *testing.T) {
+	s := openTimed(t)
+	a := account(t, s.Store, "a@b")
+	deliver(t, s.Store, a, "INBOX", "x", mail.Flags{})
+	b := account(t, s.Store, "b@b")
+	var found []Finding
+	s.opts.Finding = func(f Finding) { found = append(found, f) }
+	if err := s.scrub(ctx, s.loadScrub()); err != nil || len(found) != 0 {
+		t.Fatal(found, err)
+	}
+	if st := s.loadScrub(); st.began != 0 || st.ended != s.now.Unix() {
+		t.Fatalf("%+v", st)
+	}
+	l, _ := must(a.Snapshot()).Messages(ctx, boxOf(t, a, "INBOX").ID)
+	update(t, a, func(tx *Tx) error { tx.batch.Drop(l.At(0).Blob); tx.changed = true; return nil })
+	if err := s.scrub(ctx, scrubState{began: 1, next: b.ID()}); err != nil || len(found) != 0 {
+		t.Fatal("an account that was done is read again", found, err)
+	}
+	if err := s.scrub(ctx, s.loadScrub()); err != nil || len(found) != 1 {
+		t.Fatal(found, err)
+	}
+	if got, want := found[0].String(), `a@b, mailbox "INBOX", UID 1: mem.Verify: not found`; got != want {
+		t.Fatalf("%q, want %q", got, want)
+	}
+}

@@ -42,9 +42,28 @@ func (e *Engine) housekeep(ctx context.Context) {
 // those that are old. It copies, reads the copies back, makes their places
 // durable, and only then deletes.
 func (e *Engine) Compact(ctx context.Context) (done Compacted, err error) {
+	return e.rewrite(ctx, e.opts.DeadShare)
+}
+
+// Reclaim rewrites every segment with octets that nobody keeps.
+func (e *Engine) Reclaim(ctx context.Context) error {
+	e.mu.Lock()
+	if e.mu.offset > segmentHeader {
+		e.rotateLocked()
+	}
+	e.mu.Unlock()
+	if err := e.commitMoves([]move{{}}); err != nil { // the segment before is complete then
+		return err
+	}
+	_, err := e.rewrite(ctx, 0)
+	return err
+}
+
+// rewrite is Compact for segments with more than a share of dead octets.
+func (e *Engine) rewrite(ctx context.Context, deadShare float64) (done Compacted, err error) {
 	e.compact.Lock()
 	defer e.compact.Unlock()
-	victims := e.victims()
+	victims := e.victims(deadShare)
 	if len(victims) == 0 {
 		return done, nil
 	}
@@ -86,7 +105,7 @@ func (e *Engine) Compact(ctx context.Context) (done Compacted, err error) {
 }
 
 // victims returns copies of the segments worth rewriting, oldest first.
-func (e *Engine) victims() (victims []segment) {
+func (e *Engine) victims(deadShare float64) (victims []segment) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	active := e.mu.chunks[0].segment
@@ -99,9 +118,9 @@ func (e *Engine) victims() (victims []segment) {
 		if n >= active && s.info.kind == kindLog || claimed[n] || s.size == 0 || s.damaged {
 			continue
 		}
-		dead := s.size - s.live
+		dead := s.size - s.live - segmentHeader
 		old := s.info.kind != kindDense && s.info.created < dense
-		if float64(dead) > e.opts.DeadShare*float64(s.size) || old {
+		if float64(dead) > deadShare*float64(s.size) || old {
 			victims = append(victims, *s)
 		}
 	}

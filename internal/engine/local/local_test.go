@@ -386,6 +386,59 @@ func TestCutBelowTheMark(t *testing.T) {
 	}
 }
 
+// TestReclaim: what was dropped is on no part of the disk.
+func TestReclaim(t *testing.T) {
+	ctx := context.Background()
+	disk := vfs.NewMem()
+	e := open(t, disk, options())
+	defer e.Close()
+	version := engine.Version(0)
+	keep := func(text string) engine.BlobID {
+		id, w := enginetest.MakeBlob(t, e, []byte(text), nil)
+		defer w.Release()
+		var b engine.Batch
+		b.Keep(id)
+		var err error
+		if version, err = enginetest.Space(t, e, 1).Commit(ctx, version, &b); err != nil {
+			t.Fatal(err)
+		}
+		return id
+	}
+	here := func(text string) bool {
+		names, _ := disk.List("store/log")
+		for _, name := range names {
+			f, err := disk.Open("store/log/" + name)
+			if err != nil {
+				t.Fatal(err)
+			}
+			size, _ := f.Size()
+			b := make([]byte, size)
+			f.ReadAt(b, 0)
+			if bytes.Contains(b, []byte(text)) {
+				return true
+			}
+		}
+		return false
+	}
+	kept, dropped := keep("this one is kept"), keep("this one is dropped")
+	for range 2 { // the second time they are in a dense segment
+		if err := e.Reclaim(ctx); err != nil || !here("this one is dropped") {
+			t.Fatal(err)
+		}
+	}
+	var b engine.Batch
+	b.Drop(dropped)
+	if _, err := enginetest.Space(t, e, 1).Commit(ctx, version, &b); err != nil {
+		t.Fatal(err)
+	}
+	if err := e.Reclaim(ctx); err != nil || here("this one is dropped") {
+		t.Fatalf("the octets are still there; %v", err)
+	}
+	if got, err := enginetest.ReadBlob(e, kept); err != nil || string(got) != "this one is kept" {
+		t.Fatalf("%q, %v", got, err)
+	}
+}
+
 // A blob that two spaces keep lives until both dropped it.
 func TestKeptTwice(t *testing.T) {
 	ctx := context.Background()

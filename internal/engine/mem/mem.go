@@ -72,6 +72,9 @@ func (e *Engine) Verify(context.Context, func(int64) error) iter.Seq2[engine.Dam
 	return func(func(engine.Damage, error) bool) {}
 }
 
+// Reclaim has nothing to do: Drop gives back at once.
+func (e *Engine) Reclaim(context.Context) error { return nil }
+
 func (e *Engine) Close() error {
 	e.mu.Lock()
 	defer e.mu.Unlock()

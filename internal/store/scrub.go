@@ -1,0 +1,159 @@
+package store
+
+import (
+	"cmp"
+	"context"
+	"slices"
+	"time"
+
+	"github.com/angarium/angarium/internal/engine"
+)
+
+// rowScrub in the registry's space tells how far the scrub is.
+const rowScrub = 's'
+
+const (
+	scrubRateMin = 1 << 20         // octets a second
+	scrubSave    = 5 * time.Minute // how often the progress is noted
+)
+
+// scrubState is the progress of reading everything, over restarts.
+type scrubState struct {
+	began int64     // of this pass, seconds since 1970; 0: none is under way
+	next  AccountID // accounts below it are done
+	ended int64     // of the last whole pass
+}
+
+func (st *scrubState) encode() []byte {
+	return putInt(putUint(putInt([]byte{rowVersion}, st.began), uint64(st.next)), st.ended)
+}
+
+func decodeScrub(b []byte) (st scrubState) {
+	if len(b) == 0 || b[0] != rowVersion {
+		return st
+	}
+	r := row{b: b[1:]}
+	return scrubState{r.int(), AccountID(r.uint()), r.int()}
+}
+
+// scrubLoop reads everything once in each ScrubEvery, slowly, so that damage is
+// found while there is still another copy.
+func (s *Store) scrubLoop(ctx context.Context) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	go func() {
+		<-s.stop
+		cancel()
+	}()
+	for {
+		st := s.loadScrub()
+		wait := time.Minute
+		if st.began == 0 {
+			due := time.Unix(st.ended, 0).Add(s.opts.ScrubEvery)
+			wait = max(wait, due.Sub(s.opts.Now()))
+		}
+		if !sleep(ctx, wait) {
+			return
+		}
+		// What failed is tried again a minute later.
+		_ = s.scrub(ctx, st)
+	}
+}
+
+// sleep waits, and reports whether it may go on.
+func sleep(ctx context.Context, d time.Duration) bool {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+		return false
+	case <-t.C:
+		return true
+	}
+}
+
+func (s *Store) loadScrub() scrubState {
+	snap, err := s.registry.space.Snapshot()
+	if err != nil {
+		return scrubState{}
+	}
+	defer snap.Close()
+	b, err := snap.Get([]byte{rowScrub})
+	if err != nil {
+		return scrubState{}
+	}
+	return decodeScrub(b)
+}
+
+func (s *Store) saveScrub(ctx context.Context, st scrubState) error {
+	return s.registry.update(ctx, func(b *engine.Batch) error {
+		b.Put([]byte{rowScrub}, st.encode())
+		return nil
+	})
+}
+
+// scrub begins or goes on with a pass, and reports what it finds.
+func (s *Store) scrub(ctx context.Context, st scrubState) error {
+	all, err := s.restorable("")
+	if err != nil {
+		return err
+	}
+	slices.SortFunc(all, func(a, b AccountInfo) int { return cmp.Compare(a.ID, b.ID) })
+	rate := s.scrubRate(ctx, all)
+	report := func(f Finding, _ error) bool {
+		if s.opts.Finding != nil {
+			s.opts.Finding(f)
+		}
+		return true
+	}
+	c := &checker{s: s, ctx: ctx, yield: report, o: CheckOptions{Pace: func(n int64) error {
+		if d := time.Duration(float64(n) / rate * float64(time.Second)); d > 0 && !sleep(ctx, d) {
+			return ctx.Err()
+		}
+		return nil
+	}}}
+	if st.began == 0 {
+		st = scrubState{began: s.opts.Now().Unix(), ended: st.ended}
+		if err := c.files(all); err != nil {
+			return err
+		}
+	}
+	saved := s.opts.Now()
+	for _, info := range all {
+		if info.ID < st.next {
+			continue
+		}
+		if err := c.account(info); err != nil {
+			return err
+		}
+		st.next = info.ID + 1
+		if now := s.opts.Now(); now.Sub(saved) >= scrubSave {
+			saved = now
+			if err := s.saveScrub(ctx, st); err != nil {
+				return err
+			}
+		}
+	}
+	return s.saveScrub(ctx, scrubState{ended: s.opts.Now().Unix()})
+}
+
+// scrubRate is how many octets a second read everything in the time.
+func (s *Store) scrubRate(ctx context.Context, all []AccountInfo) float64 {
+	total := int64(0)
+	for _, info := range all {
+		space, err := s.engine.Space(ctx, engine.SpaceID(info.ID))
+		if err != nil {
+			continue
+		}
+		snap, err := space.Snapshot()
+		if err != nil {
+			continue
+		}
+		if b, err := snap.Get([]byte{rowAccount}); err == nil {
+			a, _ := decodeAccount(b)
+			total += int64(a.octets)
+		}
+		snap.Close()
+	}
+	return max(scrubRateMin, 1.2*float64(total)/s.opts.ScrubEvery.Seconds())
+}
