@@ -5,17 +5,32 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"path/filepath"
 
 	"golang.org/x/sys/unix"
 )
 
 // Disk is the operating system's file system. Files are made with mode 0600
 // and directories with 0700.
-type Disk struct{}
+type Disk struct {
+	// ReadOnly refuses every change. SyncDir does nothing then.
+	ReadOnly bool
+}
+
+// refuse returns an error for a change of a file system that is for reading.
+func (d Disk) refuse(op, name string) error {
+	if d.ReadOnly {
+		return &fs.PathError{Op: op, Path: name, Err: unix.EROFS}
+	}
+	return nil
+}
 
 type diskFile struct{ *os.File }
 
-func (Disk) Create(name string) (File, error) {
+func (d Disk) Create(name string) (File, error) {
+	if err := d.refuse("create", name); err != nil {
+		return nil, err
+	}
 	f, err := os.OpenFile(name, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
 		return nil, err
@@ -23,18 +38,59 @@ func (Disk) Create(name string) (File, error) {
 	return diskFile{f}, nil
 }
 
-func (Disk) Open(name string) (File, error) {
-	f, err := os.OpenFile(name, os.O_RDWR, 0)
+func (d Disk) Open(name string) (File, error) {
+	flag := os.O_RDWR
+	if d.ReadOnly {
+		flag = os.O_RDONLY
+	}
+	f, err := os.OpenFile(name, flag, 0)
 	if err != nil {
 		return nil, err
 	}
 	return diskFile{f}, nil
 }
 
-func (Disk) Remove(name string) error     { return os.Remove(name) }
-func (Disk) RemoveAll(name string) error  { return os.RemoveAll(name) }
-func (Disk) Rename(from, to string) error { return os.Rename(from, to) }
-func (Disk) MkdirAll(dir string) error    { return os.MkdirAll(dir, 0o700) }
+func (d Disk) Remove(name string) error {
+	if err := d.refuse("remove", name); err != nil {
+		return err
+	}
+	return os.Remove(name)
+}
+
+func (d Disk) RemoveAll(name string) error {
+	if err := d.refuse("remove", name); err != nil {
+		return err
+	}
+	return os.RemoveAll(name)
+}
+
+func (d Disk) Rename(from, to string) error {
+	if err := d.refuse("rename", from); err != nil {
+		return err
+	}
+	return os.Rename(from, to)
+}
+
+// MkdirAll makes the names of what it makes durable, too.
+func (d Disk) MkdirAll(dir string) error {
+	info, err := os.Stat(dir)
+	if err == nil && info.IsDir() {
+		return nil
+	}
+	if err := d.refuse("mkdir", dir); err != nil {
+		return err
+	}
+	parent := filepath.Dir(dir)
+	if parent != dir {
+		if err := d.MkdirAll(parent); err != nil {
+			return err
+		}
+	}
+	if err := os.Mkdir(dir, 0o700); err != nil {
+		return err
+	}
+	return d.SyncDir(parent)
+}
 
 func (Disk) List(dir string) ([]string, error) {
 	entries, err := os.ReadDir(dir)
@@ -45,7 +101,14 @@ func (Disk) List(dir string) ([]string, error) {
 	return names, err
 }
 
-func (Disk) SyncDir(dir string) error {
+func (d Disk) SyncDir(dir string) error {
+	if d.ReadOnly {
+		return nil
+	}
+	return syncDir(dir)
+}
+
+func syncDir(dir string) error {
 	d, err := os.Open(dir)
 	if err != nil {
 		return err
@@ -54,7 +117,10 @@ func (Disk) SyncDir(dir string) error {
 	return d.Sync()
 }
 
-func (Disk) Lock(name string) (io.Closer, error) {
+func (d Disk) Lock(name string) (io.Closer, error) {
+	if err := d.refuse("lock", name); err != nil {
+		return nil, err
+	}
 	f, err := os.OpenFile(name, os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
 		return nil, err

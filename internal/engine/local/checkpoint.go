@@ -3,6 +3,7 @@ package local
 import (
 	"context"
 	"encoding/binary"
+	"errors"
 	"fmt"
 
 	"github.com/angarium/angarium/internal/errs"
@@ -25,6 +26,8 @@ func (e *Engine) loadCheckpoint(ctx context.Context, numbers []uint32, out *Reco
 	marks := map[position]position{}
 	err = e.scanLogs(ctx, numbers, 0, out, func(r record, payload []byte) error {
 		switch {
+		case e.tooLate(r, payload):
+			return errStop
 		case r.typ == recCheckBegin && len(payload) == 8:
 			marks[r.pos] = position(binary.LittleEndian.Uint64(payload))
 		case r.typ == recCheckEnd && len(payload) >= 8:
@@ -39,8 +42,8 @@ func (e *Engine) loadCheckpoint(ctx context.Context, numbers []uint32, out *Reco
 		}
 		return nil
 	})
-	if err != nil || last.begin == 0 {
-		return 0, err
+	if err != nil && !errors.Is(err, errStop) || last.begin == 0 {
+		return 0, noStop(err)
 	}
 	return last.mark, e.loadRows(ctx, numbers, last, out)
 }
@@ -68,6 +71,14 @@ func (e *Engine) scanLogs(ctx context.Context, numbers []uint32, from position, 
 		}
 	}
 	return nil
+}
+
+// noStop returns nil for errStop.
+func noStop(err error) error {
+	if errors.Is(err, errStop) {
+		return nil
+	}
+	return err
 }
 
 func (e *Engine) loadRows(ctx context.Context, numbers []uint32, c checkpoint, out *Recovery) error {

@@ -2,6 +2,8 @@ package local
 
 import (
 	"context"
+	"encoding/binary"
+	"fmt"
 	"io"
 	"iter"
 	"path"
@@ -32,6 +34,9 @@ type Options struct {
 	CompactEvery  time.Duration    // pause between looks for work; default 1 min; negative: never by itself
 	IndexCache    int64            // octets of index blocks in memory; default 64 MiB
 	IndexFS       pebblevfs.FS     // where the index lives; default the disk. It is disposable.
+	IndexDir      string           // default the folder index of the store
+	ReadOnly      bool             // change nothing but the index, which is made anew; every commit fails
+	Until         time.Time        // with ReadOnly: leave out what was committed later; within a second
 	Events        Events
 }
 
@@ -70,7 +75,7 @@ type Compacted struct {
 	Err           error
 }
 
-func (o *Options) setDefaults() {
+func (o *Options) setDefaults(dir string) {
 	def := func(v *int64, d int64) {
 		if *v == 0 {
 			*v = d
@@ -87,6 +92,9 @@ func (o *Options) setDefaults() {
 	}
 	if o.CompactEvery == 0 {
 		o.CompactEvery = time.Minute
+	}
+	if o.IndexDir == "" {
+		o.IndexDir = path.Join(dir, indexDir)
 	}
 	if o.IndexFS == nil {
 		o.IndexFS = pebblevfs.Default
@@ -123,6 +131,7 @@ type Engine struct {
 		sync.Mutex
 		chunks      []chunk // at least one, the last is of the active segment
 		offset      int64   // the log's end in the active segment
+		clock       int64   // of the last clock record
 		prev        uint32
 		durable     position // the log's end that is synced
 		buffered    int64
@@ -155,9 +164,11 @@ type sealed struct {
 }
 
 func (e *Engine) segmentName(n uint32) string {
-	s := "0000000" + strconv.FormatUint(uint64(n), 10)
-	return path.Join(e.dir, logDir, s[len(s)-8:]+".seg")
+	return path.Join(e.dir, logDir, segmentFile(n))
 }
+
+// segmentFile is the name of a segment's file, with at least eight digits.
+func segmentFile(n uint32) string { return fmt.Sprintf("%08d.seg", n) }
 
 func (e *Engine) Blobs() engine.Blobs { return blobs{e} }
 
@@ -204,7 +215,7 @@ func (e *Engine) Close() error {
 	}
 	e.files.closeAll()
 	e.lock.Close()
-	if ferr := e.stopped(); ferr != nil {
+	if ferr := e.stopped(); ferr != nil && !e.opts.ReadOnly {
 		return ferr
 	}
 	return errs.Wrap("local.Close", err)
@@ -281,10 +292,21 @@ func (e *Engine) enqueue(w *waiter, expect engine.Version, length int64) error {
 		return errs.New("local.Commit", errs.Conflict, "")
 	}
 	e.mu.versions[w.space] = w.version
+	e.tickLocked()
 	e.appendLocked(recCommit, length, 0, func(dst []byte) []byte { return e.appendCommitLocked(dst, w) })
 	e.mu.waiters = append(e.mu.waiters, w)
 	e.work.Signal()
 	return nil
+}
+
+// tickLocked notes the time in the log, at most once a second.
+func (e *Engine) tickLocked() {
+	now := e.opts.Now().Unix()
+	if now <= e.mu.clock {
+		return
+	}
+	e.mu.clock = now
+	e.appendLocked(recClock, 8, 0, func(dst []byte) []byte { return binary.LittleEndian.AppendUint64(dst, uint64(now)) })
 }
 
 // waitRoomLocked waits while too much is buffered.

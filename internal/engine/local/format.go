@@ -36,7 +36,8 @@ const (
 	recRelocate   = 4 // pairs of BlobID and new position
 	recCheckBegin = 5 // position up to which commits are in the rows
 	recCheckRows  = 6 // index rows
-	recCheckEnd   = 7 // position of the begin record
+	recCheckEnd   = 7 // position of the begin record, number of row records
+	recClock      = 8 // seconds since 1970; may be skipped
 )
 
 // Flags of records.

@@ -6,6 +6,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"path"
 	"slices"
@@ -27,8 +28,7 @@ const (
 // Open opens the store in dir, or makes it. Errors: InUse when another process
 // has it, Corrupt when it is none of ours.
 func Open(ctx context.Context, fsys vfs.FS, dir string, o Options) (*Engine, error) {
-	const op = "local.Open"
-	o.setDefaults()
+	o.setDefaults(dir)
 	e := &Engine{fs: fsys, dir: dir, opts: o, groups: make(chan *group, 1), stop: make(chan struct{})}
 	e.work, e.room = sync.NewCond(&e.mu), sync.NewCond(&e.mu)
 	e.mu.versions = map[engine.SpaceID]engine.Version{}
@@ -36,33 +36,49 @@ func Open(ctx context.Context, fsys vfs.FS, dir string, o Options) (*Engine, err
 	e.mu.segments = map[uint32]*segment{}
 	e.mu.found = map[position]bool{}
 	e.files = &fileCache{m: map[uint32]*openFile{}, open: func(n uint32) (vfs.File, error) { return fsys.Open(e.segmentName(n)) }}
-	if err := fsys.MkdirAll(path.Join(dir, logDir)); err != nil {
-		return nil, errs.As(op, errs.Temporary, "", err)
+	if err := e.claim(); err != nil {
+		return nil, err
 	}
-	lock, err := fsys.Lock(path.Join(dir, lockFile))
-	if errors.Is(err, fs.ErrExist) {
-		return nil, errs.As(op, errs.InUse, "the store is in use by another process", fmt.Errorf("%s is locked: stop the other server first", path.Join(dir, lockFile)))
-	}
-	if err != nil {
-		return nil, errs.As(op, errs.Temporary, "", err)
-	}
-	e.lock = lock
 	if err := e.open(ctx); err != nil {
 		if e.index != nil {
 			e.index.Close()
 		}
 		e.files.closeAll()
-		lock.Close()
+		e.lock.Close()
 		return nil, err
 	}
 	e.wg.Go(e.flush)
 	e.wg.Go(e.apply)
-	e.wg.Go(func() { e.housekeep(context.WithoutCancel(ctx)) })
+	if o.ReadOnly {
+		err := errs.New("local", errs.Denied, "the store was opened for reading only")
+		e.failure.Store(&err)
+	} else {
+		e.wg.Go(func() { e.housekeep(context.WithoutCancel(ctx)) })
+	}
 	return e, nil
 }
 
+// claim makes the folders and takes the lock, unless the store is for reading.
+func (e *Engine) claim() error {
+	const op = "local.Open"
+	if e.opts.ReadOnly {
+		e.lock = io.NopCloser(nil)
+		return nil
+	}
+	if err := e.fs.MkdirAll(path.Join(e.dir, logDir)); err != nil {
+		return errs.As(op, errs.Temporary, "", err)
+	}
+	name := path.Join(e.dir, lockFile)
+	lock, err := e.fs.Lock(name)
+	if errors.Is(err, fs.ErrExist) {
+		return errs.As(op, errs.InUse, "the store is in use by another process", fmt.Errorf("%s is locked: stop the other server first", name))
+	}
+	e.lock = lock
+	return errs.As(op, errs.Temporary, "", err)
+}
+
 func (e *Engine) open(ctx context.Context) error {
-	if err := e.readFormat(); err != nil {
+	if err := e.readFormat(); err != nil && (!e.opts.ReadOnly || e.guessFormat() != nil) {
 		return err
 	}
 	numbers, err := e.listSegments()
@@ -113,26 +129,33 @@ func (e *Engine) readFormat() error {
 	return nil
 }
 
+// guessFormat takes the store's identity from the first segment that has a
+// header.
+func (e *Engine) guessFormat() error {
+	names, err := e.fs.List(path.Join(e.dir, logDir))
+	if err != nil {
+		return err
+	}
+	for _, name := range names {
+		f, err := e.fs.Open(path.Join(e.dir, logDir, name))
+		if err != nil {
+			continue
+		}
+		b := make([]byte, segmentHeader)
+		_, err = f.ReadAt(b, 0)
+		f.Close()
+		if _, what := decodeSegment(b, [16]byte(b[16:32])); err == nil && what == "" {
+			copy(e.uuid[:], b[16:32])
+			return nil
+		}
+	}
+	return errors.New("no segment has a readable header")
+}
+
 func (e *Engine) makeFormat(name string) error {
 	rand.Read(e.uuid[:])
-	tmp := name + ".new"
-	e.fs.RemoveAll(tmp)
-	f, err := e.fs.Create(tmp)
-	if err == nil {
-		info := segmentInfo{created: e.opts.Now().Unix()}
-		_, err = f.WriteAt(info.encode(e.uuid), 0)
-		if serr := f.Sync(); err == nil {
-			err = serr
-		}
-		f.Close()
-	}
-	if err == nil {
-		err = e.fs.Rename(tmp, name)
-	}
-	if err == nil {
-		err = e.fs.SyncDir(e.dir)
-	}
-	return errs.As("local.Open", errs.Temporary, "the store cannot be made", err)
+	info := segmentInfo{created: e.opts.Now().Unix()}
+	return errs.As("local.Open", errs.Temporary, "the store cannot be made", writeWhole(e.fs, name, info.encode(e.uuid)))
 }
 
 // listSegments reads the headers of all segments and returns their numbers in
@@ -240,7 +263,7 @@ func (e *Engine) openIndex() (err error) {
 			err = fmt.Errorf("the index: %v", p)
 		}
 	}()
-	e.index, err = pebble.Open(path.Join(e.dir, indexDir), o)
+	e.index, err = pebble.Open(e.opts.IndexDir, o)
 	return err
 }
 

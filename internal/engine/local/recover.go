@@ -35,7 +35,7 @@ func (e *Engine) recover(ctx context.Context, numbers []uint32) (Recovery, error
 			e.index.Close()
 			e.index = nil
 		}
-		if err := e.opts.IndexFS.RemoveAll(path.Join(e.dir, indexDir)); err != nil {
+		if err := e.opts.IndexFS.RemoveAll(e.opts.IndexDir); err != nil {
 			return r, errs.As("local.Open", errs.Temporary, "the index cannot be removed", err)
 		}
 		if err := e.openIndex(); err != nil {
@@ -188,6 +188,9 @@ func (e *Engine) replay(ctx context.Context, numbers []uint32, mark position, ou
 		e.finding(Finding{Segment: n, What: "the segment is missing; commits and messages in it are lost"})
 	}
 	err := e.scanLogs(ctx, numbers, mark, out, func(r record, payload []byte) error {
+		if e.tooLate(r, payload) {
+			return errStop
+		}
 		end = at(r.pos.segment(), r.pos.offset()+r.size())
 		w, err := replayed(r, payload)
 		if err != nil || w == nil {
@@ -205,16 +208,40 @@ func (e *Engine) replay(ctx context.Context, numbers []uint32, mark position, ou
 		}
 		return nil
 	})
-	if err != nil {
+	if errors.Is(err, errStop) {
+		e.forgetAfter(end)
+	} else if err != nil {
 		return err
 	}
-	if end == 0 {
+	switch {
+	case end == 0:
 		return nil
+	case e.opts.ReadOnly:
+		return flush()
 	}
 	if err := e.syncTail(); err != nil {
 		return err
 	}
 	return flush()
+}
+
+// tooLate reports whether a record says that what follows is not wanted.
+func (e *Engine) tooLate(r record, payload []byte) bool {
+	return !e.opts.Until.IsZero() && r.typ == recClock && len(payload) == 8 &&
+		int64(binary.LittleEndian.Uint64(payload)) > e.opts.Until.Unix()
+}
+
+// forgetAfter takes what is behind the wanted end out of the log, here alone.
+func (e *Engine) forgetAfter(end position) {
+	for n, s := range e.mu.segments {
+		switch {
+		case s.info.kind != kindLog:
+		case n == end.segment():
+			s.size = end.offset()
+		case n > end.segment():
+			delete(e.mu.segments, n)
+		}
+	}
 }
 
 // checkGap reports commits of a space that damage took.
@@ -271,7 +298,7 @@ func replayed(r record, payload []byte) (*waiter, error) {
 		return w, nil
 	case recRelocate:
 		return &waiter{moves: decodeMoves(payload)}, nil
-	case recBlob, recCheckBegin, recCheckRows, recCheckEnd:
+	case recBlob, recCheckBegin, recCheckRows, recCheckEnd, recClock:
 		return nil, nil
 	}
 	if r.flags&flagMust != 0 {
@@ -308,16 +335,24 @@ func (e *Engine) afterBad(n uint32, stop int64, last bool, out *Recovery) (next 
 		e.finding(Finding{Segment: n, Offset: stop, What: fmt.Sprintf("%d damaged octets; commits and messages in them are lost, all else is served", next-stop)})
 		return next, nil
 	}
-	f, err := e.files.get(n)
-	if err == nil {
-		defer e.files.done(f)
-		if err = f.Truncate(stop); err == nil {
-			err = f.Sync()
-		}
+	if !e.opts.ReadOnly {
+		err = e.cut(n, stop)
 	}
 	out.Cut += seg.size - stop
 	seg.size = stop
 	return stop, errs.As("local.Open", errs.Temporary, "the log's torn tail cannot be cut", err)
+}
+
+func (e *Engine) cut(n uint32, size int64) error {
+	f, err := e.files.get(n)
+	if err != nil {
+		return err
+	}
+	defer e.files.done(f)
+	if err := f.Truncate(size); err != nil {
+		return err
+	}
+	return f.Sync()
 }
 
 func anyRecord(record) bool { return true }
@@ -377,7 +412,7 @@ func (e *Engine) countLive() error {
 		if s.damaged && s.live > 0 {
 			e.finding(Finding{Segment: n, What: "the segment header is damaged"})
 		}
-		if s.info.kind != kindLog && s.live == 0 && s.damaged == s.blank {
+		if s.info.kind != kindLog && s.live == 0 && s.damaged == s.blank && !e.opts.ReadOnly {
 			e.files.drop(n)
 			if err := e.fs.Remove(e.segmentName(n)); err != nil {
 				return errs.As("local.Open", errs.Temporary, "an unused segment cannot be removed", err)
