@@ -76,7 +76,7 @@ func offline(ctx context.Context, c *config.Config, r adminserver.Request, progr
 	if err != nil {
 		return adminserver.Response{}, err
 	}
-	service := &adminserver.Service{Store: m.Store, Log: log, Domain: func() string { return c.DefaultDomain }}
+	service := m.service(log, func() string { return c.DefaultDomain })
 	response := service.Do(ctx, r, progress)
 	return response, m.Close()
 }

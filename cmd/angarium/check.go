@@ -29,16 +29,7 @@ func newCheck() *cobra.Command {
 			if err := administrate(cmd.Context(), &f.settings, "check", a, &r); err != nil {
 				return codeError{err, exitUsage}
 			}
-			err := f.print(cmd, r, func(w io.Writer) error {
-				for _, finding := range r.Findings {
-					fmt.Fprintln(w, finding)
-				}
-				if r.Count > len(r.Findings) {
-					fmt.Fprintf(w, "… and %d more\n", r.Count-len(r.Findings))
-				}
-				_, err := fmt.Fprintf(w, "%d accounts, %d octets read, %d findings.\n", r.Accounts, r.Octets, r.Count)
-				return err
-			})
+			err := f.print(cmd, r, func(w io.Writer) error { return printChecked(w, r) })
 			if err == nil && r.Count > 0 {
 				err = codeError{errors.New("the store is damaged; nothing was changed. What to do: docs/repair.md"), exitFailed}
 			}
@@ -50,4 +41,15 @@ func newCheck() *cobra.Command {
 	c.Flags().BoolVar(&a.Quick, "quick", false, "do not read the messages themselves")
 	c.Flags().Int64Var(&a.Rate, "rate", checkRate, "MiB to read in a second; 0: as fast as it goes")
 	return c
+}
+
+func printChecked(w io.Writer, r adminserver.Checked) error {
+	for _, finding := range r.Findings {
+		fmt.Fprintln(w, finding)
+	}
+	if r.Count > len(r.Findings) {
+		fmt.Fprintf(w, "… and %d more\n", r.Count-len(r.Findings))
+	}
+	_, err := fmt.Fprintf(w, "%d accounts, %d octets read, %d findings.\n", r.Accounts, r.Octets, r.Count)
+	return err
 }

@@ -122,7 +122,8 @@ func start(ctx context.Context, o *settings) (_ *app, err error) {
 		socket.Close()
 		return nil, err
 	}
-	service := &adminserver.Service{Store: a.store.Store, Log: a.log, Domain: a.domain, Reload: a.reload}
+	service := a.store.service(a.log, a.domain)
+	service.Reload = a.reload
 	a.admin = adminserver.Serve(context.WithoutCancel(ctx), socket, service, os.Geteuid(), a.log)
 	a.log.Info("serving", "version", version(), "data", c.Data, "listen", c.Listen)
 	return a, nil

@@ -10,10 +10,10 @@ import (
 	"path/filepath"
 	"time"
 
+	"github.com/angarium/angarium/internal/adminserver"
 	"github.com/angarium/angarium/internal/auth"
 	"github.com/angarium/angarium/internal/config"
 	"github.com/angarium/angarium/internal/directory"
-	"github.com/angarium/angarium/internal/engine"
 	"github.com/angarium/angarium/internal/engine/local"
 	"github.com/angarium/angarium/internal/errs"
 	"github.com/angarium/angarium/internal/imapserver"
@@ -27,7 +27,8 @@ import (
 // mailStore is the store on its engine.
 type mailStore struct {
 	*store.Store
-	engine engine.Engine
+	engine *local.Engine
+	index  string // a temporary directory, or empty
 }
 
 // openStore opens the store of a data directory, which it makes if need be.
@@ -56,7 +57,35 @@ func openStore(ctx context.Context, c *config.Config, log *slog.Logger) (*mailSt
 	if err != nil {
 		return nil, errors.Join(err, e.Close())
 	}
-	return &mailStore{s, e}, nil
+	return &mailStore{Store: s, engine: e}, nil
+}
+
+// openFiles opens the files of a store for reading only, as they were at a time
+// or, when that is zero, at their end. It needs no lock, no index and no file
+// but one segment, so that it also opens what does not start, and backups.
+func openFiles(ctx context.Context, dir string, until time.Time) (_ *mailStore, findings []string, err error) {
+	if _, err := os.Stat(filepath.Join(dir, "log")); err != nil {
+		return nil, nil, fmt.Errorf("%s holds no store: %w", dir, err)
+	}
+	index, err := os.MkdirTemp("", "angarium-index-")
+	if err != nil {
+		return nil, nil, err
+	}
+	defer func() {
+		if err != nil {
+			os.RemoveAll(index)
+		}
+	}()
+	e, err := local.Open(ctx, vfs.Disk{ReadOnly: true}, dir, local.Options{Now: time.Now, ReadOnly: true, Until: until, IndexDir: filepath.Join(index, "index"),
+		Events: local.Events{Finding: func(f local.Finding) { findings = append(findings, f.String()) }}})
+	if err != nil {
+		return nil, findings, fmt.Errorf("opening the store in %s: %w", dir, err)
+	}
+	s, err := store.Open(ctx, e, store.Options{Now: time.Now, PurgeEvery: -1, ScrubEvery: -1})
+	if err != nil {
+		return nil, findings, errors.Join(err, e.Close())
+	}
+	return &mailStore{Store: s, engine: e, index: index}, findings, nil
 }
 
 // retention returns how long expunged mail is kept, as the store has it: its
@@ -68,7 +97,42 @@ func retention(c *config.Config) time.Duration {
 	return time.Duration(c.Store.ExpungeRetention)
 }
 
-func (m *mailStore) Close() error { return errors.Join(m.Store.Close(), m.engine.Close()) }
+func (m *mailStore) Close() error {
+	err := errors.Join(m.Store.Close(), m.engine.Close())
+	if m.index != "" {
+		err = errors.Join(err, os.RemoveAll(m.index))
+	}
+	return err
+}
+
+// backup copies the store into a directory of backups.
+func (m *mailStore) backup(ctx context.Context, dir string, progress func(text string)) (adminserver.BackedUp, error) {
+	copied, told := int64(0), time.Now()
+	manifest, err := m.engine.Backup(ctx, vfs.Disk{}, dir, func(n int64) error {
+		if copied += n; time.Since(told) >= time.Second {
+			told = time.Now()
+			progress(fmt.Sprintf("%d MiB copied", copied>>20))
+		}
+		return nil
+	})
+	if err != nil {
+		return adminserver.BackedUp{}, err
+	}
+	return adminserver.BackedUp{Created: manifest.Created, Octets: manifest.Octets(), Copied: manifest.Copied}, nil
+}
+
+// service is what administrators' commands work on.
+func (m *mailStore) service(log *slog.Logger, domain func() string) *adminserver.Service {
+	return &adminserver.Service{Store: m.Store, Log: log, Domain: domain, Backup: m.backup,
+		Stats: func() any { return m.engine.Stats() },
+		OpenBackup: func(ctx context.Context, dir string, until time.Time) (*store.Store, func() error, error) {
+			b, _, err := openFiles(ctx, dir, until)
+			if err != nil {
+				return nil, nil, err
+			}
+			return b.Store, b.Close, nil
+		}}
+}
 
 // servers are the protocols over one store.
 type servers struct {

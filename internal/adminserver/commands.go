@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"log/slog"
+	"time"
 
 	"github.com/angarium/angarium/internal/directory"
 	"github.com/angarium/angarium/internal/errs"
@@ -16,6 +17,14 @@ type Service struct {
 	Log    *slog.Logger
 	Domain func() string // of names without one
 	Reload func() error  // nil where no server runs
+
+	// Backup copies the store into a directory of backups.
+	Backup func(ctx context.Context, dir string, progress func(text string)) (BackedUp, error)
+	// OpenBackup opens the files of a store for reading, as they were at a
+	// time or, when that is zero, at their end.
+	OpenBackup func(ctx context.Context, dir string, until time.Time) (*store.Store, func() error, error)
+	// Stats are the engine's figures.
+	Stats func() any
 
 	progress func(text string) // of the command that runs
 }
@@ -43,9 +52,12 @@ func (e *Error) Error() string { return e.Text }
 
 // commands holds every command by its name on the command line.
 var commands = map[string]func(ctx context.Context, s *Service, args json.RawMessage) (any, error){
+	"backup create":    run(backupCreate),
 	"check":            run(check),
 	"erase":            run(erase),
 	"reload":           run(reload),
+	"restore account":  run(restoreAccount),
+	"store stat":       run(storeStat),
 	"undelete account": run(undeleteAccount),
 	"undelete list":    run(undeleteList),
 	"undelete restore": run(undeleteRestore),

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/angarium/angarium/internal/engine"
+	"github.com/angarium/angarium/internal/errs"
 )
 
 // rowScrub in the registry's space tells how far the scrub is.
@@ -137,23 +138,37 @@ func (s *Store) scrub(ctx context.Context, st scrubState) error {
 	return s.saveScrub(ctx, scrubState{ended: s.opts.Now().Unix()})
 }
 
+// Usage returns what an account holds, without loading it. Errors: NotFound,
+// Corrupt.
+func (s *Store) Usage(ctx context.Context, id AccountID) (messages int64, octets Octets, err error) {
+	const op = "store.Usage"
+	space, err := s.engine.Space(ctx, engine.SpaceID(id))
+	if err != nil {
+		return 0, 0, errs.Wrap(op, err)
+	}
+	snap, err := space.Snapshot()
+	if err != nil {
+		return 0, 0, errs.Wrap(op, err)
+	}
+	defer snap.Close()
+	b, err := snap.Get([]byte{rowAccount})
+	if err != nil {
+		return 0, 0, errs.Wrap(op, err)
+	}
+	a, ok := decodeAccount(b)
+	if !ok {
+		return 0, 0, corruptRow(op, "the account row cannot be read")
+	}
+	return int64(a.messages), int64(a.octets), nil
+}
+
 // scrubRate is how many octets a second read everything in the time.
 func (s *Store) scrubRate(ctx context.Context, all []AccountInfo) float64 {
 	total := int64(0)
 	for _, info := range all {
-		space, err := s.engine.Space(ctx, engine.SpaceID(info.ID))
-		if err != nil {
-			continue
+		if _, octets, err := s.Usage(ctx, info.ID); err == nil {
+			total += octets
 		}
-		snap, err := space.Snapshot()
-		if err != nil {
-			continue
-		}
-		if b, err := snap.Get([]byte{rowAccount}); err == nil {
-			a, _ := decodeAccount(b)
-			total += int64(a.octets)
-		}
-		snap.Close()
 	}
 	return max(scrubRateMin, 1.2*float64(total)/s.opts.ScrubEvery.Seconds())
 }

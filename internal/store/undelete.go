@@ -131,15 +131,15 @@ type Selection struct {
 	Into         string      // the mailbox that Restore puts them into; default: where they were
 }
 
-func (s *Selection) mailbox(name string) bool {
+func (s Selection) mailbox(name string) bool {
 	return s.Mailbox == "" || name == s.Mailbox || strings.HasPrefix(name, s.Mailbox+string(mail.Separator))
 }
 
-func (s *Selection) time(at int64) bool {
+func (s Selection) time(at int64) bool {
 	return (s.Since.IsZero() || at >= s.Since.Unix()) && (s.Until.IsZero() || at <= s.Until.Unix())
 }
 
-func (s *Selection) message(m *Message) bool { return len(s.UIDs) == 0 || s.UIDs.Contains(m.UID) }
+func (s Selection) message(m *Message) bool { return len(s.UIDs) == 0 || s.UIDs.Contains(m.UID) }
 
 // Expunged is one message that can be restored.
 type Expunged struct {
