@@ -138,6 +138,19 @@ func TestStoreCommands(t *testing.T) {
 	}
 }
 
+// foreign finds another program, which CI has.
+func foreign(t *testing.T, program string) string {
+	t.Helper()
+	path, err := exec.LookPath(program)
+	if err != nil && os.Getenv("ANGARIUM_TEST_REQUIRE") == "1" {
+		t.Fatal(err)
+	}
+	if err != nil {
+		t.Skip(program + " is not installed")
+	}
+	return path
+}
+
 // readExport has another program's library read an export.
 func readExport(t *testing.T, format, dir string) {
 	t.Helper()
@@ -161,15 +174,87 @@ print(len(m), m[0].get_flags(), m[0].get_payload().strip())`,
 		"maildir": "1 Fa Ada <ada@x.example> ['Archive', 'Drafts', 'Junk', 'P&AC4-x', 'P&AC4-x.&AOQ-', 'Sent', 'Trash']\n1 S in P.x/&AOQ-\nN 0 $Label1\n",
 		"mbox":    "1 OF Ada <ada@x.example> 1 $Label1\n1 RO in P.x/&AOQ-\n",
 	}[format]
-	python, err := exec.LookPath("python3")
-	if err != nil {
-		if os.Getenv("ANGARIUM_TEST_REQUIRE") != "" {
-			t.Fatal(err)
-		}
-		t.Skip("python3 is not installed")
-	}
-	out, err := exec.Command(python, "-c", fmt.Sprintf("D = %q\n%s", dir, script)).CombinedOutput()
+	out, err := exec.Command(foreign(t, "python3"), "-c", fmt.Sprintf("D = %q\n%s", dir, script)).CombinedOutput()
 	if err != nil || string(out) != want {
 		t.Errorf("%s: %s, %v; want %s", format, out, err, want)
+	}
+}
+
+// TestRecoverScript runs the script of the handbook, made from format.md alone,
+// on a store without an index, with a moved, a large and a damaged message.
+func TestRecoverScript(t *testing.T) {
+	python := foreign(t, "python3")
+	foreign(t, "zstd")
+	script, err := filepath.Abs("../../docs/recover.py")
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := os.ReadFile(script)
+	if err != nil || strings.Count(string(text), "\n") > 50 {
+		t.Fatalf("the script has %d lines, %v", strings.Count(string(text), "\n"), err)
+	}
+	s := startServer(t)
+	if err := s.Import("ada:secret", "bob:secret"); err != nil {
+		t.Fatal(err)
+	}
+	imapDo(t, s, "bob", "APPEND INBOX")
+	imapDo(t, s, "ada", "CREATE P/q", "APPEND P/q", "APPEND INBOX", "SELECT INBOX", `STORE 1 +FLAGS (\Deleted)`, "EXPUNGE", "CREATE P/r", "DELETE P/r")
+	large := "Subject: large\r\n\r\n" + strings.Repeat("0123456789abcdef\r\n", 100_000)
+	c, err := harness.DialIMAP(s.IMAP)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	if err := c.Login("ada", "secret"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := c.Append("Archive", "", large); err != nil {
+		t.Fatal(err)
+	}
+	// An erasure moves everything, compressed, and writes a checkpoint.
+	if out, code := command(t, "", "erase", "ada", "--yes", "--data", s.Data); code != 0 {
+		t.Fatal(out)
+	}
+	imapDo(t, s, "ada", "APPEND Sent", "APPEND Sent")
+	s.Stop()
+	recovered := func() (string, map[string]string) {
+		t.Helper()
+		out := filepath.Join(t.TempDir(), "out")
+		b, err := exec.Command(python, script, filepath.Join(s.Data, "store"), out).CombinedOutput()
+		if err != nil {
+			t.Fatalf("%s, %v", b, err)
+		}
+		files := map[string]string{}
+		names, _ := filepath.Glob(filepath.Join(out, "*", "*", "*"))
+		for _, name := range names {
+			b, err := os.ReadFile(name)
+			if err != nil {
+				t.Fatal(err)
+			}
+			rel, _ := filepath.Rel(out, name)
+			files[rel] = string(b)
+		}
+		return string(b), files
+	}
+	out, files := recovered()
+	if out != "5 messages recovered, 0 damaged\n" || len(files) != 5 || files["ada%40localhost/Archive/1.eml"] != large ||
+		!strings.HasSuffix(files["ada%40localhost/P%2Fq/1.eml"], "in P/q\r\n") || !strings.HasSuffix(files["bob%40localhost/INBOX/1.eml"], "in INBOX\r\n") {
+		t.Fatalf("%s: %d files", out, len(files))
+	}
+	segments, _ := filepath.Glob(filepath.Join(s.Data, "store", "log", "*.seg"))
+	for _, name := range segments {
+		b, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if i := strings.LastIndex(string(b), "in Sent"); i >= 0 {
+			b[i] ^= 1
+			if err := os.WriteFile(name, b, 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	if out, files := recovered(); out != "4 messages recovered, 1 damaged\n" || len(files) != 4 {
+		t.Fatalf("%s: %d files", out, len(files))
 	}
 }
