@@ -67,11 +67,16 @@ func showProgress() (progress func(text string), done func()) {
 		}
 }
 
-func offline(ctx context.Context, c *config.Config, r adminserver.Request, progress func(string)) (adminserver.Response, error) {
-	// What an erasure destroyed and what is damaged is shown, the rest is not.
+// quietLog is the log of commands: it shows what an erasure destroyed and what
+// is damaged, and not what the server would log of its daily work.
+func quietLog(c *config.Config) *slog.Logger {
 	quiet := *c
 	quiet.Log.Level = "warn"
-	log := newLog(&quiet, new(slog.LevelVar))
+	return newLog(&quiet, new(slog.LevelVar))
+}
+
+func offline(ctx context.Context, c *config.Config, r adminserver.Request, progress func(string)) (adminserver.Response, error) {
+	log := quietLog(c)
 	m, err := openStore(ctx, c, log)
 	if err != nil {
 		return adminserver.Response{}, err

@@ -70,12 +70,19 @@ func (e *Engine) rewrite(ctx context.Context, deadShare float64) (done Compacted
 	d := &denser{e: e}
 	defer d.close()
 	logs := false
+	var moved []segment
 	for _, v := range victims {
-		done.Before += v.size
-		logs = logs || v.info.kind == kindLog
-		if err := d.move(ctx, v); err != nil {
+		err := d.move(ctx, v)
+		if errs.Is(err, errs.Corrupt) {
+			e.leaveAlone(v.info.number, err)
+			continue
+		}
+		if err != nil {
 			return done, err
 		}
+		done.Before += v.size
+		logs = logs || v.info.kind == kindLog
+		moved = append(moved, v)
 	}
 	if err := d.finish(ctx); err != nil {
 		return done, err
@@ -95,13 +102,24 @@ func (e *Engine) rewrite(ctx context.Context, deadShare float64) (done Compacted
 			return done, indexError("local.Compact", err)
 		}
 	}
-	for _, v := range victims {
+	for _, v := range moved {
 		if err := e.removeSegment(v.info.number); err != nil {
 			return done, err
 		}
 		done.Segments++
 	}
 	return done, nil
+}
+
+// leaveAlone keeps a damaged segment as it is: what cannot be read is not
+// deleted. Repair takes it out.
+func (e *Engine) leaveAlone(n uint32, err error) {
+	e.mu.Lock()
+	if s := e.mu.segments[n]; s != nil {
+		s.damaged = true
+	}
+	e.mu.Unlock()
+	e.finding(Finding{Segment: n, What: err.Error()})
 }
 
 // victims returns copies of the segments worth rewriting, oldest first.
