@@ -48,11 +48,17 @@ func NewMem() *Mem {
 // CrashClone returns the file system as a power cut now could leave it.
 // Unsynced names and sectors survive each with probability keep.
 func (m *Mem) CrashClone(rng *rand.Rand, keep float64) *Mem {
+	return m.Crash(func() bool { return rng.Float64() < keep })
+}
+
+// Crash returns the file system as a power cut now could leave it. survives is
+// asked for each unsynced name, size and sector, in an order that depends on
+// what was written alone.
+func (m *Mem) Crash(survives func() bool) *Mem {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	c := NewMem()
 	c.mu.dirs = m.mu.dirs
-	survives := func() bool { return rng.Float64() < keep }
 	clones := map[*memNode]*memNode{}
 	clone := func(n *memNode) *memNode {
 		if clones[n] == nil {

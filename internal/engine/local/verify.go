@@ -3,6 +3,7 @@ package local
 import (
 	"context"
 	"crypto/sha256"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -21,7 +22,7 @@ func (e *Engine) Verify(ctx context.Context, pace func(octets int64) error) iter
 		e.mu.Lock()
 		segments := maps.Clone(e.mu.segments)
 		e.mu.Unlock()
-		v := &verifier{e: e, pace: pace, yield: yield, versions: map[engine.SpaceID]engine.Version{}}
+		v := &verifier{e: e, pace: pace, yield: yield, last: map[engine.SpaceID]lastCommit{}, begun: map[position]position{}}
 		for _, n := range slices.Sorted(maps.Keys(segments)) {
 			seg, ok := e.complete(n)
 			if !ok {
@@ -33,6 +34,11 @@ func (e *Engine) Verify(ctx context.Context, pace func(octets int64) error) iter
 			}
 			if err != nil {
 				yield(engine.Damage{}, err)
+				return
+			}
+		}
+		for _, g := range v.gaps {
+			if g.after >= v.mark && v.report(g.pos, g.space, g.what) != nil {
 				return
 			}
 		}
@@ -59,10 +65,26 @@ var errStop = errors.New("stopped")
 
 // verifier goes through the segments in order.
 type verifier struct {
-	e        *Engine
-	pace     func(int64) error
-	yield    func(engine.Damage, error) bool
-	versions map[engine.SpaceID]engine.Version // of the last commit seen
+	e     *Engine
+	pace  func(int64) error
+	yield func(engine.Damage, error) bool
+	last  map[engine.SpaceID]lastCommit
+	begun map[position]position // checkpoints: where, and their marks
+	mark  position              // of the last complete checkpoint: older commits may be compacted away
+	gaps  []gap
+}
+
+// lastCommit is the last commit of a space that was seen.
+type lastCommit struct {
+	version engine.Version
+	pos     position
+}
+
+// gap is commits of a space that are not where they should be.
+type gap struct {
+	after, pos position
+	space      engine.SpaceID
+	what       string
 }
 
 func (v *verifier) report(pos position, space engine.SpaceID, what string) error {
@@ -112,16 +134,29 @@ func (v *verifier) segment(ctx context.Context, seg segment) error {
 
 // record looks for gaps in the versions of a space.
 func (v *verifier) record(r record, payload []byte) error {
-	if w, ok := decodeCommit(payload); r.typ == recCommit && ok {
-		was, known := v.versions[w.space]
-		v.versions[w.space] = w.version
-		if known && w.version > was+1 {
-			if err := v.report(r.pos, w.space, fmt.Sprintf("the commits %d to %d before this one are lost", was+1, w.version-1)); err != nil {
-				return err
-			}
+	switch r.typ {
+	case recCommit:
+		if w, ok := decodeCommit(payload); ok {
+			v.commit(w, r.pos)
+		}
+	case recCheckBegin:
+		if len(payload) >= 8 {
+			v.begun[r.pos] = position(binary.LittleEndian.Uint64(payload))
+		}
+	case recCheckEnd:
+		if len(payload) >= 8 {
+			v.mark = max(v.mark, v.begun[position(binary.LittleEndian.Uint64(payload))])
 		}
 	}
 	return v.pace(recordHeader + int64(len(payload)))
+}
+
+func (v *verifier) commit(w *waiter, pos position) {
+	was, known := v.last[w.space]
+	v.last[w.space] = lastCommit{w.version, pos}
+	if known && w.version > was.version+1 {
+		v.gaps = append(v.gaps, gap{was.pos, pos, w.space, fmt.Sprintf("the commits %d to %d before this one are lost", was.version+1, w.version-1)})
+	}
 }
 
 // verifyHeader returns what is wrong with a segment's header.
