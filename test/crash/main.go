@@ -8,6 +8,7 @@
 //	block    the real binary on ext4 on a disk whose power is cut: unsynced
 //	         sectors are kept, lost, torn and reordered (FUSE, loop; root)
 //	all      all of them
+//	flushes  how often the disk is flushed for a message
 //
 //	go run ./test/crash TIER [--cases N] [--time D] [--seed S]
 //
@@ -31,12 +32,15 @@ type plan struct {
 	cases int
 	seed  uint64
 	box   time.Duration
+	fs    string
 }
 
 // tiers by name; each returns its result and that of its control.
 var tiers = map[string]func(ctx context.Context, p plan) ([]*Result, error){
-	"memory": runMemory,
-	"small":  runSmall,
+	"memory":  runMemory,
+	"small":   runSmall,
+	"block":   runBlock,
+	"flushes": runFlushes,
 }
 
 func main() {
@@ -52,6 +56,7 @@ func run(args []string) error {
 	flags.IntVar(&p.cases, "cases", 0, "cases (memory: 20000, block: 200, syscall: 40)")
 	flags.Uint64Var(&p.seed, "seed", uint64(time.Now().UnixNano()), "seed of the random choices")
 	flags.DurationVar(&p.box, "time", 0, "stop the tier small after this time")
+	flags.StringVar(&p.fs, "fs", "ext4", "file system of the tier block: ext4, xfs")
 	if len(args) == 0 {
 		return errors.New("name a tier: memory, small, syscall, block or all")
 	}
@@ -97,7 +102,7 @@ func verdict(r *Result) error {
 func caught(r *Result) error {
 	r.Tier += " control"
 	if len(r.Violations) == 0 {
-		return fmt.Errorf("%s: a disk that ignores flushes was not caught: the tier shows nothing", r.Tier)
+		return fmt.Errorf("%s: it was not caught: the tier shows nothing", r.Tier)
 	}
 	r.Tier += fmt.Sprintf(" (caught, %d times)", len(r.Violations))
 	r.Violations = nil

@@ -114,6 +114,8 @@ type Engine struct {
 	files   *fileCache
 	// Of flush alone:
 	active    vfs.File      // the segment being written
+	activeEnd int64         // of the log in it
+	filled    int64         // its zeros end here
 	lastGroup int           // commits that the last sync carried
 	syncTime  time.Duration // what a sync takes, a moving average
 	groups    chan *group

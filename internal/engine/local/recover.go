@@ -1,6 +1,7 @@
 package local
 
 import (
+	"bytes"
 	"context"
 	"encoding/binary"
 	"errors"
@@ -335,12 +336,33 @@ func (e *Engine) afterBad(n uint32, stop int64, last bool, out *Recovery) (next 
 		e.finding(Finding{Segment: n, Offset: stop, What: fmt.Sprintf("%d damaged octets; commits and messages in them are lost, all else is served", next-stop)})
 		return next, nil
 	}
-	if !e.opts.ReadOnly {
+	torn, err := e.tornOctets(*seg, stop)
+	if err == nil && !e.opts.ReadOnly {
 		err = e.cut(n, stop)
 	}
-	out.Cut += seg.size - stop
+	out.Cut += torn
 	seg.size = stop
 	return stop, errs.As("local.Open", errs.Temporary, "the log's torn tail cannot be cut", err)
+}
+
+// tornOctets is how much there is behind stop but zeros.
+func (e *Engine) tornOctets(seg segment, stop int64) (torn int64, err error) {
+	f, err := e.files.get(seg.info.number)
+	if err != nil {
+		return 0, err
+	}
+	defer e.files.done(f)
+	b := make([]byte, min(1<<20, seg.size-stop))
+	for at := stop; at < seg.size; at += int64(len(b)) {
+		n, err := f.ReadAt(b, at)
+		if err != nil && err != io.EOF {
+			return 0, err
+		}
+		if written := len(bytes.TrimRight(b[:n], "\x00")); written > 0 {
+			torn = at + int64(written) - stop
+		}
+	}
+	return torn, nil
 }
 
 func (e *Engine) cut(n uint32, size int64) error {
