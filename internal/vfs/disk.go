@@ -135,6 +135,22 @@ func (d Disk) Lock(name string) (io.Closer, error) {
 	return f, nil
 }
 
+func (d Disk) Allocate(name string, octets int64) error {
+	file, err := d.Create(name)
+	if err != nil {
+		return err
+	}
+	f := file.(diskFile)
+	err = unix.Fallocate(int(f.Fd()), 0, 0, octets)
+	if cerr := f.Close(); err == nil {
+		err = cerr
+	}
+	if err != nil {
+		os.Remove(name)
+	}
+	return err
+}
+
 func (Disk) Free(dir string) (int64, error) {
 	var s unix.Statfs_t
 	if err := unix.Statfs(dir, &s); err != nil {

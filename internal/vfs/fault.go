@@ -65,6 +65,13 @@ func (f *Fault) Rename(from, to string) error {
 	return f.FS.Rename(from, to)
 }
 
+func (f *Fault) Allocate(name string, octets int64) error {
+	if err := f.fail(OpCreate); err != nil {
+		return err
+	}
+	return f.FS.Allocate(name, octets)
+}
+
 func (f *Fault) SyncDir(dir string) error {
 	if err := f.fail(OpSyncDir); err != nil {
 		return err

@@ -225,6 +225,11 @@ func (m *Mem) Lock(name string) (io.Closer, error) {
 	}), nil
 }
 
+func (m *Mem) Allocate(name string, octets int64) error {
+	_, err := m.Create(name)
+	return err
+}
+
 func (m *Mem) Free(string) (int64, error) { return math.MaxInt64, nil }
 
 type memFile struct{ n *memNode }
@@ -232,6 +237,9 @@ type memFile struct{ n *memNode }
 func (f memFile) ReadAt(p []byte, off int64) (int, error) {
 	f.n.mu.RLock()
 	defer f.n.mu.RUnlock()
+	if len(p) == 0 {
+		return 0, nil // as a disk does, also at the end
+	}
 	if off >= int64(len(f.n.data)) {
 		return 0, io.EOF
 	}

@@ -23,6 +23,8 @@ type FS interface {
 	// Lock takes an exclusive lock on a file, made if absent, until it is
 	// closed. It fails at once with fs.ErrExist when another process has it.
 	Lock(name string) (io.Closer, error)
+	// Allocate makes a file of some octets whose space is taken on the disk.
+	Allocate(name string, octets int64) error
 	// Free returns the octets that can still be written below dir.
 	Free(dir string) (int64, error)
 }

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math"
 	"math/rand/v2"
 	"os"
 	"os/exec"
@@ -48,6 +49,7 @@ func Block(ctx context.Context, cuts int, seed uint64, fsType string, lying, noS
 		if err := blockRun(ctx, r, dir, bin, fsType, seed+run, lying); err != nil {
 			return r, err
 		}
+		fmt.Fprintf(os.Stderr, "%d of %d cuts, %d violations\n", r.Checked, cuts, len(r.Violations))
 	}
 	return r, nil
 }
@@ -142,11 +144,7 @@ func record(m *mounted, led *ledger, bin string, seed uint64) (from int, err err
 	if err != nil {
 		return 0, err
 	}
-	var lines []string
-	for i := range loadAccounts {
-		lines = append(lines, loadAccount(i)+":"+loadPassword)
-	}
-	if err := srv.Import(lines...); err != nil {
+	if err := srv.Import(loadLines()...); err != nil {
 		return 0, err
 	}
 	if err := srv.Start(); err != nil {
@@ -191,6 +189,11 @@ func (l *ledger) judgeFiles(ctx context.Context, dir string, at int) (violations
 		violations = append(violations, "no mail can be added afterwards: "+err.Error())
 	}
 	return violations, nil
+}
+
+// judgeAll is judgeFiles for everything that was acknowledged.
+func (l *ledger) judgeAll(ctx context.Context, dir string) ([]string, error) {
+	return l.judgeFiles(ctx, dir, math.MaxInt)
 }
 
 func runBlock(ctx context.Context, p plan) ([]*Result, error) {

@@ -21,6 +21,14 @@ const (
 
 func loadAccount(i int) string { return fmt.Sprintf("crash%d@crash.example", i) }
 
+// loadLines are the accounts as they are imported.
+func loadLines() (lines []string) {
+	for i := range loadAccounts {
+		lines = append(lines, loadAccount(i)+":"+loadPassword)
+	}
+	return lines
+}
+
 // span is when something was begun and when it was acknowledged, on a clock
 // that the run chooses; 0 for not.
 type span struct{ begun, acked int }

@@ -7,6 +7,7 @@
 //	syscall  the real binary with system calls that fail (strace)
 //	block    the real binary on ext4 on a disk whose power is cut: unsynced
 //	         sectors are kept, lost, torn and reordered (FUSE, loop; root)
+//	full     the real binary on a disk that fills up, and gets room again
 //	all      all of them
 //	flushes  how often the disk is flushed for a message
 //
@@ -41,6 +42,8 @@ var tiers = map[string]func(ctx context.Context, p plan) ([]*Result, error){
 	"small":   runSmall,
 	"block":   runBlock,
 	"flushes": runFlushes,
+	"full":    runFull,
+	"syscall": runSyscalls,
 }
 
 func main() {
@@ -62,7 +65,7 @@ func run(args []string) error {
 	}
 	names := []string{args[0]}
 	if args[0] == "all" {
-		names = []string{"memory", "small", "syscall", "block"}
+		names = []string{"memory", "small", "syscall", "full", "block"}
 	}
 	if err := flags.Parse(args[1:]); err != nil {
 		return err

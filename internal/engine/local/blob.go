@@ -244,22 +244,3 @@ func encodeBlob(dst, octets, summary []byte, digest [32]byte, compress func([]by
 	h.encode(b)
 	return b
 }
-
-// checkReserve refuses new mail when the disk is nearly full, so that commits
-// without mail, like EXPUNGE, still find room.
-func (e *Engine) checkReserve(n int64) error {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	e.mu.freeSpent += n
-	if e.mu.free == 0 || e.mu.freeSpent > 4<<20 || e.mu.free-e.mu.freeSpent < 2*e.opts.Reserve {
-		free, err := e.fs.Free(e.dir)
-		if err != nil {
-			return errs.As("local.Free", errs.Temporary, "", err)
-		}
-		e.mu.free, e.mu.freeSpent = free, n
-	}
-	if e.mu.free-e.mu.freeSpent < e.opts.Reserve {
-		return errs.New("local.Seal", errs.NoSpace, "the disk is full")
-	}
-	return nil
-}

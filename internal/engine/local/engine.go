@@ -113,12 +113,15 @@ type Engine struct {
 	applied position // how far the index had come when it was opened
 	files   *fileCache
 	// Of flush alone:
-	active    vfs.File      // the segment being written
-	activeEnd int64         // of the log in it
-	filled    int64         // its zeros end here
-	lastGroup int           // commits that the last sync carried
-	syncTime  time.Duration // what a sync takes, a moving average
-	groups    chan *group
+	active      vfs.File      // the segment being written
+	synced      position      // the log's end that is durable
+	noReserve   bool          // space cannot be allocated here
+	lastReserve time.Time     // when it was tried to make the reserve
+	activeEnd   int64         // of the log in it
+	filled      int64         // its zeros end here
+	lastGroup   int           // commits that the last sync carried
+	syncTime    time.Duration // what a sync takes, a moving average
+	groups      chan *group
 
 	work    *sync.Cond // on mu: something waits, or closing
 	room    *sync.Cond // on mu: buffered went down
@@ -126,6 +129,8 @@ type Engine struct {
 	stop    chan struct{} // closed when closing
 	wg      sync.WaitGroup
 	compact sync.Mutex // one compaction at a time
+
+	reserved atomic.Bool // the file RESERVE is there
 
 	stats struct{ syncs, commits, blobs atomic.Int64 }
 
@@ -163,6 +168,7 @@ type segment struct {
 type sealed struct {
 	record []byte // while it is not written
 	size   int64  // of the record
+	lost   bool   // a full disk took it before it was written
 }
 
 func (e *Engine) segmentName(n uint32) string {
@@ -293,11 +299,25 @@ func (e *Engine) enqueue(w *waiter, expect engine.Version, length int64) error {
 	if version != expect {
 		return errs.New("local.Commit", errs.Conflict, "")
 	}
+	if err := e.checkKeptLocked(w.ops); err != nil {
+		return err
+	}
 	e.mu.versions[w.space] = w.version
 	e.tickLocked()
 	e.appendLocked(recCommit, length, 0, func(dst []byte) []byte { return e.appendCommitLocked(dst, w) })
+	w.segment = e.mu.chunks[len(e.mu.chunks)-1].segment
 	e.mu.waiters = append(e.mu.waiters, w)
 	e.work.Signal()
+	return nil
+}
+
+// checkKeptLocked refuses to keep a blob that a full disk took.
+func (e *Engine) checkKeptLocked(ops []engine.Op) error {
+	for _, op := range ops {
+		if s := e.mu.sealed[op.Blob]; op.Kind == engine.OpKeep && s != nil && s.lost {
+			return errs.New("local.Commit", errs.NoSpace, "the disk is full")
+		}
+	}
 	return nil
 }
 

@@ -23,6 +23,7 @@ type chunk struct {
 type waiter struct {
 	space   engine.SpaceID
 	version engine.Version
+	segment uint32 // where the record is
 	ops     []engine.Op
 	moves   []move // of a relocation, which has no space
 	done    chan error
@@ -117,8 +118,13 @@ func (e *Engine) flush() {
 			return
 		}
 		start := e.opts.Now()
-		err := e.writeGroup(g)
+		done, err := e.writeGroup(g)
 		e.lastGroup, e.syncTime = len(g.waiters), min((e.syncTime*7+e.opts.Now().Sub(start))/8, syncTimeMax)
+		if errors.Is(err, errNoRoom) {
+			if g, err = e.rewind(g, done); g == nil {
+				continue
+			}
+		}
 		if err != nil {
 			e.fail(err)
 			g.fail(e.stopped())
@@ -127,6 +133,7 @@ func (e *Engine) flush() {
 		e.stats.syncs.Add(1)
 		e.written(g)
 		e.groups <- g
+		e.keepReserve()
 	}
 }
 
@@ -140,11 +147,11 @@ func (e *Engine) writeEnd() {
 	e.appendLocked(recRelocate, 0, 0, func(dst []byte) []byte { return dst })
 	g := &group{chunks: e.mu.chunks}
 	e.mu.Unlock()
-	err := e.writeGroup(g)
+	_, err := e.writeGroup(g)
 	if err == nil {
 		err = e.endSegment()
 	}
-	if err != nil {
+	if err != nil && !errors.Is(err, errNoRoom) {
 		e.fail(err)
 	}
 }
@@ -211,32 +218,37 @@ func (e *Engine) nextGroup() (*group, bool) {
 }
 
 // writeGroup writes the chunks in order and syncs each segment, an earlier one
-// before a later one is begun.
-func (e *Engine) writeGroup(g *group) error {
+// before a later one is begun. It returns how many chunks are durable.
+func (e *Engine) writeGroup(g *group) (done int, err error) {
 	if err := e.stopped(); err != nil {
+		return 0, err
+	}
+	for i, c := range g.chunks {
+		if err := e.writeChunk(c); err != nil {
+			return i, err
+		}
+		e.synced = at(c.segment, c.start+int64(len(c.buf)))
+	}
+	return len(g.chunks), nil
+}
+
+func (e *Engine) writeChunk(c chunk) error {
+	if c.header != nil {
+		if err := e.makeSegment(c); err != nil {
+			return err
+		}
+	}
+	if len(c.buf) == 0 {
+		return nil
+	}
+	if err := e.write(c.buf, c.start); err != nil {
 		return err
 	}
-	for _, c := range g.chunks {
-		if c.header != nil {
-			if err := e.makeSegment(c); err != nil {
-				return err
-			}
-		}
-		if len(c.buf) == 0 {
-			continue
-		}
-		if _, err := e.active.WriteAt(c.buf, c.start); err != nil {
-			return err
-		}
-		e.activeEnd = c.start + int64(len(c.buf))
-		if err := e.fill(); err != nil {
-			return err
-		}
-		if err := e.active.Sync(); err != nil {
-			return err
-		}
+	e.activeEnd = c.start + int64(len(c.buf))
+	if err := e.fill(); err != nil {
+		return err
 	}
-	return nil
+	return e.active.Sync()
 }
 
 // fillStep is how far ahead of the log's end its file is filled with zeros. A
@@ -257,10 +269,10 @@ func (e *Engine) fill() error {
 		return nil
 	}
 	_, err := e.active.WriteAt(zeros[:n], e.filled)
-	if writeKind(err) == errs.NoSpace {
+	e.filled += n // some may be there also after an error
+	if err != nil && writeKind(err) == errs.NoSpace {
 		return nil // it goes without
 	}
-	e.filled += n
 	return err
 }
 
@@ -283,15 +295,17 @@ func (e *Engine) makeSegment(c chunk) error {
 	if err := e.endSegment(); err != nil {
 		return err
 	}
+	e.active = nil
 	f, err := e.fs.Create(e.segmentName(c.segment))
 	if err != nil {
-		return err
+		return noRoom(err)
 	}
-	e.active, e.activeEnd, e.filled = f, segmentHeader, segmentHeader
+	e.active, e.activeEnd, e.filled = f, 0, 0
 	e.files.put(c.segment, f)
-	if _, err := f.WriteAt(c.header, 0); err != nil {
+	if err := e.write(c.header, 0); err != nil {
 		return err
 	}
+	e.activeEnd, e.filled = segmentHeader, segmentHeader
 	if err := f.Sync(); err != nil {
 		return err
 	}

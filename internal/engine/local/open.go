@@ -18,6 +18,7 @@ import (
 	"github.com/angarium/angarium/internal/errs"
 	"github.com/angarium/angarium/internal/vfs"
 	"github.com/cockroachdb/pebble/v2"
+	pebblevfs "github.com/cockroachdb/pebble/v2/vfs"
 )
 
 const (
@@ -85,6 +86,7 @@ func (e *Engine) open(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	e.keepReserve()
 	recovery, err := e.recover(ctx, numbers)
 	if err != nil {
 		return err
@@ -253,7 +255,7 @@ func (e *Engine) openIndex() (err error) {
 	cache := pebble.NewCache(e.opts.IndexCache)
 	defer cache.Unref()
 	o := &pebble.Options{
-		FS: e.opts.IndexFS, DisableWAL: true, Cache: cache, MemTableSize: 16 << 20,
+		FS: pebblevfs.OnDiskFull(e.opts.IndexFS, func() { e.spendReserve() }), DisableWAL: true, Cache: cache, MemTableSize: 16 << 20,
 		MemTableStopWritesThreshold: 4, Logger: silent{}, FormatMajorVersion: pebble.FormatNewest,
 	}
 	o.CompactionConcurrencyRange = func() (int, int) { return 1, 1 }
