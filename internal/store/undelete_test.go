@@ -306,3 +306,32 @@ func TestScrub(t *testing.T) {
 		t.Fatalf("%q, want %q", got, want)
 	}
 }
+
+// TestReferences: a copy keeps its octets when the original is gone for ever,
+// and a moved message too.
+func TestReferences(t *testing.T) {
+	s := openTimed(t)
+	a := account(t, s.Store, "a@b")
+	deliver(t, s.Store, a, "INBOX", "copied", mail.Flags{})
+	deliver(t, s.Store, a, "INBOX", "moved", mail.Flags{})
+	inbox, archive := boxOf(t, a, "INBOX").ID, boxOf(t, a, "Archive").ID
+	update(t, a, func(tx *Tx) error {
+		if _, err := tx.Copy(inbox, mail.NewUIDSet(1), archive); err != nil {
+			return err
+		}
+		_, err := tx.Move(inbox, mail.NewUIDSet(2), archive)
+		return err
+	})
+	expunge(t, a, "INBOX", 1)
+	if _, err := a.Erase(ctx, Selection{}); err != nil {
+		t.Fatal(err)
+	}
+	wantContents(t, s.Store, a, "Archive", "1  1800000000 copied", "2  1800000000 moved")
+	expunge(t, a, "Archive", 1, 2)
+	if done, err := a.Erase(ctx, Selection{}); err != nil || done.Messages != 2 {
+		t.Fatalf("%+v, %v", done, err)
+	}
+	if n := s.engine.(*mem.Engine).BlobCount(); n != 0 {
+		t.Fatalf("%d blobs are left of an empty account", n)
+	}
+}

@@ -386,6 +386,82 @@ func TestCutBelowTheMark(t *testing.T) {
 	}
 }
 
+// TestOldIndex opens a store with an index from before a compaction, which
+// needs commits that are compacted away.
+func TestOldIndex(t *testing.T) {
+	disk, h, o := vfs.NewMem(), newHistory(), options()
+	e := open(t, disk, o)
+	h.run(t, e, 1, 40, 1)
+	if err := e.index.Flush(); err != nil {
+		t.Fatal(err)
+	}
+	index := pebblevfs.NewCrashableMem()
+	if _, err := pebblevfs.Clone(o.IndexFS, index, "store/index", "store/index"); err != nil {
+		t.Fatal(err)
+	}
+	h.run(t, e, 2, 40, 1)
+	for range 2 {
+		if err := e.Reclaim(context.Background()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want := enginetest.Dump(t, e)
+	e.Close()
+	o.IndexFS = index
+	e = open(t, disk, o)
+	defer e.Close()
+	if got := enginetest.Dump(t, e); got != want {
+		t.Fatalf("with an old index:\n%s\nwant\n%s", got, want)
+	}
+	h.check(t, e)
+}
+
+// TestCheckpointIsDurable: when compaction returns, what it deleted is needed
+// by nobody, even if the power goes now and the index is lost.
+func TestCheckpointIsDurable(t *testing.T) {
+	disk, h := vfs.NewMem(), newHistory()
+	e := open(t, disk, options())
+	h.run(t, e, 1, 40, 1)
+	if err := e.Reclaim(context.Background()); err != nil {
+		t.Fatal(err)
+	}
+	want := enginetest.Dump(t, e)
+	disk.SyncDir("store/log") // the deletions, whatever else
+	cut := disk.CrashClone(rand.New(rand.NewPCG(1, 1)), 0)
+	e.Close()
+	e = open(t, cut, options())
+	defer e.Close()
+	if got := enginetest.Dump(t, e); got != want {
+		t.Fatalf("after the power cut:\n%s\nwant\n%s", got, want)
+	}
+	h.check(t, e)
+}
+
+// TestClaimed: compaction leaves the blobs alone that a writer may still hand to
+// a commit.
+func TestClaimed(t *testing.T) {
+	e := open(t, vfs.NewMem(), options())
+	defer e.Close()
+	for space, size := range []int{100, 2 << 20} { // in the log, and in a segment of its own
+		octets := bytes.Repeat([]byte("x"), size)
+		id, w := enginetest.MakeBlob(t, e, octets, nil)
+		for range 2 {
+			if err := e.Reclaim(context.Background()); err != nil {
+				t.Fatal(err)
+			}
+		}
+		var b engine.Batch
+		b.Keep(id)
+		if _, err := enginetest.Space(t, e, engine.SpaceID(space+1)).Commit(context.Background(), 0, &b); err != nil {
+			t.Fatal(err)
+		}
+		w.Release()
+		if got, err := enginetest.ReadBlob(e, id); err != nil || !bytes.Equal(got, octets) {
+			t.Fatalf("%d octets, %v", len(got), err)
+		}
+	}
+}
+
 // TestReclaim: what was dropped is on no part of the disk.
 func TestReclaim(t *testing.T) {
 	ctx := context.Background()

@@ -214,13 +214,7 @@ func (e *Engine) replay(ctx context.Context, numbers []uint32, mark position, ou
 	} else if err != nil {
 		return err
 	}
-	switch {
-	case end == 0:
-		return nil
-	case e.opts.ReadOnly:
-		return flush()
-	}
-	if err := e.syncTail(); err != nil {
+	if err := e.syncTail(); err != nil || end == 0 {
 		return err
 	}
 	return flush()
@@ -269,7 +263,11 @@ func (e *Engine) checkGap(versions map[engine.SpaceID]engine.Version, w *waiter,
 // log's end may be in the system's memory only, and what is served must not be
 // lost with it.
 func (e *Engine) syncTail() error {
-	f, err := e.files.get(e.lastLogLocked())
+	last := e.lastLogLocked()
+	if last == 0 || e.opts.ReadOnly {
+		return nil
+	}
+	f, err := e.files.get(last)
 	if err == nil {
 		defer e.files.done(f)
 		if err = f.Sync(); err == nil {
@@ -371,10 +369,7 @@ func (e *Engine) cut(n uint32, size int64) error {
 		return err
 	}
 	defer e.files.done(f)
-	if err := f.Truncate(size); err != nil {
-		return err
-	}
-	return f.Sync()
+	return f.Truncate(size) // syncTail makes it durable
 }
 
 func anyRecord(record) bool { return true }

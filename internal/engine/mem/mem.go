@@ -67,6 +67,13 @@ func (e *Engine) Spaces(context.Context) iter.Seq2[engine.SpaceID, error] {
 
 func (e *Engine) Blobs() engine.Blobs { return blobs{e} }
 
+// BlobCount is how many blobs there are, for tests of who keeps them.
+func (e *Engine) BlobCount() int {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return len(e.mu.blobs)
+}
+
 // Verify finds nothing: memory is not checked.
 func (e *Engine) Verify(context.Context, func(int64) error) iter.Seq2[engine.Damage, error] {
 	return func(func(engine.Damage, error) bool) {}
