@@ -55,7 +55,7 @@ func TestBackupCommands(t *testing.T) {
 
 	do("Start the server with --data", 0, "restore store BACKUP --to RESTORED --at "+between)
 	do("exists; nothing was restored", exitRefused, "restore store BACKUP --to RESTORED")
-	r, err := harness.New(binary(t), filepath.Join(tmp, "restored"))
+	r, err := harness.New(theBinary(t), filepath.Join(tmp, "restored"))
 	if err != nil {
 		t.Fatal(err)
 	}

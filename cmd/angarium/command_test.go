@@ -22,7 +22,7 @@ import (
 
 func TestMain(m *testing.M) { os.Exit(harness.Main(m)) }
 
-func binary(t *testing.T) string {
+func theBinary(t *testing.T) string {
 	t.Helper()
 	bin, err := harness.Shared()
 	if err != nil {
@@ -36,7 +36,7 @@ func command(t *testing.T, stdin string, args ...string) (out string, code int) 
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 60*time.Second)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, binary(t), args...)
+	cmd := exec.CommandContext(ctx, theBinary(t), args...)
 	cmd.Stdin = strings.NewReader(stdin)
 	b, err := cmd.CombinedOutput()
 	var exit *exec.ExitError
@@ -48,7 +48,7 @@ func command(t *testing.T, stdin string, args ...string) (out string, code int) 
 
 func startServer(t *testing.T) *harness.Server {
 	t.Helper()
-	s, err := harness.New(binary(t), filepath.Join(t.TempDir(), "data"))
+	s, err := harness.New(theBinary(t), filepath.Join(t.TempDir(), "data"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -183,7 +183,7 @@ func TestReload(t *testing.T) {
 		}
 	}
 	configure("listen = [\"imaps=" + first + "\"]\n")
-	cmd := exec.Command(binary(t), "serve", "--config", file)
+	cmd := exec.Command(theBinary(t), "serve", "--config", file)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	log, err := cmd.StderrPipe()
 	if err != nil {
@@ -287,7 +287,7 @@ func TestSystemd(t *testing.T) {
 	}
 	defer f.Close()
 	// The shell knows its process id, which is the server's after exec.
-	cmd := exec.Command("sh", "-c", `LISTEN_PID=$$ WATCHDOG_PID=$$ exec "$0" serve --data "$1"`, binary(t), filepath.Join(dir, "data"))
+	cmd := exec.Command("sh", "-c", `LISTEN_PID=$$ WATCHDOG_PID=$$ exec "$0" serve --data "$1"`, theBinary(t), filepath.Join(dir, "data"))
 	cmd.Env = append(os.Environ(), "LISTEN_FDS=1", "LISTEN_FDNAMES=imap", "WATCHDOG_USEC=200000", "NOTIFY_SOCKET="+filepath.Join(dir, "notify"))
 	cmd.ExtraFiles = []*os.File{f}
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
@@ -328,7 +328,7 @@ func TestSystemd(t *testing.T) {
 // TestTry: the commands that it prints work, and Ctrl-C leaves nothing behind.
 func TestTry(t *testing.T) {
 	tmp := t.TempDir()
-	cmd := exec.Command(binary(t), "try", "--base-port", "21000")
+	cmd := exec.Command(theBinary(t), "try", "--base-port", "21000")
 	cmd.Env = append(os.Environ(), "TMPDIR="+tmp)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	out, err := cmd.StdoutPipe()
@@ -404,7 +404,7 @@ func TestHandbook(t *testing.T) {
 				os.WriteFile(filepath.Join(dir, "angarium.toml"), []byte(toml), 0o600)
 				cmd := exec.Command("sh", "-ec", m[2])
 				cmd.Dir = dir
-				cmd.Env = append(os.Environ(), "PATH="+filepath.Dir(binary(t))+":"+os.Getenv("PATH"))
+				cmd.Env = append(os.Environ(), "PATH="+filepath.Dir(theBinary(t))+":"+os.Getenv("PATH"))
 				if out, err := cmd.CombinedOutput(); err != nil {
 					t.Errorf("%s: %v\n%s\n%s", page, err, m[2], out)
 				}

@@ -14,8 +14,7 @@ import (
 type checkpoint struct {
 	begin, end position // of its first and last record
 	mark       position // commits before it are in the rows
-	records    uint64   // of rows
-	counted    bool     // records is known: since format 1.1
+	records    uint64   // of rows; 0: not known, before format 1.1
 }
 
 // loadCheckpoint puts the rows of the last complete checkpoint into the index
@@ -23,22 +22,21 @@ type checkpoint struct {
 // is cut before, so that the checkpoint that it belongs to does not count.
 func (e *Engine) loadCheckpoint(ctx context.Context, numbers []uint32, out *Recovery) (mark position, err error) {
 	var last checkpoint
-	marks := map[position]position{}
+	marks, count := map[position]position{}, uint64(0)
 	err = e.scanLogs(ctx, numbers, 0, out, func(r record, payload []byte) error {
 		switch {
 		case e.tooLate(r, payload):
 			return errStop
 		case r.typ == recCheckBegin && len(payload) == 8:
 			marks[r.pos] = position(binary.LittleEndian.Uint64(payload))
-		case r.typ == recCheckEnd && len(payload) >= 8:
+		case r.typ == recCheckCount && len(payload) == 8:
+			count = binary.LittleEndian.Uint64(payload)
+		case r.typ == recCheckEnd && len(payload) == 8:
 			begin := position(binary.LittleEndian.Uint64(payload))
-			if marks[begin] == 0 {
-				break
+			if marks[begin] != 0 {
+				last = checkpoint{begin: begin, end: r.pos, mark: marks[begin], records: count}
 			}
-			last = checkpoint{begin: begin, end: r.pos, mark: marks[begin]}
-			if last.counted = len(payload) >= 16; last.counted {
-				last.records = binary.LittleEndian.Uint64(payload[8:])
-			}
+			count = 0
 		}
 		return nil
 	})
@@ -99,7 +97,7 @@ func (e *Engine) loadRows(ctx context.Context, numbers []uint32, c checkpoint, o
 	if err != nil {
 		return err
 	}
-	if c.counted && records != c.records {
+	if c.records != 0 && records != c.records {
 		e.finding(Finding{Segment: c.begin.segment(), Offset: c.begin.offset(), What: fmt.Sprintf("%d of %d parts of the checkpoint are damaged; the rows in them are lost", c.records-records, c.records)})
 	}
 	return batch.Commit(pebble.NoSync)

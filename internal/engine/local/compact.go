@@ -64,7 +64,7 @@ func (e *Engine) rewrite(ctx context.Context, deadShare float64) (done Compacted
 	e.compact.Lock()
 	defer e.compact.Unlock()
 	victims := e.victims(deadShare)
-	if len(victims) == 0 {
+	if len(victims) == 0 || e.lossy.Load() {
 		return done, nil
 	}
 	d := &denser{e: e}
@@ -396,8 +396,10 @@ func (e *Engine) checkpoint(ctx context.Context) error {
 		}
 		records++
 	}
-	end := binary.LittleEndian.AppendUint64(nil, uint64(begin))
-	if _, err := e.appendRecord(recCheckEnd, binary.LittleEndian.AppendUint64(end, records)); err != nil {
+	if _, err := e.appendRecord(recCheckCount, binary.LittleEndian.AppendUint64(nil, records)); err != nil {
+		return err
+	}
+	if _, err := e.appendRecord(recCheckEnd, binary.LittleEndian.AppendUint64(nil, uint64(begin))); err != nil {
 		return err
 	}
 	return e.commitMoves([]move{{}}) // waits until all of it is durable

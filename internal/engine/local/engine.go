@@ -131,6 +131,7 @@ type Engine struct {
 	compact sync.Mutex // one compaction at a time
 
 	reserved atomic.Bool // the file RESERVE is there
+	lossy    atomic.Bool // commits may be lost: nothing is deleted
 
 	stats struct{ syncs, commits, blobs atomic.Int64 }
 

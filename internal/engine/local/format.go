@@ -36,8 +36,9 @@ const (
 	recRelocate   = 4 // pairs of BlobID and new position
 	recCheckBegin = 5 // position up to which commits are in the rows
 	recCheckRows  = 6 // index rows
-	recCheckEnd   = 7 // position of the begin record, number of row records
+	recCheckEnd   = 7 // position of the begin record
 	recClock      = 8 // seconds since 1970; may be skipped
+	recCheckCount = 9 // number of row records, before the end record; may be skipped
 )
 
 // Flags of records.
@@ -87,6 +88,11 @@ func (s *segmentInfo) encode(uuid [16]byte) []byte {
 	s.sum = checksum(b[:60])
 	binary.LittleEndian.PutUint32(b[60:], s.sum)
 	return b
+}
+
+// isNewer reports whether a header is whole, and of a format that came later.
+func isNewer(b []byte) bool {
+	return string(b[:8]) == segmentMagic && checksum(b[:60]) == binary.LittleEndian.Uint32(b[60:]) && binary.LittleEndian.Uint16(b[8:]) > formatMajor
 }
 
 func decodeSegment(b []byte, uuid [16]byte) (segmentInfo, string) {

@@ -416,6 +416,57 @@ func TestOldIndex(t *testing.T) {
 	h.check(t, e)
 }
 
+// TestNothingDeletedWhenDamaged: the commits that kept a blob are damaged, so
+// that nobody seems to keep it; it stays until somebody repaired the store.
+func TestNothingDeletedWhenDamaged(t *testing.T) {
+	disk, o := vfs.NewMem(), options()
+	e := open(t, disk, o)
+	for space := range engine.SpaceID(2) {
+		id, w := enginetest.MakeBlob(t, e, bytes.Repeat([]byte("x"), 2<<20), nil)
+		var b engine.Batch
+		b.Keep(id)
+		if _, err := enginetest.Space(t, e, space+1).Commit(context.Background(), 0, &b); err != nil {
+			t.Fatal(err)
+		}
+		w.Release()
+	}
+	e.Close()
+	segments := func() []string { names, _ := disk.List("store/log"); return names }
+	all := segments()
+	f, err := disk.Open("store/log/" + all[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	f.WriteAt(make([]byte, 100), segmentHeader) // the first commit
+	for range 3 {
+		o.IndexFS = pebblevfs.NewMem()
+		e = open(t, disk, o)
+		for range 2 { // the second time with the index of the first
+			if _, err := e.Compact(context.Background()); err != nil {
+				t.Fatal(err)
+			}
+			if got := segments(); len(got) < len(all) {
+				t.Fatalf("of %v only %v are left", all, got)
+			}
+			e.Close()
+			e = open(t, disk, o)
+		}
+		e.Close()
+	}
+	e = open(t, disk, o)
+	defer e.Close()
+	found, err := e.Damaged(context.Background(), noPace)
+	if err != nil || len(found) != 1 {
+		t.Fatal(found, err)
+	}
+	if err := e.Quarantine(context.Background(), []uint32{found[0].Segment}); err != nil {
+		t.Fatal(err)
+	}
+	if found, err := e.Damaged(context.Background(), noPace); err != nil || len(found) != 0 {
+		t.Fatal(found, err)
+	}
+}
+
 // TestCheckpointIsDurable: when compaction returns, what it deleted is needed
 // by nobody, even if the power goes now and the index is lost.
 func TestCheckpointIsDurable(t *testing.T) {

@@ -57,7 +57,7 @@ func (e *Engine) appendLocked(typ byte, length, sumLen int64, fill func(dst []by
 	c := &e.mu.chunks[len(e.mu.chunks)-1]
 	start := len(c.buf)
 	r := record{length: length, typ: typ, flags: flagMust, pos: at(c.segment, e.mu.offset), prev: e.mu.prev}
-	if typ == recClock {
+	if typ == recClock || typ == recCheckCount {
 		r.flags = 0
 	}
 	if start == 0 {

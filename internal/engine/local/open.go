@@ -79,7 +79,7 @@ func (e *Engine) claim() error {
 }
 
 func (e *Engine) open(ctx context.Context) error {
-	if err := e.readFormat(); err != nil && (!e.opts.ReadOnly || e.guessFormat() != nil) {
+	if err := e.readFormat(); err != nil && (!e.opts.ReadOnly || errs.Is(err, errs.Denied) || e.guessFormat() != nil) {
 		return err
 	}
 	numbers, err := e.listSegments()
@@ -126,7 +126,11 @@ func (e *Engine) readFormat() error {
 	}
 	copy(e.uuid[:], b[16:32])
 	if _, what := decodeSegment(b, e.uuid); what != "" {
-		return errs.As(op, errs.Corrupt, "", fmt.Errorf("%s: %s", name, what))
+		kind := errs.Corrupt
+		if isNewer(b) {
+			kind = errs.Denied
+		}
+		return errs.As(op, kind, "", fmt.Errorf("%s: %s", name, what))
 	}
 	return nil
 }

@@ -52,7 +52,28 @@ func (e *Engine) recover(ctx context.Context, numbers []uint32) (Recovery, error
 	if err := e.replay(ctx, numbers, mark, &r); err != nil {
 		return r, err
 	}
+	if err := e.noteDamage(); err != nil {
+		return r, err
+	}
 	return r, e.countLive()
+}
+
+// noteDamage remembers that commits may be lost, over restarts: what nobody
+// seems to keep may be all that is left of them, and is not deleted then.
+func (e *Engine) noteDamage() error {
+	_, c, err := e.index.Get([]byte{keyDamage})
+	if err == nil {
+		e.lossy.Store(true)
+		return c.Close()
+	}
+	if !errors.Is(err, pebble.ErrNotFound) {
+		return indexError("local.Open", err)
+	}
+	if len(e.mu.found) == 0 {
+		return nil
+	}
+	e.lossy.Store(true)
+	return e.index.Set([]byte{keyDamage}, nil, pebble.NoSync)
 }
 
 func (e *Engine) readMark() (position, error) {
@@ -297,7 +318,7 @@ func replayed(r record, payload []byte) (*waiter, error) {
 		return w, nil
 	case recRelocate:
 		return &waiter{moves: decodeMoves(payload)}, nil
-	case recBlob, recCheckBegin, recCheckRows, recCheckEnd, recClock:
+	case recBlob, recCheckBegin, recCheckRows, recCheckEnd, recClock, recCheckCount:
 		return nil, nil
 	}
 	if r.flags&flagMust != 0 {
@@ -429,7 +450,7 @@ func (e *Engine) countLive() error {
 		if s.damaged && s.live > 0 {
 			e.finding(Finding{Segment: n, What: "the segment header is damaged"})
 		}
-		if s.info.kind != kindLog && s.live == 0 && s.damaged == s.blank && !e.opts.ReadOnly {
+		if s.info.kind != kindLog && s.live == 0 && s.damaged == s.blank && !e.opts.ReadOnly && !e.lossy.Load() {
 			e.files.drop(n)
 			if err := e.fs.Remove(e.segmentName(n)); err != nil {
 				return errs.As("local.Open", errs.Temporary, "an unused segment cannot be removed", err)

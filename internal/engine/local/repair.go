@@ -79,6 +79,9 @@ func (e *Engine) Quarantine(ctx context.Context, segments []uint32) error {
 	if err := e.commitMoves(d.moves); err != nil {
 		return errs.Wrap(op, err)
 	}
+	if err := e.index.Delete([]byte{keyDamage}, pebble.NoSync); err != nil {
+		return indexError(op, err)
+	}
 	if err := e.checkpoint(ctx); err != nil {
 		return errs.Wrap(op, err)
 	}
@@ -90,6 +93,7 @@ func (e *Engine) Quarantine(ctx context.Context, segments []uint32) error {
 			return errs.As(op, errs.Temporary, "", err)
 		}
 	}
+	e.lossy.Store(false)
 	return nil
 }
 
@@ -151,8 +155,9 @@ func RepairFormat(fsys vfs.FS, dir string, dryRun bool) (what string, err error)
 		return "", errs.As(op, errs.Temporary, "", err)
 	default:
 		f.Close()
-		if err := e.readFormat(); err == nil {
-			return "", nil
+		err := e.readFormat()
+		if err == nil || errs.Is(err, errs.Denied) {
+			return "", err
 		}
 		what = name + " is damaged"
 	}
