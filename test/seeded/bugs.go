@@ -48,7 +48,7 @@ var bugs = []bug{
 	{"zeros-left-in-old-segments", engineFolder + "/log.go",
 		"\tif err := e.active.Truncate(e.activeEnd); err != nil {\n\t\treturn err\n\t}\n", "", engineFolder, "TestCrash$|TestFullDisk$|TestRebuild$"},
 	{"index-needs-deleted-segments", engineFolder + "/recover.go",
-		"\tif len(e.missing(numbers, mark)) > 0 {\n\t\treturn false\n\t}\n", "\t_ = numbers\n", engineFolder, "TestOldIndex$"},
+		"\tif len(e.missing(numbers, mark)) > 0 {\n\t\treturn errors.New(\"the index is older than what is left of the log\")\n\t}\n", "\t_ = numbers\n", engineFolder, "TestOldIndex$"},
 	{"backup-without-the-end", engineFolder + "/backup.go",
 		"seg.size = min(seg.size, durable.offset())", "seg.size = min(seg.size, durable.offset()/2&^7)", engineFolder, "TestBackup$"},
 	{"restored-beyond-the-time", engineFolder + "/recover.go",

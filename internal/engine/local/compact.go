@@ -45,8 +45,12 @@ func (e *Engine) Compact(ctx context.Context) (done Compacted, err error) {
 	return e.rewrite(ctx, e.opts.DeadShare)
 }
 
-// Reclaim rewrites every segment with octets that nobody keeps.
+// Reclaim rewrites every segment with octets that nobody keeps. Errors: Denied
+// while commits may be lost.
 func (e *Engine) Reclaim(ctx context.Context) error {
+	if e.lossy.Load() {
+		return errs.New("local.Reclaim", errs.Denied, "the store is damaged, and nothing is removed from its files before angarium repair")
+	}
 	e.mu.Lock()
 	if e.mu.offset > segmentHeader {
 		e.rotateLocked()

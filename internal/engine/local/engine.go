@@ -109,9 +109,10 @@ type Engine struct {
 	uuid [16]byte
 	lock io.Closer
 
-	index   *pebble.DB
-	applied position // how far the index had come when it was opened
-	files   *fileCache
+	index    *pebble.DB
+	applied  position // how far the index had come when it was opened
+	rowsOnly bool     // it holds rows that the log has lost
+	files    *fileCache
 	// Of flush alone:
 	active      vfs.File      // the segment being written
 	synced      position      // the log's end that is durable

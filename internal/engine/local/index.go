@@ -17,6 +17,7 @@ const (
 	keyRow      = 's' // space, key: value
 	keyRefs     = 'r' // BlobID: references, octets of the record
 	keyLocation = 'w' // BlobID: where the blob was moved
+	keyStore    = 'i' // the store's UUID
 	keyDamage   = 'd' // there when commits may be lost; until Quarantine
 )
 

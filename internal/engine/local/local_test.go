@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -360,209 +361,41 @@ func messageRows(t testing.TB, e *Engine) map[string]bool {
 	return rows
 }
 
-// TestCutBelowTheMark takes away the end of a log that the index has seen.
+// TestCutBelowTheMark takes away the end of a log that the index has seen: that
+// is reported, and the index's rows stay, also when it is lost later.
 func TestCutBelowTheMark(t *testing.T) {
-	disk, h, o := vfs.NewMem(), newHistory(), options()
-	e := open(t, disk, o)
-	h.run(t, e, 1, 5, 1)
-	e.Close()
-	names, _ := disk.List("store/log")
-	f, err := disk.Open("store/log/" + names[0])
-	if err != nil {
-		t.Fatal(err)
-	}
-	size, _ := f.Size()
-	for _, keep := range []int64{size - 100, size / 2, segmentHeader} {
-		f.Truncate(keep)
+	for _, keep := range []float64{0.99, 0.5, 0, -1} {
+		disk, h, o := vfs.NewMem(), newHistory(), options()
+		e := open(t, disk, o)
+		h.run(t, e, 1, 5, 1)
+		e.Close()
+		e = open(t, disk, o)
+		h.run(t, e, 1, 5, 2)
+		want := messageRows(t, e)
+		e.Close()
+		names, _ := disk.List("store/log")
+		name := "store/log/" + names[len(names)-1]
+		f, err := disk.Open(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		size, _ := f.Size()
+		if f.Truncate(segmentHeader + int64(keep*float64(size-segmentHeader))&^7); keep < 0 {
+			disk.Remove(name)
+		}
 		var found []Finding
 		o.Events.Finding = func(f Finding) { found = append(found, f) }
-		o.CompactEvery = -1
-		e := open(t, disk, o)
+		e = open(t, disk, o)
+		if got := messageRows(t, e); len(found) == 0 || !maps.Equal(got, want) {
+			t.Fatalf("%.2f of the segment kept: %v; rows %v, want %v", keep, found, got, want)
+		}
 		e.Close()
-		if len(found) == 0 {
-			t.Fatalf("the log was cut to %d of %d octets, without a finding", keep, size)
-		}
-		size = keep
-	}
-}
-
-// TestOldIndex opens a store with an index from before a compaction, which
-// needs commits that are compacted away.
-func TestOldIndex(t *testing.T) {
-	disk, h, o := vfs.NewMem(), newHistory(), options()
-	e := open(t, disk, o)
-	h.run(t, e, 1, 40, 1)
-	if err := e.index.Flush(); err != nil {
-		t.Fatal(err)
-	}
-	index := pebblevfs.NewCrashableMem()
-	if _, err := pebblevfs.Clone(o.IndexFS, index, "store/index", "store/index"); err != nil {
-		t.Fatal(err)
-	}
-	h.run(t, e, 2, 40, 1)
-	for range 2 {
-		if err := e.Reclaim(context.Background()); err != nil {
-			t.Fatal(err)
-		}
-	}
-	want := enginetest.Dump(t, e)
-	e.Close()
-	o.IndexFS = index
-	e = open(t, disk, o)
-	defer e.Close()
-	if got := enginetest.Dump(t, e); got != want {
-		t.Fatalf("with an old index:\n%s\nwant\n%s", got, want)
-	}
-	h.check(t, e)
-}
-
-// TestNothingDeletedWhenDamaged: the commits that kept a blob are damaged, so
-// that nobody seems to keep it; it stays until somebody repaired the store.
-func TestNothingDeletedWhenDamaged(t *testing.T) {
-	disk, o := vfs.NewMem(), options()
-	e := open(t, disk, o)
-	for space := range engine.SpaceID(2) {
-		id, w := enginetest.MakeBlob(t, e, bytes.Repeat([]byte("x"), 2<<20), nil)
-		var b engine.Batch
-		b.Keep(id)
-		if _, err := enginetest.Space(t, e, space+1).Commit(context.Background(), 0, &b); err != nil {
-			t.Fatal(err)
-		}
-		w.Release()
-	}
-	e.Close()
-	segments := func() []string { names, _ := disk.List("store/log"); return names }
-	all := segments()
-	f, err := disk.Open("store/log/" + all[0])
-	if err != nil {
-		t.Fatal(err)
-	}
-	f.WriteAt(make([]byte, 100), segmentHeader) // the first commit
-	for range 3 {
 		o.IndexFS = pebblevfs.NewMem()
 		e = open(t, disk, o)
-		for range 2 { // the second time with the index of the first
-			if _, err := e.Compact(context.Background()); err != nil {
-				t.Fatal(err)
-			}
-			if got := segments(); len(got) < len(all) {
-				t.Fatalf("of %v only %v are left", all, got)
-			}
-			e.Close()
-			e = open(t, disk, o)
+		if got := messageRows(t, e); !maps.Equal(got, want) {
+			t.Fatalf("%.2f of the segment kept, without the index: rows %v, want %v", keep, got, want)
 		}
 		e.Close()
-	}
-	e = open(t, disk, o)
-	defer e.Close()
-	found, err := e.Damaged(context.Background(), noPace)
-	if err != nil || len(found) != 1 {
-		t.Fatal(found, err)
-	}
-	if err := e.Quarantine(context.Background(), []uint32{found[0].Segment}); err != nil {
-		t.Fatal(err)
-	}
-	if found, err := e.Damaged(context.Background(), noPace); err != nil || len(found) != 0 {
-		t.Fatal(found, err)
-	}
-}
-
-// TestCheckpointIsDurable: when compaction returns, what it deleted is needed
-// by nobody, even if the power goes now and the index is lost.
-func TestCheckpointIsDurable(t *testing.T) {
-	disk, h := vfs.NewMem(), newHistory()
-	e := open(t, disk, options())
-	h.run(t, e, 1, 40, 1)
-	if err := e.Reclaim(context.Background()); err != nil {
-		t.Fatal(err)
-	}
-	want := enginetest.Dump(t, e)
-	disk.SyncDir("store/log") // the deletions, whatever else
-	cut := disk.CrashClone(rand.New(rand.NewPCG(1, 1)), 0)
-	e.Close()
-	e = open(t, cut, options())
-	defer e.Close()
-	if got := enginetest.Dump(t, e); got != want {
-		t.Fatalf("after the power cut:\n%s\nwant\n%s", got, want)
-	}
-	h.check(t, e)
-}
-
-// TestClaimed: compaction leaves the blobs alone that a writer may still hand to
-// a commit.
-func TestClaimed(t *testing.T) {
-	e := open(t, vfs.NewMem(), options())
-	defer e.Close()
-	for space, size := range []int{100, 2 << 20} { // in the log, and in a segment of its own
-		octets := bytes.Repeat([]byte("x"), size)
-		id, w := enginetest.MakeBlob(t, e, octets, nil)
-		for range 2 {
-			if err := e.Reclaim(context.Background()); err != nil {
-				t.Fatal(err)
-			}
-		}
-		var b engine.Batch
-		b.Keep(id)
-		if _, err := enginetest.Space(t, e, engine.SpaceID(space+1)).Commit(context.Background(), 0, &b); err != nil {
-			t.Fatal(err)
-		}
-		w.Release()
-		if got, err := enginetest.ReadBlob(e, id); err != nil || !bytes.Equal(got, octets) {
-			t.Fatalf("%d octets, %v", len(got), err)
-		}
-	}
-}
-
-// TestReclaim: what was dropped is on no part of the disk.
-func TestReclaim(t *testing.T) {
-	ctx := context.Background()
-	disk := vfs.NewMem()
-	e := open(t, disk, options())
-	defer e.Close()
-	version := engine.Version(0)
-	keep := func(text string) engine.BlobID {
-		id, w := enginetest.MakeBlob(t, e, []byte(text), nil)
-		defer w.Release()
-		var b engine.Batch
-		b.Keep(id)
-		var err error
-		if version, err = enginetest.Space(t, e, 1).Commit(ctx, version, &b); err != nil {
-			t.Fatal(err)
-		}
-		return id
-	}
-	here := func(text string) bool {
-		names, _ := disk.List("store/log")
-		for _, name := range names {
-			f, err := disk.Open("store/log/" + name)
-			if err != nil {
-				t.Fatal(err)
-			}
-			size, _ := f.Size()
-			b := make([]byte, size)
-			f.ReadAt(b, 0)
-			if bytes.Contains(b, []byte(text)) {
-				return true
-			}
-		}
-		return false
-	}
-	kept, dropped := keep("this one is kept"), keep("this one is dropped")
-	for range 2 { // the second time they are in a dense segment
-		if err := e.Reclaim(ctx); err != nil || !here("this one is dropped") {
-			t.Fatal(err)
-		}
-	}
-	var b engine.Batch
-	b.Drop(dropped)
-	if _, err := enginetest.Space(t, e, 1).Commit(ctx, version, &b); err != nil {
-		t.Fatal(err)
-	}
-	if err := e.Reclaim(ctx); err != nil || here("this one is dropped") {
-		t.Fatalf("the octets are still there; %v", err)
-	}
-	if got, err := enginetest.ReadBlob(e, kept); err != nil || string(got) != "this one is kept" {
-		t.Fatalf("%q, %v", got, err)
 	}
 }
 

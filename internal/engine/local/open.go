@@ -50,6 +50,11 @@ func Open(ctx context.Context, fsys vfs.FS, dir string, o Options) (*Engine, err
 	}
 	e.wg.Go(e.flush)
 	e.wg.Go(e.apply)
+	if e.rowsOnly {
+		if err := e.checkpoint(ctx); err != nil {
+			return nil, errors.Join(err, e.Close())
+		}
+	}
 	if o.ReadOnly {
 		err := errs.New("local", errs.Denied, "the store was opened for reading only")
 		e.failure.Store(&err)

@@ -22,13 +22,11 @@ func (e *Engine) recover(ctx context.Context, numbers []uint32) (Recovery, error
 		mark, err = e.readMark()
 	}
 	if err == nil && mark != 0 {
-		e.checkEnd(mark)
-	}
-	if err == nil && mark != 0 && !e.markFits(mark, numbers) {
-		err = errors.New("the index is of another log, or older than what is left of this one")
+		err = e.indexFits(mark, numbers)
 	}
 	if err == nil {
 		e.applied = mark
+		e.checkEnd(mark)
 	}
 	r := Recovery{Rebuilt: err != nil || mark == 0 && len(numbers) > 0}
 	if err != nil {
@@ -43,6 +41,9 @@ func (e *Engine) recover(ctx context.Context, numbers []uint32) (Recovery, error
 			return r, errs.As("local.Open", errs.Temporary, "the index cannot be made", err)
 		}
 		mark = 0
+	}
+	if err := e.index.Set([]byte{keyStore}, e.uuid[:], pebble.NoSync); err != nil {
+		return r, indexError("local.Open", err)
 	}
 	if mark == 0 && len(numbers) > 0 {
 		if mark, err = e.loadCheckpoint(ctx, numbers, &r); err != nil {
@@ -88,24 +89,36 @@ func (e *Engine) readMark() (position, error) {
 	return position(decodeID(v)), nil
 }
 
-// markFits reports whether the mark lies within the log, and the log from there
-// on is there.
-func (e *Engine) markFits(mark position, numbers []uint32) bool {
+// indexFits reports what is wrong with an index, besides damage: it is of
+// another store, or needs commits that were compacted away since.
+func (e *Engine) indexFits(mark position, numbers []uint32) error {
+	v, c, err := e.index.Get([]byte{keyStore})
+	if err == nil {
+		defer c.Close()
+		if !bytes.Equal(v, e.uuid[:]) {
+			return errors.New("the index is of another store")
+		}
+	}
 	if len(e.missing(numbers, mark)) > 0 {
-		return false
+		return errors.New("the index is older than what is left of the log")
 	}
-	if s := e.mu.segments[mark.segment()]; s != nil {
-		return mark.offset() <= s.size
-	}
-	// Its segment may be compacted away, or be one that was never written.
-	return mark.segment() <= e.mu.lastSegment
+	return nil
 }
 
-// checkEnd reports a log that ends before what the index has seen.
+// checkEnd reports a log that ends before what the index has seen. The index is
+// all that is left of the commits then, and its rows go into the log.
 func (e *Engine) checkEnd(mark position) {
-	if s := e.mu.segments[mark.segment()]; s != nil && s.size < mark.offset() {
-		e.finding(Finding{Segment: mark.segment(), Offset: s.size, What: fmt.Sprintf("%d octets at the segment's end are missing", mark.offset()-s.size)})
+	n := mark.segment()
+	switch s := e.mu.segments[n]; {
+	case s != nil && s.size < mark.offset():
+		e.finding(Finding{Segment: n, Offset: s.size, What: fmt.Sprintf("%d octets at the segment's end are missing; messages in them are lost", mark.offset()-s.size)})
+	case s == nil && n > e.lastLogLocked():
+		e.finding(Finding{Segment: n, What: "the segment is missing; messages in it are lost"})
+		e.mu.lastSegment = max(e.mu.lastSegment, n)
+	default:
+		return
 	}
+	e.rowsOnly = true
 }
 
 // missing returns the segments of the log that should be there: one from the
