@@ -380,7 +380,7 @@ func TestCutBelowTheMark(t *testing.T) {
 			t.Fatal(err)
 		}
 		size, _ := f.Size()
-		if f.Truncate(segmentHeader + int64(keep*float64(size-segmentHeader))&^7); keep < 0 {
+		if f.Truncate(segmentHeader + int64(max(keep, 0)*float64(size-segmentHeader))&^7); keep < 0 {
 			disk.Remove(name)
 		}
 		var found []Finding
