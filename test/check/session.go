@@ -1,0 +1,397 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/angarium/angarium/test/harness"
+)
+
+// view is what one client believes of its selected mailbox.
+type view struct {
+	box      string
+	uids     []uint32 // by sequence number; 0: not told yet
+	keywords map[string]bool
+}
+
+// session is one IMAP client.
+type session struct {
+	h     *history
+	id    int
+	rng   *rand.Rand
+	c     *harness.IMAP
+	boxes []string
+	copy  string // the mailbox for copies
+	view  *view
+	own   map[string][]*instance // messages that this session appended and has not let go
+	n     int
+}
+
+func (s *session) keyword() string { return fmt.Sprintf("k%d", s.id) }
+
+var (
+	numbered  = regexp.MustCompile(`^\* (\d+) (EXISTS|EXPUNGE|RECENT|FETCH)(.*)$`)
+	fetchUID  = regexp.MustCompile(`UID (\d+)`)
+	fetchFlag = regexp.MustCompile(`FLAGS \(([^)]*)\)`)
+	subject   = regexp.MustCompile(`(?i)Subject: (\S+)`)
+	appendUID = regexp.MustCompile(`APPENDUID \d+ (\d+)`)
+	copyUID   = regexp.MustCompile(`COPYUID \d+ (\S+) (\d+)\]`)
+)
+
+// fetched is what a FETCH response told of one message.
+type fetched struct {
+	uid     uint32
+	flags   []string
+	flagged bool // there were flags
+	token   string
+}
+
+// do runs a command and keeps the view up to date. quiet: a command during
+// which no EXPUNGE may be told (RFC 3501 §7.4.1).
+func (s *session) do(command string, quiet bool) (lines []string, got []fetched, at interval, err error) {
+	at.begin = now()
+	lines, err = s.c.Do(command)
+	at.end = now()
+	s.h.count()
+	for _, line := range lines {
+		if f := s.line(line, quiet, command); f != nil {
+			got = append(got, *f)
+		}
+	}
+	return lines, got, at, err
+}
+
+// line takes one untagged response.
+func (s *session) line(line string, quiet bool, command string) *fetched {
+	if strings.HasPrefix(line, "* FLAGS (") && s.view != nil {
+		for _, k := range strings.Fields(strings.TrimSuffix(line[9:], ")")) {
+			s.view.keywords[strings.ToLower(k)] = true
+		}
+	}
+	m := numbered.FindStringSubmatch(strings.SplitN(line, "\r\n", 2)[0])
+	if m == nil || s.view == nil {
+		return nil
+	}
+	n, _ := strconv.Atoi(m[1])
+	v := s.view
+	switch m[2] {
+	case "EXISTS":
+		if n < len(v.uids) {
+			s.h.violate(6, "session %d, %s: EXISTS went from %d to %d (%s)", s.id, v.box, len(v.uids), n, command)
+		}
+		for len(v.uids) < n {
+			v.uids = append(v.uids, 0)
+		}
+	case "EXPUNGE":
+		if quiet {
+			s.h.violate(7, "session %d, %s: %q during %s", s.id, v.box, line, command)
+		}
+		if n < 1 || n > len(v.uids) {
+			s.h.violate(6, "session %d, %s: %q, but there are %d messages", s.id, v.box, line, len(v.uids))
+			return nil
+		}
+		v.uids = slices.Delete(v.uids, n-1, n)
+	case "FETCH":
+		return s.fetch(n, line)
+	}
+	return nil
+}
+
+func (s *session) fetch(n int, line string) *fetched {
+	v := s.view
+	if n < 1 || n > len(v.uids) {
+		s.h.violate(9, "session %d, %s: %.60q, but there are %d messages", s.id, v.box, line, len(v.uids))
+		return nil
+	}
+	f := &fetched{}
+	if m := fetchUID.FindStringSubmatch(line); m != nil {
+		uid, _ := strconv.ParseUint(m[1], 10, 32)
+		f.uid = uint32(uid)
+		if v.uids[n-1] != 0 && v.uids[n-1] != f.uid {
+			s.h.violate(9, "session %d, %s: message %d has UID %d, before it had %d", s.id, v.box, n, f.uid, v.uids[n-1])
+		}
+		v.uids[n-1] = f.uid
+		for i := n - 2; i >= 0; i-- {
+			if v.uids[i] != 0 {
+				if v.uids[i] >= f.uid {
+					s.h.violate(9, "session %d, %s: message %d has UID %d, message %d has %d", s.id, v.box, i+1, v.uids[i], n, f.uid)
+				}
+				break
+			}
+		}
+	} else {
+		f.uid = v.uids[n-1]
+	}
+	if m := fetchFlag.FindStringSubmatch(line); m != nil {
+		f.flagged, f.flags = true, strings.Fields(m[1])
+		for _, k := range f.flags {
+			if !strings.HasPrefix(k, `\`) && !v.keywords[strings.ToLower(k)] {
+				s.h.violate(11, "session %d, %s: keyword %s in FETCH before FLAGS named it", s.id, v.box, k)
+			}
+			if strings.EqualFold(k, `\Recent`) && f.uid != 0 {
+				s.h.sawRecent(v.box, f.uid, s.id)
+			}
+		}
+	}
+	if m := subject.FindStringSubmatch(line); m != nil && f.uid != 0 {
+		f.token = m[1]
+		s.h.sawUID(v.box, f.uid, f.token)
+	}
+	return f
+}
+
+// run does random things until the time is over.
+func (s *session) run(end int64) error {
+	if err := s.choose(s.boxes[0]); err != nil {
+		return err
+	}
+	for now() < end {
+		err := s.step()
+		var refused *harness.Answer
+		if err != nil && !errors.As(err, &refused) {
+			return fmt.Errorf("session %d: %w", s.id, err)
+		}
+	}
+	return nil
+}
+
+func (s *session) step() error {
+	box := s.boxes[s.rng.IntN(len(s.boxes))]
+	switch k := s.rng.IntN(20); {
+	case k < 5:
+		return s.append(box)
+	case k < 8:
+		return s.look()
+	case k < 12:
+		return s.store()
+	case k < 14:
+		return s.move()
+	case k < 15:
+		return s.expunge()
+	case k < 16:
+		return s.copies()
+	case k < 17:
+		return s.status(box)
+	case k < 18:
+		return s.search()
+	case k < 19:
+		return s.choose(box)
+	default:
+		_, _, _, err := s.do("NOOP", false)
+		return err
+	}
+}
+
+func (s *session) choose(box string) error {
+	s.view = &view{box: box, keywords: map[string]bool{}}
+	lines, _, at, err := s.do(fmt.Sprintf("SELECT %q", box), false)
+	if n, ok := harness.Number(lines, "[UIDNEXT "); ok {
+		s.h.wasTold(told{at, box, uint32(n), -1})
+	}
+	return err
+}
+
+func (s *session) append(box string) error {
+	s.n++
+	token := fmt.Sprintf("t%d-%d", s.id, s.n)
+	i := s.h.arriving(token, box)
+	text := "Subject: " + token + "\r\n\r\n" + strings.Repeat(token+"\r\n", 1+s.rng.IntN(40))
+	lines, _, at, err := s.do(fmt.Sprintf("APPEND %q {%d+}\r\n%s", box, len(text), text), false)
+	if err != nil {
+		return err
+	}
+	s.h.change(i, func() {
+		i.arrive.end = at.end
+		if m := appendUID.FindStringSubmatch(strings.Join(lines, "\n")); m != nil {
+			uid, _ := strconv.ParseUint(m[1], 10, 32)
+			i.uid = uint32(uid)
+		}
+	})
+	if i.uid != 0 {
+		s.h.sawUID(box, i.uid, token)
+		s.own[box] = append(s.own[box], i)
+	}
+	return nil
+}
+
+// look reads flags and subjects of some messages, after a NOOP.
+func (s *session) look() error {
+	begin := now() // what was answered before shows behind this NOOP
+	if _, _, _, err := s.do("NOOP", false); err != nil || len(s.view.uids) == 0 {
+		return err
+	}
+	from := 1 + s.rng.IntN(len(s.view.uids))
+	to := min(len(s.view.uids), from+20)
+	var got []fetched
+	var at interval
+	var err error
+	if s.rng.IntN(2) == 0 {
+		_, got, at, err = s.do(fmt.Sprintf("FETCH %d:%d (UID FLAGS BODY.PEEK[HEADER.FIELDS (SUBJECT)])", from, to), true)
+	} else if u := s.view.uids[from-1]; u != 0 {
+		_, got, at, err = s.do(fmt.Sprintf("UID FETCH %d:%d (UID FLAGS BODY.PEEK[HEADER.FIELDS (SUBJECT)])", u, u+20), false)
+	}
+	at.begin = begin
+	for _, f := range got {
+		if !f.flagged || f.uid == 0 || f.token == "" {
+			continue
+		}
+		for id := range sessionsMax {
+			k := fmt.Sprintf("k%d", id)
+			has := slices.ContainsFunc(f.flags, func(x string) bool { return strings.EqualFold(x, k) })
+			s.h.sawFlag(register{s.view.box, f.uid, k}, read{at, has, s.id})
+		}
+	}
+	return err
+}
+
+// store changes this session's own keyword on some messages.
+func (s *session) store() error {
+	if len(s.view.uids) == 0 {
+		return nil
+	}
+	from := s.rng.IntN(len(s.view.uids))
+	to := min(len(s.view.uids), from+1+s.rng.IntN(5))
+	var uids []uint32
+	for _, u := range s.view.uids[from:to] {
+		if u == 0 {
+			return s.look() // first learn which they are
+		}
+		uids = append(uids, u)
+	}
+	value, sign := s.rng.IntN(2) == 0, "-"
+	if value {
+		sign = "+"
+	}
+	silent := []string{"", ".SILENT"}[s.rng.IntN(2)]
+	box := s.view.box
+	var at interval
+	var err error
+	if s.rng.IntN(2) == 0 {
+		_, _, at, err = s.do(fmt.Sprintf("STORE %d:%d %sFLAGS%s (%s)", from+1, to, sign, silent, s.keyword()), true)
+	} else {
+		_, _, at, err = s.do(fmt.Sprintf("UID STORE %s %sFLAGS%s (%s)", list(uids), sign, silent, s.keyword()), false)
+	}
+	if err != nil {
+		at.end = 1<<62 - 1 // it may have been done, or be done yet
+	}
+	for _, u := range uids {
+		s.h.wrote(register{box, u, s.keyword()}, write{at, value})
+	}
+	return err
+}
+
+func list(uids []uint32) string {
+	var b []string
+	for _, u := range uids {
+		b = append(b, strconv.FormatUint(uint64(u), 10))
+	}
+	return strings.Join(b, ",")
+}
+
+// take returns one of this session's own messages in the selected mailbox.
+func (s *session) take(keep bool) *instance {
+	own := s.own[s.view.box]
+	if len(own) == 0 {
+		return nil
+	}
+	i := s.rng.IntN(len(own))
+	x := own[i]
+	if !keep {
+		s.own[s.view.box] = slices.Delete(own, i, i+1)
+	}
+	return x
+}
+
+func (s *session) move() error {
+	to := s.boxes[s.rng.IntN(len(s.boxes))]
+	i := s.take(false)
+	if i == nil || to == s.view.box {
+		return nil
+	}
+	target := s.h.arriving(i.token, to)
+	s.h.change(i, func() { i.leave.begin, target.copied = now(), true })
+	lines, _, at, err := s.do(fmt.Sprintf("UID MOVE %d %q", i.uid, to), false)
+	if err != nil {
+		return err
+	}
+	m := copyUID.FindStringSubmatch(strings.Join(lines, "\n"))
+	if m == nil {
+		return nil // it was not there: the outcome stays open, and the audit says more
+	}
+	uid, _ := strconv.ParseUint(m[2], 10, 32)
+	s.h.change(i, func() {
+		i.leave.end, target.arrive.end, target.uid = at.end, at.end, uint32(uid)
+	})
+	s.own[to] = append(s.own[to], target)
+	return nil
+}
+
+func (s *session) expunge() error {
+	i := s.take(false)
+	if i == nil {
+		return nil
+	}
+	s.h.change(i, func() { i.leave.begin = now() })
+	if _, _, _, err := s.do(fmt.Sprintf(`UID STORE %d +FLAGS.SILENT (\Deleted)`, i.uid), false); err != nil {
+		return err
+	}
+	_, _, at, err := s.do(fmt.Sprintf("UID EXPUNGE %d", i.uid), false)
+	if err == nil {
+		s.h.change(i, func() { i.leave.end = at.end })
+	}
+	return err
+}
+
+func (s *session) copies() error {
+	i := s.take(true)
+	if i == nil {
+		return nil
+	}
+	s.n++
+	target := s.h.arriving(i.token, s.copy)
+	s.h.change(target, func() { target.copied = true })
+	lines, _, at, err := s.do(fmt.Sprintf("UID COPY %d %q", i.uid, s.copy), false)
+	if err != nil {
+		return err
+	}
+	if m := copyUID.FindStringSubmatch(strings.Join(lines, "\n")); m != nil {
+		uid, _ := strconv.ParseUint(m[2], 10, 32)
+		s.h.change(target, func() { target.arrive.end, target.uid = at.end, uint32(uid) })
+	}
+	// Each message is copied once, so that the audit can count.
+	s.own[s.view.box] = slices.DeleteFunc(s.own[s.view.box], func(x *instance) bool { return x == i })
+	return nil
+}
+
+func (s *session) status(box string) error {
+	if box == s.view.box {
+		return nil
+	}
+	lines, _, at, err := s.do(fmt.Sprintf("STATUS %q (MESSAGES UIDNEXT)", box), false)
+	messages, ok := harness.Number(lines, "MESSAGES ")
+	next, ok2 := harness.Number(lines, "UIDNEXT ")
+	if ok && ok2 {
+		s.h.wasTold(told{at, box, uint32(next), int(messages)})
+	}
+	return err
+}
+
+// search asks for this session's own keyword, which nobody else changes.
+func (s *session) search() error {
+	lines, _, _, err := s.do("SEARCH KEYWORD "+s.keyword(), true)
+	for _, line := range lines {
+		if rest, ok := strings.CutPrefix(line, "* SEARCH"); ok {
+			for _, x := range strings.Fields(rest) {
+				if n, err := strconv.Atoi(x); err != nil || n < 1 || n > len(s.view.uids) {
+					s.h.violate(10, "session %d, %s: %q, but there are %d messages", s.id, s.view.box, line, len(s.view.uids))
+				}
+			}
+		}
+	}
+	return err
+}
