@@ -293,10 +293,15 @@ func list(uids []uint32) string {
 	return strings.Join(b, ",")
 }
 
-// take returns one of this session's own messages in the selected mailbox.
+// take returns one of this session's own messages in the selected mailbox, which
+// the server has told it of by then: a UID that a client was not told of may be
+// passed over in silence (RFC 3501 §6.4.8).
 func (s *session) take(keep bool) *instance {
 	own := s.own[s.view.box]
 	if len(own) == 0 {
+		return nil
+	}
+	if _, _, _, err := s.do("NOOP", false); err != nil {
 		return nil
 	}
 	i := s.rng.IntN(len(own))

@@ -1,0 +1,170 @@
+package main
+
+import (
+	"math/rand/v2"
+	"os"
+	"testing"
+	"time"
+
+	"github.com/angarium/angarium/test/harness"
+)
+
+// TestServer runs the clients for a moment against this project's own server.
+func TestServer(t *testing.T) {
+	o := options{user: "check@check.example", password: "check-test", seconds: 3, seed: uint64(time.Now().UnixNano()), sessions: 8}
+	stop, err := serve(&o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer stop()
+	h, err := Check(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(h.violations) > 0 || h.operations < 100 || len(h.reads) == 0 {
+		t.Errorf("seed %d: %d operations, %v", o.seed, h.operations, h.violations[:min(5, len(h.violations))])
+	}
+}
+
+// TestBadLines: each thing that a server may not tell a client is noticed, under
+// its number.
+func TestBadLines(t *testing.T) {
+	for name, c := range map[string]struct {
+		lines []string
+		quiet bool
+		want  int // 0: all is well
+	}{
+		"good":                 {[]string{"* 2 EXISTS", "* 1 FETCH (UID 4 FLAGS (k1))", "* 2 FETCH (UID 5)", "* 1 EXPUNGE", "* 1 FETCH (UID 5)"}, false, 0},
+		"EXISTS shrinks":       {[]string{"* 2 EXISTS", "* 1 EXISTS"}, false, 6},
+		"EXPUNGE of nothing":   {[]string{"* 1 EXISTS", "* 2 EXPUNGE"}, false, 6},
+		"EXPUNGE of 0":         {[]string{"* 1 EXISTS", "* 0 EXPUNGE"}, false, 6},
+		"EXPUNGE during FETCH": {[]string{"* 1 EXISTS", "* 1 EXPUNGE"}, true, 7},
+		"FETCH before EXISTS":  {[]string{"* 1 FETCH (UID 4)"}, false, 9},
+		"UID changes":          {[]string{"* 1 EXISTS", "* 1 FETCH (UID 4)", "* 1 FETCH (UID 5)"}, false, 9},
+		"UIDs descend":         {[]string{"* 2 EXISTS", "* 1 FETCH (UID 4)", "* 2 FETCH (UID 3)"}, false, 9},
+		"unannounced keyword":  {[]string{"* 1 EXISTS", "* 1 FETCH (UID 4 FLAGS (k9))"}, false, 11},
+		"announced keyword":    {[]string{"* 1 EXISTS", `* FLAGS (\Seen k9)`, "* 1 FETCH (UID 4 FLAGS (k9))"}, false, 0},
+		"another message": {[]string{"* 1 EXISTS", "* 1 FETCH (UID 4 BODY[HEADER.FIELDS (SUBJECT)] {12}\r\nSubject: a\r\n)",
+			"* 1 FETCH (UID 4 BODY[HEADER.FIELDS (SUBJECT)] {12}\r\nSubject: b\r\n)"}, false, 1},
+	} {
+		h := newHistory()
+		s := &session{h: h, view: &view{box: "b", keywords: map[string]bool{"k1": true}}}
+		for _, l := range c.lines {
+			s.line(l, c.quiet, "TEST")
+		}
+		expect(t, name, h, c.want)
+	}
+}
+
+func expect(t *testing.T, name string, h *history, want int) {
+	t.Helper()
+	switch {
+	case want == 0 && len(h.violations) > 0:
+		t.Errorf("%s: %v", name, h.violations)
+	case want != 0 && (len(h.violations) != 1 || h.violations[0].number != want):
+		t.Errorf("%s: %v, want one of invariant %d", name, h.violations, want)
+	}
+}
+
+// TestBadHistories: each thing that only the whole history shows is noticed.
+func TestBadHistories(t *testing.T) {
+	arrived := func(token string, uid uint32, begin, end int64) *instance {
+		return &instance{token: token, box: "b", uid: uid, arrive: interval{begin, end}}
+	}
+	reg := register{"b", 1, "k1"}
+	for name, c := range map[string]struct {
+		make  func(h *history)
+		found map[string][]uint32
+		want  int
+	}{
+		"good":             {func(h *history) { h.instances = []*instance{arrived("x", 1, 1, 2), arrived("y", 2, 3, 4)} }, map[string][]uint32{"x": {1}, "y": {2}}, 0},
+		"at the same time": {func(h *history) { h.instances = []*instance{arrived("x", 2, 1, 3), arrived("y", 1, 2, 4)} }, map[string][]uint32{"x": {2}, "y": {1}}, 0},
+		"UIDs descend":     {func(h *history) { h.instances = []*instance{arrived("x", 2, 1, 2), arrived("y", 1, 3, 4)} }, map[string][]uint32{"x": {2}, "y": {1}}, 1},
+		"UIDNEXT goes back": {func(h *history) {
+			h.told = []told{{interval{1, 2}, "b", 5, -1}, {interval{3, 4}, "b", 4, -1}}
+		}, nil, 2},
+		"UIDNEXT was given": {func(h *history) {
+			h.told = []told{{interval{1, 2}, "b", 5, -1}}
+			h.instances = []*instance{arrived("x", 3, 3, 4)}
+		}, map[string][]uint32{"x": {3}}, 2},
+		"another UID": {func(h *history) { h.instances = []*instance{arrived("x", 1, 1, 2)} }, map[string][]uint32{"x": {2}}, 3},
+		"lost":        {func(h *history) { h.instances = []*instance{arrived("x", 1, 1, 2)} }, nil, 4},
+		"unknown":     {func(h *history) { h.instances = []*instance{arrived("x", 0, 1, 0)} }, nil, 0},
+		"twice":       {func(h *history) { h.instances = []*instance{arrived("x", 1, 1, 2)} }, map[string][]uint32{"x": {1, 2}}, 4},
+		"left and there": {func(h *history) {
+			x := arrived("x", 1, 1, 2)
+			x.leave = interval{3, 4}
+			h.instances = []*instance{x}
+		}, map[string][]uint32{"x": {1}}, 5},
+		"lost update": {func(h *history) {
+			h.writes[reg] = []write{{interval{1, 2}, true}}
+			h.reads[reg] = []read{{interval{3, 4}, false, 0}}
+		}, nil, 20},
+		"update under way": {func(h *history) {
+			h.writes[reg] = []write{{interval{1, 5}, true}}
+			h.reads[reg] = []read{{interval{3, 4}, false, 0}, {interval{3, 4}, true, 0}}
+		}, nil, 0},
+		"from nowhere, a flag": {func(h *history) { h.reads[reg] = []read{{interval{3, 4}, true, 0}} }, nil, 20},
+		"STATUS too few": {func(h *history) {
+			h.instances = []*instance{arrived("x", 1, 1, 2)}
+			h.told = []told{{interval{3, 4}, "b", 2, 0}}
+		}, map[string][]uint32{"x": {1}}, 25},
+		"STATUS too many": {func(h *history) { h.told = []told{{interval{3, 4}, "b", 2, 1}} }, nil, 25},
+		"recent twice": {func(h *history) {
+			h.sawRecent("b", 1, 1)
+			h.sawRecent("b", 1, 2)
+		}, nil, 24},
+		"from nowhere": {func(h *history) {}, map[string][]uint32{"x": {1}}, 28},
+	} {
+		h := newHistory()
+		c.make(h)
+		h.judge()
+		h.audit("b", c.found)
+		expect(t, name, h, c.want)
+	}
+}
+
+// TestGoodHistories: nothing is found in what a server without faults does.
+func TestGoodHistories(t *testing.T) {
+	for seed := range uint64(200) {
+		rng := rand.New(rand.NewPCG(seed, 1))
+		h := newHistory()
+		clock, next := int64(0), uint32(1)
+		tick := func() int64 { clock += 1 + rng.Int64N(5); return clock }
+		there := map[string][]uint32{}
+		state := map[register]bool{}
+		var open []func()
+		for i := range 100 {
+			begin := tick()
+			switch rng.IntN(4) {
+			case 0:
+				x := &instance{token: string(rune('a'+i%26)) + string(rune('0'+i/26)), box: "b", arrive: interval{begin: begin}}
+				h.instances = append(h.instances, x)
+				x.uid, there[x.token] = next, []uint32{next}
+				next++
+				open = append(open, func() { x.arrive.end = tick() })
+			case 1:
+				reg := register{"b", 1 + rng.Uint32N(next), "k1"}
+				w := write{interval{begin, tick()}, rng.IntN(2) == 0}
+				h.writes[reg], state[reg] = append(h.writes[reg], w), w.value
+			case 2:
+				reg := register{"b", 1 + rng.Uint32N(next), "k1"}
+				h.reads[reg] = append(h.reads[reg], read{interval{begin, tick()}, state[reg], 0})
+			default:
+				h.told = append(h.told, told{interval{begin, tick()}, "b", next, len(there)})
+			}
+			if len(open) > 3 {
+				open[0]()
+				open = open[1:]
+			}
+		}
+		for _, done := range open {
+			done()
+		}
+		h.judge()
+		h.audit("b", there)
+		expect(t, "a good history", h, 0)
+	}
+}
+
+func TestMain(m *testing.M) { os.Exit(harness.Main(m)) }
