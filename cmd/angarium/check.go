@@ -31,7 +31,7 @@ func newCheck() *cobra.Command {
 			}
 			err := f.print(cmd, r, func(w io.Writer) error { return printChecked(w, r) })
 			if err == nil && r.Count > 0 {
-				err = codeError{errors.New("the store is damaged; nothing was changed. What to do: docs/repair.md"), exitFailed}
+				err = codeError{errors.New("the store is damaged; nothing was changed. What to do: docs/recovery.md"), exitFailed}
 			}
 			return err
 		},

@@ -379,8 +379,8 @@ func TestTry(t *testing.T) {
 	}
 }
 
-// TestHandbook runs what the handbook's pages mark as tested, each block in a
-// directory of its own, with the page's first TOML block as angarium.toml.
+// TestHandbook runs what the handbook's pages mark as tested, each page in a
+// directory of its own, with its first TOML block as angarium.toml.
 func TestHandbook(t *testing.T) {
 	pages, err := filepath.Glob("../../docs/*.md")
 	if err != nil || len(pages) == 0 {
@@ -393,14 +393,13 @@ func TestHandbook(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		toml := ""
+		toml, dir := "", t.TempDir()
 		for _, m := range block.FindAllStringSubmatch(string(b), -1) {
 			switch {
 			case m[1] == "toml" && toml == "":
 				toml = m[2]
 			case m[1] == "sh tested":
 				tested++
-				dir := t.TempDir()
 				os.WriteFile(filepath.Join(dir, "angarium.toml"), []byte(toml), 0o600)
 				cmd := exec.Command("sh", "-ec", m[2])
 				cmd.Dir = dir

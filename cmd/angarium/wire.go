@@ -51,7 +51,7 @@ func openStore(ctx context.Context, c *config.Config, log *slog.Logger) (*mailSt
 	if err != nil {
 		return nil, fmt.Errorf("opening the store in %s: %w", c.Data, err)
 	}
-	s, err := store.Open(ctx, e, store.Options{Now: time.Now, ExpungeRetention: retention(c), Finding: func(f store.Finding) {
+	s, err := store.Open(ctx, e, store.Options{Now: time.Now, ExpungeRetention: orNever(c.Store.ExpungeRetention), ScrubEvery: orNever(c.Store.ScrubEvery), Finding: func(f store.Finding) {
 		log.Error("damage in an account was found", "finding", f.String())
 	}})
 	if err != nil {
@@ -88,13 +88,13 @@ func openFiles(ctx context.Context, dir string, until time.Time) (_ *mailStore, 
 	return &mailStore{Store: s, engine: e, index: index}, findings, nil
 }
 
-// retention returns how long expunged mail is kept, as the store has it: its
-// zero is the default.
-func retention(c *config.Config) time.Duration {
-	if c.Store.ExpungeRetention == 0 {
+// orNever returns a time span as the store has it: its zero is the default, and
+// a negative one means not at all.
+func orNever(d config.Duration) time.Duration {
+	if d == 0 {
 		return -1
 	}
-	return time.Duration(c.Store.ExpungeRetention)
+	return time.Duration(d)
 }
 
 func (m *mailStore) Close() error {

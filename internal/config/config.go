@@ -74,6 +74,7 @@ type POP3 struct {
 // Store holds options of the mail store.
 type Store struct {
 	ExpungeRetention Duration `toml:"expunge_retention" comment:"How long the octets of expunged mail are kept. A change needs a restart."`
+	ScrubEvery       Duration `toml:"scrub_every" comment:"In which time every octet is read once and compared with its checksum; 0s: never. A change needs a restart."`
 }
 
 // Duration is a time span in Go's notation: 90s, 5m, 336h.
@@ -99,7 +100,7 @@ func Defaults() *Config {
 		Listen: []string{"imap=127.0.0.1:10143", "imaps=127.0.0.1:10993", "pop3=127.0.0.1:10110", "pop3s=127.0.0.1:10995", "lmtp=127.0.0.1:10024"},
 		Log:    Log{Level: "info", Format: "text"},
 		Limits: Limits{Connections: 16_000, ConnectionsPerAddress: 100, SessionsPerAccount: 100, SessionsPerAddress: 30, LoginTime: Duration(time.Minute), IdleTime: Duration(31 * time.Minute), MessageOctets: 50 << 20},
-		Store:  Store{ExpungeRetention: Duration(14 * 24 * time.Hour)},
+		Store:  Store{ExpungeRetention: Duration(14 * 24 * time.Hour), ScrubEvery: Duration(7 * 24 * time.Hour)},
 	}
 }
 
