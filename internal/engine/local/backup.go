@@ -176,6 +176,11 @@ func (e *Engine) copySegment(ctx context.Context, dst vfs.FS, dir string, seg se
 			return err
 		}
 		from += int64(len(b))
+		if from%syncStep < int64(len(b)) {
+			if err := out.Sync(); err != nil {
+				return err
+			}
+		}
 		if err := pace(int64(len(b))); err != nil {
 			return err
 		}

@@ -170,7 +170,13 @@ type denser struct {
 	prev   uint32
 	moves  []move
 	size   int64
+
+	unsynced int64 // octets since the last sync
 }
+
+// syncStep is how many octets the background work syncs at once: commits wait
+// behind what the disk has to write.
+const syncStep = 2 << 20
 
 func (d *denser) close() {
 	if d.file != nil {
@@ -275,6 +281,12 @@ func (d *denser) append(ctx context.Context, id engine.BlobID, payload []byte) e
 	}
 	d.offset += r.size()
 	d.size += r.size()
+	if d.unsynced += r.size(); d.unsynced >= syncStep {
+		d.unsynced = 0
+		if err := d.file.Sync(); err != nil {
+			return errs.As("local.Compact", errs.Temporary, "", err)
+		}
+	}
 	d.prev = r.sum
 	d.moves = append(d.moves, move{id, r.pos, r.size()})
 	return nil
@@ -320,10 +332,14 @@ func (d *denser) finish(ctx context.Context) error {
 	return err
 }
 
+// movesMax is how many moves one record holds: commits wait while they are
+// applied.
+const movesMax = 256
+
 // commitMoves makes the new places of blobs durable, through the log like any
 // commit.
 func (e *Engine) commitMoves(moves []move) error {
-	for part := range slices.Chunk(moves, 10_000) {
+	for part := range slices.Chunk(moves, movesMax) {
 		w := &waiter{moves: part, done: make(chan error, 1)}
 		e.mu.Lock()
 		if err := e.waitRoomLocked(); err != nil {
@@ -348,8 +364,10 @@ func (e *Engine) commitMoves(moves []move) error {
 	return nil
 }
 
-// checkRowsOctets is about how much of the index one record holds.
-const checkRowsOctets = 256 << 10
+const (
+	checkRowsOctets = 256 << 10 // about how much of the index one record holds
+	checkBarrier    = 4         // records after which a checkpoint waits until they are durable
+)
 
 // checkpoint writes all rows of the index into the log, so that older commits
 // may go, and returns when that is durable.
@@ -385,7 +403,11 @@ func (e *Engine) checkpoint(ctx context.Context) error {
 				return err
 			}
 			rows = nil
-			records++
+			if records++; records%checkBarrier == 0 {
+				if err := e.commitMoves([]move{{}}); err != nil { // let commits in between
+					return err
+				}
+			}
 			if err := ctx.Err(); err != nil {
 				return errs.Wrap("local.checkpoint", err)
 			}
