@@ -138,6 +138,9 @@ func (c *checker) account(info AccountInfo) error {
 		return err
 	}
 	defer snap.Close()
+	if !c.s.registry.has(info.ID) && erased(snap) {
+		return nil // Purge forgets it
+	}
 	v, err := readState(&Account{s: c.s, id: info.ID, space: space}, snap)
 	if err != nil {
 		return c.report(Finding{What: err.Error()})
@@ -251,7 +254,10 @@ func (c *checker) body(mailbox string, m *Message, expunged bool) error {
 func (c *checker) expunged(snap engine.Snapshot) error {
 	for g, err := range readGraves(snap) {
 		if errs.Is(err, errs.Corrupt) {
-			err = c.report(Finding{What: err.Error()})
+			if err := c.report(Finding{What: err.Error()}); err != nil {
+				return err
+			}
+			continue
 		}
 		if err != nil {
 			return err

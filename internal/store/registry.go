@@ -428,6 +428,9 @@ func (s *Store) RestoreAccount(ctx context.Context, name, as string) (AccountInf
 		if _, err := s.registry.find(as); err == nil {
 			return errs.New("store.RestoreAccount", errs.Exists, as+" exists; name another with --as")
 		}
+		if _, _, err := s.Usage(ctx, g.ID); err != nil {
+			return errs.As("store.RestoreAccount", errs.KindOf(err), "the account's mail is erased or damaged", err)
+		}
 		info = g.AccountInfo
 		info.Name = as
 		b.Put(nameKey(as), info.encode())
@@ -445,6 +448,15 @@ func (s *Store) EraseAccount(ctx context.Context, name string) error {
 		return err
 	}
 	return s.forget(ctx, g)
+}
+
+// erased reports whether nothing is left in a deleted account's space: the
+// erasure was cut short before the registry knew.
+func erased(snap engine.Snapshot) bool {
+	for range snap.Scan(nil, nil) {
+		return false
+	}
+	return true
 }
 
 // forget clears the space of a deleted account.

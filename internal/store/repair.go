@@ -201,7 +201,7 @@ func (l *repairList) end(r *repairer, counted map[MailboxID]*Mailbox) error {
 	var lost tombstone
 	for i := range l.msgs {
 		m := &l.msgs[i]
-		n, err := r.s.engine.Blobs().Verify(r.ctx, m.Blob)
+		n, err := r.verify(m)
 		if r.ctx.Err() != nil {
 			return r.ctx.Err()
 		}
@@ -225,6 +225,15 @@ func (l *repairList) end(r *repairer, counted map[MailboxID]*Mailbox) error {
 	}
 	r.bury(l.box, lost)
 	return nil
+}
+
+// verify reads a message, twice if need be: a disk may fail once.
+func (r *repairer) verify(m *Message) (int64, error) {
+	n, err := r.s.engine.Blobs().Verify(r.ctx, m.Blob)
+	if errs.Is(err, errs.Corrupt) {
+		n, err = r.s.engine.Blobs().Verify(r.ctx, m.Blob)
+	}
+	return n, err
 }
 
 // bury takes messages without octets out of a mailbox: clients learn that they
@@ -306,7 +315,7 @@ func (r *repairer) readGraves() error {
 		}
 		lost := slices.Clone(g.messages)
 		g.messages = slices.DeleteFunc(g.messages, func(m Message) bool {
-			_, err := r.s.engine.Blobs().Verify(r.ctx, m.Blob)
+			_, err := r.verify(&m)
 			return errs.Is(err, errs.Corrupt) || errs.Is(err, errs.NotFound)
 		})
 		if len(lost) == len(g.messages) {

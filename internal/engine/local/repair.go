@@ -66,6 +66,9 @@ func (e *Engine) Quarantine(ctx context.Context, segments []uint32) error {
 			return nil
 		}
 		err := d.copy(ctx, id)
+		if errs.Is(err, errs.Corrupt) {
+			err = d.copy(ctx, id) // a disk may fail once
+		}
 		if errs.Is(err, errs.Corrupt) || errs.Is(err, errs.NotFound) {
 			return nil // lost; who keeps it knows
 		}
