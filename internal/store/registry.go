@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/binary"
 	"iter"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -144,6 +145,15 @@ func (a *Account) retention() time.Duration {
 	r.mu.RLock()
 	defer r.mu.RUnlock()
 	return a.s.retention(r.byName[r.ids[a.id]])
+}
+
+// all returns the accounts by name.
+func (r *registry) all() []AccountInfo {
+	r.mu.RLock()
+	all := slices.Collect(maps.Values(r.byName))
+	r.mu.RUnlock()
+	slices.SortFunc(all, func(a, b AccountInfo) int { return strings.Compare(a.Name, b.Name) })
+	return all
 }
 
 func (r *registry) find(name string) (AccountInfo, error) {
@@ -301,15 +311,8 @@ func (s *Store) AccountInfo(_ context.Context, name string) (AccountInfo, error)
 }
 
 // AccountInfos yields all accounts by name.
-func (s *Store) AccountInfos(_ context.Context) iter.Seq[AccountInfo] {
-	s.registry.mu.RLock()
-	all := make([]AccountInfo, 0, len(s.registry.byName))
-	for _, a := range s.registry.byName {
-		all = append(all, a)
-	}
-	s.registry.mu.RUnlock()
-	slices.SortFunc(all, func(a, b AccountInfo) int { return strings.Compare(a.Name, b.Name) })
-	return slices.Values(all)
+func (s *Store) AccountInfos(context.Context) iter.Seq[AccountInfo] {
+	return slices.Values(s.registry.all())
 }
 
 // SetPassword replaces the stored password hash. Errors: NotFound.
@@ -480,9 +483,7 @@ func (s *Store) restorable(name string) (all []AccountInfo, err error) {
 		}
 		return []AccountInfo{info}, nil
 	}
-	for info := range s.AccountInfos(nil) {
-		all = append(all, info)
-	}
+	all = s.registry.all()
 	gone, err := s.GoneAccounts()
 	for _, g := range gone {
 		g.Name += " (deleted)"

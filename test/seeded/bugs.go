@@ -32,7 +32,7 @@ var bugs = []bug{
 	{"blob-freed-at-the-first-drop", engineFolder + "/index.go",
 		"r.count = max(0, r.count+n); r.count == was", "r.count = max(0, r.count*max(n, 0)+n); r.count == was", engineFolder, "TestKeptTwice$"},
 	{"replayed-twice", engineFolder + "/index.go",
-		"return a.commit(g.end)", "return a.commit(at(g.chunks[0].segment, max(segmentHeader, g.chunks[0].start)))", engineFolder, "TestCrash$"},
+		"return a.commit(g.end)", "return a.commit(at(g.chunks[0].segment, max(segmentHeader, g.chunks[0].start)))", engineFolder, "TestReplayedOnce$"},
 	{"records-not-verified", engineFolder + "/recover.go",
 		"|| !intact(r, payload) {", "{", engineFolder, "TestDamage$"},
 	{"frames-not-verified", engineFolder + "/read.go",

@@ -18,6 +18,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 )
 
@@ -32,6 +33,9 @@ type bug struct {
 
 // timeBox is what one bug may take: a test that hangs has caught it too.
 const timeBox = 60 * time.Second
+
+// atOnce is how many bugs are tried at a time.
+const atOnce = 2
 
 func main() {
 	flag.Parse()
@@ -52,32 +56,60 @@ func run(names []string) error {
 		return err
 	}
 	defer os.RemoveAll(dir)
-	caught, missed := 0, []string{}
+	var chosen []bug
 	for _, b := range bugs {
-		if len(names) > 0 && !slices.Contains(names, b.name) {
-			continue
+		if len(names) == 0 || slices.Contains(names, b.name) {
+			chosen = append(chosen, b)
 		}
-		start := time.Now()
-		verdict, err := b.try(root, dir)
-		if err != nil {
-			return fmt.Errorf("%s: %w", b.name, err)
-		}
-		fmt.Printf("%-32s %-7s %4.1f s\n", b.name, verdict, time.Since(start).Seconds())
-		if verdict == "missed" {
-			missed = append(missed, b.name)
-			continue
-		}
-		caught++
 	}
-	fmt.Printf("%d bugs planned, %d caught, %d missed\n", caught+len(missed), caught, len(missed))
-	if len(missed) > 0 {
-		return errors.New("the tests let pass: " + strings.Join(missed, ", "))
+	r := &result{}
+	var wg sync.WaitGroup
+	slots := make(chan struct{}, atOnce)
+	for i, b := range chosen {
+		slots <- struct{}{}
+		wg.Go(func() {
+			defer func() { <-slots }()
+			start := time.Now()
+			verdict, err := b.try(root, filepath.Join(dir, fmt.Sprint(i)))
+			r.add(b.name, verdict, time.Since(start), err)
+		})
 	}
-	return nil
+	wg.Wait()
+	fmt.Printf("%d bugs planned, %d caught, %d missed\n", len(chosen), r.caught, len(r.missed))
+	if len(r.missed) > 0 {
+		r.err = errors.Join(r.err, errors.New("the tests let pass: "+strings.Join(r.missed, ", ")))
+	}
+	return r.err
+}
+
+// result is what became of the bugs.
+type result struct {
+	mu     sync.Mutex
+	caught int
+	missed []string
+	err    error
+}
+
+func (r *result) add(name, verdict string, took time.Duration, err error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if err != nil {
+		r.err = errors.Join(r.err, fmt.Errorf("%s: %w", name, err))
+		return
+	}
+	fmt.Printf("%-32s %-7s %4.1f s\n", name, verdict, took.Seconds())
+	if verdict == "missed" {
+		r.missed = append(r.missed, name)
+		return
+	}
+	r.caught++
 }
 
 // try builds and runs the tests with the bug in.
 func (b *bug) try(root, dir string) (verdict string, err error) {
+	if err := os.Mkdir(dir, 0o700); err != nil {
+		return "", err
+	}
 	source := filepath.Join(root, b.file)
 	text, err := os.ReadFile(source)
 	if err != nil {

@@ -114,15 +114,14 @@ type Engine struct {
 	rowsOnly bool     // it holds rows that the log has lost
 	files    *fileCache
 	// Of flush alone:
-	active      vfs.File      // the segment being written
-	synced      position      // the log's end that is durable
-	noReserve   bool          // space cannot be allocated here
-	lastReserve time.Time     // when it was tried to make the reserve
-	activeEnd   int64         // of the log in it
-	filled      int64         // its zeros end here
-	lastGroup   int           // commits that the last sync carried
-	syncTime    time.Duration // what a sync takes, a moving average
-	groups      chan *group
+	active    vfs.File      // the segment being written
+	synced    position      // the log's end that is durable
+	noReserve bool          // space cannot be allocated here
+	activeEnd int64         // of the log in it
+	filled    int64         // its zeros end here
+	lastGroup int           // commits that the last sync carried
+	syncTime  time.Duration // what a sync takes, a moving average
+	groups    chan *group
 
 	work    *sync.Cond // on mu: something waits, or closing
 	room    *sync.Cond // on mu: buffered went down

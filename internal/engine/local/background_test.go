@@ -1,0 +1,59 @@
+package local
+
+import (
+	"testing"
+	"time"
+
+	"github.com/angarium/angarium/internal/engine/enginetest"
+	"github.com/angarium/angarium/internal/vfs"
+)
+
+// TestHousekeeping: compaction comes by itself.
+func TestHousekeeping(t *testing.T) {
+	o := options()
+	o.SegmentOctets, o.CompactEvery = 4<<10, time.Millisecond
+	compacted := make(chan Compacted, 1000)
+	o.Events.Compact = func(c Compacted) { compacted <- c }
+	e := open(t, vfs.NewMem(), o)
+	defer e.Close()
+	h := newHistory()
+	h.run(t, e, 1, 40, 1)
+	select {
+	case c := <-compacted:
+		if c.Err != nil || c.Segments == 0 {
+			t.Fatalf("%+v", c)
+		}
+	case <-time.After(10 * time.Second):
+		t.Fatal("no compaction in 10 seconds")
+	}
+	h.check(t, e)
+}
+
+// TestManySegments: more segments than are kept open.
+func TestManySegments(t *testing.T) {
+	o := options()
+	o.SegmentOctets = 256
+	disk := vfs.NewMem()
+	e := open(t, disk, o)
+	h := newHistory()
+	h.run(t, e, 1, 2*openFilesMax, 1)
+	h.check(t, e)
+	if n := len(e.files.m); n > openFilesMax {
+		t.Fatalf("%d segments are open", n)
+	}
+	before := enginetest.Dump(t, e)
+	spaces := 0
+	for _, err := range e.Spaces(t.Context()) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		spaces++
+	}
+	e.Close()
+	e = open(t, disk, o)
+	defer e.Close()
+	h.check(t, e)
+	if after := enginetest.Dump(t, e); after != before || spaces != 1 {
+		t.Fatalf("%d spaces; reopened:\n%s\nbefore:\n%s", spaces, after, before)
+	}
+}
