@@ -24,7 +24,7 @@ var ctx = context.Background()
 
 func openStore(t testing.TB, e engine.Engine) *Store {
 	t.Helper()
-	s, err := Open(ctx, e, Options{Now: time.Now, PurgeEvery: -1})
+	s, err := Open(ctx, e, Options{Now: time.Now, PurgeEvery: -1, ScrubEvery: -1})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -430,7 +430,7 @@ func TestDiffAndWith(t *testing.T) {
 func TestExpungePurge(t *testing.T) {
 	e := mem.New()
 	now := time.Unix(1_800_000_000, 0)
-	s, err := Open(ctx, e, Options{Now: func() time.Time { return now }, PurgeEvery: -1})
+	s, err := Open(ctx, e, Options{Now: func() time.Time { return now }, PurgeEvery: -1, ScrubEvery: -1})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -19,7 +19,7 @@ type timed struct {
 
 func openTimed(t *testing.T) *timed {
 	c := &timed{now: time.Unix(1_800_000_000, 0)}
-	s, err := Open(ctx, mem.New(), Options{Now: func() time.Time { return c.now }, PurgeEvery: -1})
+	s, err := Open(ctx, mem.New(), Options{Now: func() time.Time { return c.now }, PurgeEvery: -1, ScrubEvery: -1})
 	if err != nil {
 		t.Fatal(err)
 	}
