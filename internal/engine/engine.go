@@ -14,8 +14,8 @@
 //  4. A blob is immutable and its BlobID is never given to another blob. It
 //     exists from Seal on, and until its writer releases it or, when some
 //     commit kept it, until the last Keep was matched by a Drop.
-//  5. After a failed write or sync nothing is acknowledged any more: every
-//     later Commit fails, and reads go on.
+//  5. After a failed sync nothing is acknowledged any more: every later Commit
+//     fails, and reads go on. A commit that finds the disk full fails alone.
 package engine
 
 import (

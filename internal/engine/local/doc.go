@@ -4,7 +4,8 @@
 //
 // Invariants:
 //  1. Octets of the log are written once, at the end; nothing is overwritten
-//     but the head of a blob that has a segment of its own, before its sync.
+//     but the zeros ahead of the end, and the head of a blob that has a segment
+//     of its own, before its sync.
 //  2. A commit is acknowledged after its record, and all blobs sealed before
 //     it, were written and synced, and its rows are in the index.
 //  3. Commits reach the index in log order, each batch with the mark of how
@@ -15,7 +16,12 @@
 //  5. A segment is deleted only when every blob in it that is kept was copied,
 //     read back, and its new place is durable, and a checkpoint behind its
 //     last commit is durable.
-//  6. After the first failed write or sync nothing is written any more.
+//  6. After the first failed sync, or write but for lack of room, nothing is
+//     written any more. What found no room is taken back whole (rewind).
+//  7. The first record of a group carries flagGroup: all of the log before it
+//     was durable before it was written. So a bad record without such a proof
+//     behind it is where the log ends (decision 0010).
+//  8. While commits may be lost to damage, no segment is deleted.
 //
 // Goroutines: flush (writes and syncs groups), apply (index, wakes committers)
 // and housekeep (compaction). Close waits for all of them.
