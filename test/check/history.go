@@ -12,9 +12,8 @@ import (
 // nanoseconds; end 0: there was none, so that the outcome is unknown.
 type interval struct{ begin, end int64 }
 
-func (i interval) known() bool              { return i.end != 0 }
-func (i interval) before(begin int64) bool  { return i.end != 0 && i.end < begin }
-func (i interval) begunBefore(t int64) bool { return i.begin != 0 && i.begin <= t }
+func (i interval) known() bool             { return i.end != 0 }
+func (i interval) before(begin int64) bool { return i.end != 0 && i.end < begin }
 
 // instance is one message in one mailbox: how it came and how it went.
 type instance struct {
@@ -202,6 +201,10 @@ func (h *history) judgeTold(byBox map[string][]*instance) {
 	byEnd := slices.Clone(h.told)
 	slices.SortFunc(byEnd, func(a, b told) int { return cmp.Compare(a.end, b.end) })
 	highest, next := map[string]uint32{}, 0
+	counts := map[string]*counts{}
+	for box, all := range byBox {
+		counts[box] = newCounts(all)
+	}
 	for _, t := range h.told {
 		for ; next < len(byEnd) && byEnd[next].end < t.begin; next++ {
 			highest[byEnd[next].box] = max(highest[byEnd[next].box], byEnd[next].uidNext)
@@ -209,23 +212,78 @@ func (h *history) judgeTold(byBox map[string][]*instance) {
 		if t.uidNext != 0 && t.uidNext < highest[t.box] {
 			h.violateLocked(2, "%s: UIDNEXT was %d and is %d", t.box, highest[t.box], t.uidNext)
 		}
-		surely, possibly := 0, 0
-		for _, i := range byBox[t.box] {
-			if i.arrive.begin > t.end && i.uid != 0 && i.uid < t.uidNext {
-				h.violateLocked(2, "%s: UIDNEXT was %d, and %s, sent later, got UID %d", t.box, t.uidNext, i.token, i.uid)
-			}
-			gone := i.leave.before(t.begin)
-			if i.arrive.before(t.begin) && !i.leave.begunBefore(t.end) {
-				surely++
-			}
-			if i.arrive.begunBefore(t.end) && !gone {
-				possibly++
-			}
+		c := counts[t.box]
+		if c == nil {
+			c = newCounts(nil)
 		}
+		if i := c.lowestAfter(t.end); i != nil && i.uid < t.uidNext {
+			h.violateLocked(2, "%s: UIDNEXT was %d, and %s, sent later, got UID %d", t.box, t.uidNext, i.token, i.uid)
+		}
+		surely, possibly := c.between(t.interval)
 		if t.messages >= 0 && (t.messages < surely || t.messages > possibly) {
 			h.violateLocked(25, "%s: STATUS counts %d messages; %d to %d can be there", t.box, t.messages, surely, possibly)
 		}
 	}
+}
+
+// counts answers how many messages of a mailbox can have been there.
+type counts struct {
+	began, arrived, leaving, left []int64     // ascending
+	known                         []*instance // with a UID, by when they were sent
+	lowest                        []*instance // of known from there on, the one with the lowest UID
+}
+
+func newCounts(all []*instance) *counts {
+	c := &counts{}
+	for _, i := range all {
+		c.began = append(c.began, i.arrive.begin)
+		if i.arrive.known() {
+			c.arrived = append(c.arrived, i.arrive.end)
+		}
+		if i.leave.begin != 0 {
+			c.leaving = append(c.leaving, i.leave.begin)
+		}
+		if i.leave.known() {
+			c.left = append(c.left, i.leave.end)
+		}
+		if i.uid != 0 {
+			c.known = append(c.known, i)
+		}
+	}
+	for _, times := range [][]int64{c.began, c.arrived, c.leaving, c.left} {
+		slices.Sort(times)
+	}
+	slices.SortFunc(c.known, func(a, b *instance) int { return cmp.Compare(a.arrive.begin, b.arrive.begin) })
+	c.lowest = make([]*instance, len(c.known))
+	for i := len(c.known) - 1; i >= 0; i-- {
+		if c.lowest[i] = c.known[i]; i+1 < len(c.known) && c.lowest[i+1].uid < c.known[i].uid {
+			c.lowest[i] = c.lowest[i+1]
+		}
+	}
+	return c
+}
+
+// upTo returns how many of ascending times are not after t.
+func upTo(times []int64, t int64) int {
+	n, _ := slices.BinarySearch(times, t+1)
+	return n
+}
+
+// between returns how many messages were there during all of an interval, at
+// least, and how many at some time in it, at most. What left in the interval
+// may have come in it: then the first number is smaller than need be.
+func (c *counts) between(at interval) (surely, possibly int) {
+	surely = upTo(c.arrived, at.begin-1) - upTo(c.leaving, at.end)
+	return max(0, surely), upTo(c.began, at.end) - upTo(c.left, at.begin-1)
+}
+
+// lowestAfter returns the message with the lowest UID of those sent after t.
+func (c *counts) lowestAfter(t int64) *instance {
+	i, _ := slices.BinarySearchFunc(c.known, t+1, func(x *instance, t int64) int { return cmp.Compare(x.arrive.begin, t) })
+	if i == len(c.known) {
+		return nil
+	}
+	return c.lowest[i]
 }
 
 // judgeFlags: a read sees the last write that was answered before it, or one
