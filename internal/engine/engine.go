@@ -59,8 +59,6 @@ type Damage struct {
 	Space SpaceID // whose commits are lost; 0: not known
 }
 
-func (d Damage) String() string { return d.Where + ": " + d.What }
-
 // Space is safe for concurrent use.
 type Space interface {
 	// Snapshot is a point in time. It must be closed.

@@ -2,6 +2,7 @@ package store
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/binary"
 	"fmt"
@@ -263,9 +264,10 @@ func (r *repairer) readFlags(l *repairList) error {
 		}
 		ok := len(p.Key) == 13
 		if ok {
-			key := mail.UID(binary.BigEndian.Uint32(p.Key[9:]))
-			from, _ := slices.BinarySearchFunc(l.msgs, key<<chunkBits, func(m Message, u mail.UID) int { return cmpUint(uint64(m.UID), uint64(u)) })
-			to, _ := slices.BinarySearchFunc(l.msgs, uint64(key+1)<<chunkBits, func(m Message, u uint64) int { return cmpUint(uint64(m.UID), u) })
+			key := uint64(binary.BigEndian.Uint32(p.Key[9:])) // of any damage: it may be beyond all UIDs
+			byUID := func(m Message, u uint64) int { return cmp.Compare(uint64(m.UID), u) }
+			from, _ := slices.BinarySearchFunc(l.msgs, key<<chunkBits, byUID)
+			to, _ := slices.BinarySearchFunc(l.msgs, (key+1)<<chunkBits, byUID)
 			ok = applyChunkFlags(l.msgs[from:to], p.Value, l.box)
 		}
 		if !ok {
@@ -274,16 +276,6 @@ func (r *repairer) readFlags(l *repairList) error {
 		}
 	}
 	return nil
-}
-
-func cmpUint(a, b uint64) int {
-	switch {
-	case a < b:
-		return -1
-	case a > b:
-		return 1
-	}
-	return 0
 }
 
 // recount corrects a mailbox's counters.

@@ -27,8 +27,11 @@ func TestRepair(t *testing.T) {
 		"message key":        func(b *engine.Batch, s state) { b.Put([]byte{rowMessage, 1}, nil) },
 		"flags row unread":   func(b *engine.Batch, s state) { b.Put(messageKey(rowFlags, s.inbox, 0), []byte{99}) },
 		"flags key":          func(b *engine.Batch, s state) { b.Put(append(key8(rowFlags, uint64(s.inbox)), 1), nil) },
-		"lost octets":        func(b *engine.Batch, s state) { b.Drop(s.blob) },
-		"tombstone unread":   func(b *engine.Batch, s state) { b.Put(append(key8(rowTombstone, uint64(s.inbox)), 1), []byte{99}) },
+		"flags far beyond": func(b *engine.Batch, s state) {
+			b.Put(messageKey(rowFlags, s.inbox, 1<<32-1), []byte{99})
+		},
+		"lost octets":      func(b *engine.Batch, s state) { b.Drop(s.blob) },
+		"tombstone unread": func(b *engine.Batch, s state) { b.Put(append(key8(rowTombstone, uint64(s.inbox)), 1), []byte{99}) },
 		"counters and UIDNEXT": func(b *engine.Batch, s state) {
 			b.Put(key8(rowMailbox, uint64(s.inbox)), (&Mailbox{Name: mail.Inbox, UIDValidity: 7, UIDNext: 1}).encode())
 		},

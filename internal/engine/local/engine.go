@@ -53,7 +53,6 @@ type Events struct {
 type Finding struct {
 	Segment uint32
 	Offset  int64
-	Space   engine.SpaceID // whose commits are lost; 0: not known
 	What    string
 }
 

@@ -287,7 +287,7 @@ func (e *Engine) checkGap(versions map[engine.SpaceID]engine.Version, w *waiter,
 	}
 	versions[w.space] = w.version
 	if w.version > was+1 {
-		e.finding(Finding{Segment: pos.segment(), Offset: pos.offset(), Space: w.space,
+		e.finding(Finding{Segment: pos.segment(), Offset: pos.offset(),
 			What: fmt.Sprintf("the commits %d to %d of space %d are lost", was+1, w.version-1, w.space)})
 	}
 	return nil

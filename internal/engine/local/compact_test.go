@@ -1,0 +1,245 @@
+package local
+
+import (
+	"bytes"
+	"context"
+	"math/rand/v2"
+	"testing"
+
+	"github.com/angarium/angarium/internal/engine"
+	"github.com/angarium/angarium/internal/engine/enginetest"
+	"github.com/angarium/angarium/internal/vfs"
+	pebblevfs "github.com/cockroachdb/pebble/v2/vfs"
+)
+
+func TestRebuild(t *testing.T) {
+	disk := vfs.NewMem()
+	o := options()
+	e := open(t, disk, o)
+	h := newHistory()
+	for id := range engine.SpaceID(3) {
+		h.run(t, e, id+1, 80, 1)
+	}
+	if done, err := e.Compact(context.Background()); err != nil || done.Segments == 0 {
+		t.Fatalf("compaction: %+v, %v", done, err)
+	}
+	h.check(t, e)
+	h.run(t, e, 1, 20, 2)
+	before := enginetest.Dump(t, e)
+	stats := e.Stats()
+	if err := e.Close(); err != nil {
+		t.Fatal(err)
+	}
+	var r Recovery
+	o.Events.Opened = func(x Recovery) { r = x }
+	o.IndexFS = pebblevfs.NewMem() // the index is gone
+	e = open(t, disk, o)
+	defer e.Close()
+	if !r.Rebuilt {
+		t.Fatalf("%+v", r)
+	}
+	if after := enginetest.Dump(t, e); after != before {
+		t.Fatalf("the rebuilt index differs:\n%s\n%s", before, after)
+	}
+	h.check(t, e)
+	if after := e.Stats(); after.Live != stats.Live {
+		t.Fatalf("%d octets live, rebuilt %d", stats.Live, after.Live)
+	}
+	for id, octets := range h.blobs {
+		if got, err := enginetest.ReadBlob(e, id); err != nil || !bytes.Equal(got, octets) {
+			t.Fatal(err)
+		}
+	}
+}
+
+// TestOldIndex opens a store with an index from before a compaction, which
+// needs commits that are compacted away.
+func TestOldIndex(t *testing.T) {
+	disk, h, o := vfs.NewMem(), newHistory(), options()
+	e := open(t, disk, o)
+	h.run(t, e, 1, 40, 1)
+	if err := e.index.Flush(); err != nil {
+		t.Fatal(err)
+	}
+	index := pebblevfs.NewCrashableMem()
+	if _, err := pebblevfs.Clone(o.IndexFS, index, "store/index", "store/index"); err != nil {
+		t.Fatal(err)
+	}
+	h.run(t, e, 2, 40, 1)
+	for range 2 {
+		if err := e.Reclaim(context.Background()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want := enginetest.Dump(t, e)
+	e.Close()
+	o.IndexFS = index
+	e = open(t, disk, o)
+	defer e.Close()
+	if got := enginetest.Dump(t, e); got != want {
+		t.Fatalf("with an old index:\n%s\nwant\n%s", got, want)
+	}
+	h.check(t, e)
+}
+
+// TestCheckpointIsDurable: when compaction returns, what it deleted is needed
+// by nobody, even if the power goes now and the index is lost.
+func TestCheckpointIsDurable(t *testing.T) {
+	disk, h := vfs.NewMem(), newHistory()
+	e := open(t, disk, options())
+	h.run(t, e, 1, 40, 1)
+	if err := e.Reclaim(context.Background()); err != nil {
+		t.Fatal(err)
+	}
+	want := enginetest.Dump(t, e)
+	disk.SyncDir("store/log") // the deletions, whatever else
+	cut := disk.CrashClone(rand.New(rand.NewPCG(1, 1)), 0)
+	e.Close()
+	e = open(t, cut, options())
+	defer e.Close()
+	if got := enginetest.Dump(t, e); got != want {
+		t.Fatalf("after the power cut:\n%s\nwant\n%s", got, want)
+	}
+	h.check(t, e)
+}
+
+// TestReplayedOnce: a commit that the index has is not applied to it again, so
+// that one drop takes back one keep.
+func TestReplayedOnce(t *testing.T) {
+	ctx := context.Background()
+	disk, index := vfs.NewMem(), pebblevfs.NewCrashableMem()
+	o := options()
+	o.IndexFS = index
+	e := open(t, disk, o)
+	id, w := enginetest.MakeBlob(t, e, []byte("octets"), nil)
+	var b engine.Batch
+	b.Keep(id)
+	if _, err := enginetest.Space(t, e, 1).Commit(ctx, 0, &b); err != nil {
+		t.Fatal(err)
+	}
+	w.Release()
+	if err := e.index.Flush(); err != nil {
+		t.Fatal(err)
+	}
+	cut := disk.CrashClone(rand.New(rand.NewPCG(1, 1)), 0)
+	o.IndexFS = index.CrashClone(pebblevfs.CrashCloneCfg{})
+	e.Close()
+	e = open(t, cut, o)
+	defer e.Close()
+	if e.Stats().Live == 0 {
+		t.Fatal("the blob is not kept")
+	}
+	b = engine.Batch{}
+	b.Drop(id)
+	if _, err := enginetest.Space(t, e, 1).Commit(ctx, 1, &b); err != nil {
+		t.Fatal(err)
+	}
+	if live := e.Stats().Live; live != 0 {
+		t.Fatalf("%d octets are still kept", live)
+	}
+}
+
+// TestClaimed: compaction leaves the blobs alone that a writer may still hand to
+// a commit.
+func TestClaimed(t *testing.T) {
+	e := open(t, vfs.NewMem(), options())
+	defer e.Close()
+	for space, size := range []int{100, 2 << 20} { // in the log, and in a segment of its own
+		octets := bytes.Repeat([]byte("x"), size)
+		id, w := enginetest.MakeBlob(t, e, octets, nil)
+		for range 2 {
+			if err := e.Reclaim(context.Background()); err != nil {
+				t.Fatal(err)
+			}
+		}
+		var b engine.Batch
+		b.Keep(id)
+		if _, err := enginetest.Space(t, e, engine.SpaceID(space+1)).Commit(context.Background(), 0, &b); err != nil {
+			t.Fatal(err)
+		}
+		w.Release()
+		if got, err := enginetest.ReadBlob(e, id); err != nil || !bytes.Equal(got, octets) {
+			t.Fatalf("%d octets, %v", len(got), err)
+		}
+	}
+}
+
+// TestReclaim: what was dropped is on no part of the disk.
+func TestReclaim(t *testing.T) {
+	ctx := context.Background()
+	disk := vfs.NewMem()
+	e := open(t, disk, options())
+	defer e.Close()
+	version := engine.Version(0)
+	keep := func(text string) engine.BlobID {
+		id, w := enginetest.MakeBlob(t, e, []byte(text), nil)
+		defer w.Release()
+		var b engine.Batch
+		b.Keep(id)
+		var err error
+		if version, err = enginetest.Space(t, e, 1).Commit(ctx, version, &b); err != nil {
+			t.Fatal(err)
+		}
+		return id
+	}
+	here := func(text string) bool {
+		names, _ := disk.List("store/log")
+		for _, name := range names {
+			f, err := disk.Open("store/log/" + name)
+			if err != nil {
+				t.Fatal(err)
+			}
+			size, _ := f.Size()
+			b := make([]byte, size)
+			f.ReadAt(b, 0)
+			if bytes.Contains(b, []byte(text)) {
+				return true
+			}
+		}
+		return false
+	}
+	kept, dropped := keep("this one is kept"), keep("this one is dropped")
+	for range 2 { // the second time they are in a dense segment
+		if err := e.Reclaim(ctx); err != nil || !here("this one is dropped") {
+			t.Fatal(err)
+		}
+	}
+	var b engine.Batch
+	b.Drop(dropped)
+	if _, err := enginetest.Space(t, e, 1).Commit(ctx, version, &b); err != nil {
+		t.Fatal(err)
+	}
+	if err := e.Reclaim(ctx); err != nil || here("this one is dropped") {
+		t.Fatalf("the octets are still there; %v", err)
+	}
+	if got, err := enginetest.ReadBlob(e, kept); err != nil || string(got) != "this one is kept" {
+		t.Fatalf("%q, %v", got, err)
+	}
+}
+
+// A blob that two spaces keep lives until both dropped it.
+func TestKeptTwice(t *testing.T) {
+	ctx := context.Background()
+	e := open(t, vfs.NewMem(), options())
+	defer e.Close()
+	id, w := enginetest.MakeBlob(t, e, []byte("octets"), nil)
+	defer w.Release()
+	for space := range engine.SpaceID(2) {
+		var b engine.Batch
+		b.Keep(id)
+		if _, err := enginetest.Space(t, e, space+1).Commit(ctx, 0, &b); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for space := range engine.SpaceID(2) {
+		before := e.Stats().Live
+		var b engine.Batch
+		b.Drop(id)
+		if _, err := enginetest.Space(t, e, space+1).Commit(ctx, 1, &b); err != nil {
+			t.Fatal(err)
+		}
+		if after := e.Stats().Live; (after == before) != (space == 0) {
+			t.Fatalf("drop %d: %d octets were live, now %d", space+1, before, after)
+		}
+	}
+}
