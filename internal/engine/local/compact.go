@@ -67,6 +67,9 @@ func (e *Engine) Reclaim(ctx context.Context) error {
 func (e *Engine) rewrite(ctx context.Context, deadShare float64) (done Compacted, err error) {
 	e.compact.Lock()
 	defer e.compact.Unlock()
+	if err := e.stopped(); err != nil {
+		return done, err // a move that is not known may be durable
+	}
 	victims := e.victims(deadShare)
 	if len(victims) == 0 || e.lossy.Load() {
 		return done, nil
@@ -130,14 +133,14 @@ func (e *Engine) leaveAlone(n uint32, err error) {
 func (e *Engine) victims(deadShare float64) (victims []segment) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	active := e.mu.chunks[0].segment
+	active, newest := e.mu.chunks[0].segment, e.newestLocked()
 	claimed := map[uint32]bool{}
 	for id := range e.mu.sealed {
 		claimed[position(id).segment()] = true
 	}
 	dense := e.opts.Now().Add(-e.opts.DenseAfter).Unix()
 	for n, s := range e.mu.segments {
-		if n >= active && s.info.kind == kindLog || claimed[n] || s.size == 0 || s.damaged {
+		if n >= active && s.info.kind == kindLog || claimed[n] || s.size == 0 || s.damaged || n == newest {
 			continue
 		}
 		dead := s.size - s.live - segmentHeader
@@ -148,6 +151,19 @@ func (e *Engine) victims(deadShare float64) (victims []segment) {
 	}
 	slices.SortFunc(victims, func(a, b segment) int { return cmp.Compare(a.info.number, b.info.number) })
 	return victims
+}
+
+// newestLocked is the highest number of a segment that has a file. That file
+// stays, so that no number is used again after a restart, and with it no
+// BlobID.
+func (e *Engine) newestLocked() uint32 {
+	newest := e.mu.durable.segment()
+	for n, s := range e.mu.segments {
+		if s.size > 0 { // else it is the active one, which may not be begun
+			newest = max(newest, n)
+		}
+	}
+	return newest
 }
 
 // removeSegment deletes a segment. Readers that have it open go on.
@@ -195,7 +211,7 @@ func (d *denser) move(ctx context.Context, v segment) error {
 		if err != nil {
 			return indexError("local.Compact", err)
 		}
-		where, err := readLocation(d.e.index, id)
+		where, err := d.e.place(d.e.index, id)
 		if err != nil {
 			return indexError("local.Compact", err)
 		}

@@ -103,6 +103,57 @@ func TestCheckpointIsDurable(t *testing.T) {
 	h.check(t, e)
 }
 
+// TestRemovalIsLost: the power goes after a compaction, and the segments that
+// it deleted are there again, beside those that hold what was moved.
+func TestRemovalIsLost(t *testing.T) {
+	disk, h, o := vfs.NewMem(), newHistory(), options()
+	o.IndexFS = pebblevfs.NewMem()
+	e := open(t, disk, o)
+	h.run(t, e, 1, 40, 1)
+	if err := e.Reclaim(context.Background()); err != nil {
+		t.Fatal(err)
+	}
+	disk = disk.CrashClone(rand.New(rand.NewPCG(1, 1)), 0)
+	e.Close()
+	for range 3 {
+		e = open(t, disk, o)
+		h.check(t, e)
+		live := e.Stats().Live
+		if err := e.Reclaim(context.Background()); err != nil {
+			t.Fatal(err)
+		}
+		if got := e.Stats().Live; got != live {
+			t.Fatalf("%d octets are kept, %d before the compaction", got, live)
+		}
+		h.check(t, e)
+		e.Close()
+	}
+}
+
+// TestNumbersAreUsedOnce: a blob's number is not given to another after it is
+// gone, nor a segment's, which backups know it by.
+func TestNumbersAreUsedOnce(t *testing.T) {
+	ctx := context.Background()
+	disk, o := vfs.NewMem(), options()
+	e := open(t, disk, o)
+	large := bytes.Repeat([]byte("x"), blobInlineMax+1)
+	first, w := enginetest.MakeBlob(t, e, large, nil)
+	w.Release()
+	for range 2 { // the second start has nothing to do but to remove it
+		if _, err := e.Compact(ctx); err != nil {
+			t.Fatal(err)
+		}
+		e.Close()
+		e = open(t, disk, o)
+	}
+	defer e.Close()
+	second, w := enginetest.MakeBlob(t, e, large, nil)
+	defer w.Release()
+	if second <= first {
+		t.Fatalf("blob %x was made after %x", second, first)
+	}
+}
+
 // TestReplayedOnce: a commit that the index has is not applied to it again, so
 // that one drop takes back one keep.
 func TestReplayedOnce(t *testing.T) {

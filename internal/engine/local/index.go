@@ -198,7 +198,7 @@ func (a *applier) where(id engine.BlobID) (position, error) {
 	if p, ok := a.moved[id]; ok && p != 0 {
 		return p, nil
 	}
-	return readLocation(a.e.index, id)
+	return a.e.place(a.e.index, id)
 }
 
 func readLocation(r pebble.Reader, id engine.BlobID) (position, error) {
@@ -211,6 +211,58 @@ func readLocation(r pebble.Reader, id engine.BlobID) (position, error) {
 	}
 	defer c.Close()
 	return position(decodeID(v)), nil
+}
+
+// place is where a blob's record is read: where compaction put it, or, when
+// that segment is not there, where it was written.
+func (e *Engine) place(r pebble.Reader, id engine.BlobID) (position, error) {
+	moved, err := readLocation(r, id)
+	if err != nil {
+		return 0, err
+	}
+	return e.placeOf(id, moved), nil
+}
+
+func (e *Engine) placeOf(id engine.BlobID, moved position) position {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if first := position(id); e.mu.segments[moved.segment()] == nil && e.mu.segments[first.segment()] != nil {
+		return first
+	}
+	return moved
+}
+
+// forEachKept calls fn for each blob that is kept, in the order of the ids,
+// with what its record takes and where it is.
+func (e *Engine) forEachKept(r pebble.Reader, fn func(id engine.BlobID, size int64, where position) error) error {
+	kept, err := r.NewIter(&pebble.IterOptions{LowerBound: []byte{keyRefs}, UpperBound: []byte{keyRefs + 1}})
+	if err != nil {
+		return indexError("local", err)
+	}
+	defer kept.Close()
+	moved, err := r.NewIter(&pebble.IterOptions{LowerBound: []byte{keyLocation}, UpperBound: []byte{keyLocation + 1}})
+	if err != nil {
+		return indexError("local", err)
+	}
+	defer moved.Close()
+	more := moved.First()
+	for ok := kept.First(); ok; ok = kept.Next() {
+		id := engine.BlobID(decodeID(kept.Key()[1:]))
+		for more && engine.BlobID(decodeID(moved.Key()[1:])) < id {
+			more = moved.Next()
+		}
+		where := position(id)
+		if more && engine.BlobID(decodeID(moved.Key()[1:])) == id {
+			where = e.placeOf(id, position(decodeID(moved.Value())))
+		}
+		if err := fn(id, decodeRefs(kept.Value()).size, where); err != nil {
+			return err
+		}
+	}
+	if err := errors.Join(kept.Error(), moved.Error()); err != nil {
+		return indexError("local", err)
+	}
+	return nil
 }
 
 // relocate notes where compaction put blobs. One that was dropped meanwhile

@@ -435,35 +435,24 @@ func (e *Engine) nextRecord(seg segment, from int64, wanted func(record) bool) (
 // countLive finds out what each segment holds that is kept, and deletes the
 // segments of large blobs that nobody keeps.
 func (e *Engine) countLive() error {
-	it, err := e.index.NewIter(&pebble.IterOptions{LowerBound: []byte{keyRefs}, UpperBound: []byte{keyRefs + 1}})
-	if err != nil {
-		return indexError("local.Open", err)
-	}
-	defer it.Close()
 	for _, s := range e.mu.segments {
 		s.live = 0 // the replay counted only its own
 	}
-	for ok := it.First(); ok; ok = it.Next() {
-		id := engine.BlobID(decodeID(it.Key()[1:]))
-		v, err := it.ValueAndErr()
-		if err != nil {
-			return indexError("local.Open", err)
+	err := e.forEachKept(e.index, func(_ engine.BlobID, size int64, where position) error {
+		if s := e.mu.segments[where.segment()]; s != nil {
+			s.live += size
 		}
-		pos, err := position(id), error(nil)
-		if e.mu.segments[pos.segment()] == nil {
-			if pos, err = readLocation(e.index, id); err != nil {
-				return indexError("local.Open", err)
-			}
-		}
-		if s := e.mu.segments[pos.segment()]; s != nil {
-			s.live += decodeRefs(v).size
-		}
+		return nil
+	})
+	if err != nil {
+		return err
 	}
+	newest := e.newestLocked()
 	for n, s := range e.mu.segments {
 		if s.damaged && s.live > 0 {
 			e.finding(Finding{Segment: n, What: "the segment header is damaged"})
 		}
-		if s.info.kind != kindLog && s.live == 0 && s.damaged == s.blank && !e.opts.ReadOnly && !e.lossy.Load() {
+		if s.info.kind != kindLog && s.live == 0 && n != newest && s.damaged == s.blank && !e.opts.ReadOnly && !e.lossy.Load() {
 			e.files.drop(n)
 			if err := e.fs.Remove(e.segmentName(n)); err != nil {
 				return errs.As("local.Open", errs.Temporary, "an unused segment cannot be removed", err)

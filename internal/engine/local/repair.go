@@ -61,7 +61,9 @@ func (e *Engine) Quarantine(ctx context.Context, segments []uint32) error {
 	for _, n := range segments {
 		bad[n] = true
 	}
-	if err := e.forEachKept(func(id engine.BlobID, where position) error {
+	snap := e.index.NewSnapshot()
+	defer snap.Close()
+	if err := e.forEachKept(snap, func(id engine.BlobID, _ int64, where position) error {
 		if !bad[where.segment()] {
 			return nil
 		}
@@ -98,28 +100,6 @@ func (e *Engine) Quarantine(ctx context.Context, segments []uint32) error {
 	}
 	e.lossy.Store(false)
 	return nil
-}
-
-// forEachKept calls fn for each blob that is kept, with its place.
-func (e *Engine) forEachKept(fn func(id engine.BlobID, where position) error) error {
-	snap := e.index.NewSnapshot()
-	defer snap.Close()
-	it, err := snap.NewIter(&pebble.IterOptions{LowerBound: []byte{keyRefs}, UpperBound: []byte{keyRefs + 1}})
-	if err != nil {
-		return indexError("local", err)
-	}
-	defer it.Close()
-	for ok := it.First(); ok; ok = it.Next() {
-		id := engine.BlobID(decodeID(it.Key()[1:]))
-		where, err := readLocation(snap, id)
-		if err != nil {
-			return indexError("local", err)
-		}
-		if err := fn(id, where); err != nil {
-			return err
-		}
-	}
-	return it.Error()
 }
 
 func (e *Engine) moveAway(n uint32) error {
