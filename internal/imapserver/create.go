@@ -4,18 +4,52 @@ import (
 	"context"
 
 	"github.com/angarium/angarium/internal/imapwire"
+	"github.com/angarium/angarium/internal/mail"
 	"github.com/angarium/angarium/internal/store"
 )
 
-// parseCreate is CREATE (RFC 3501 §6.3.3).
+// parseCreate is CREATE (RFC 3501 §6.3.3, RFC 6154 §3).
 func parseCreate(s *session, d *imapwire.Decoder) request {
 	d.Space()
 	name := d.Mailbox()
+	var use mail.SpecialUse
+	if d.Take(' ') {
+		use = createParameters(d)
+	}
 	return func(ctx context.Context, s *session) error {
-		_, err := s.acct.Update(ctx, func(tx *store.Tx) error {
-			_, err := tx.CreateMailbox(name, store.CreateOptions{})
+		if use&virtualUses != 0 {
+			return &refusal{"USEATTR", "there are no mailboxes that show messages of others"} // RFC 6154 §3
+		}
+		var box *store.Mailbox
+		_, err := s.acct.Update(ctx, func(tx *store.Tx) (err error) {
+			box, err = tx.CreateMailbox(name, store.CreateOptions{SpecialUse: use})
 			return err
 		})
+		if err == nil {
+			s.code = "MAILBOXID (" + box.ID.String() + ")" // RFC 8474 §4.1
+		}
 		return err
 	}
+}
+
+// virtualUses are those of mailboxes that only show what is in others.
+const virtualUses = mail.UseAll | mail.UseFlagged
+
+// createParameters reads USE, the only parameter of CREATE.
+func createParameters(d *imapwire.Decoder) (use mail.SpecialUse) {
+	d.List(func() {
+		if name := d.Word(); name != "USE" {
+			d.Fail("unknown parameter " + name)
+		}
+		d.Space()
+		d.List(func() {
+			name := d.Flag()
+			one := mail.ParseSpecialUse(name)
+			if one == 0 {
+				d.Fail("unknown special use " + name)
+			}
+			use |= one
+		})
+	})
+	return use
 }

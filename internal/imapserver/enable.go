@@ -2,19 +2,60 @@ package imapserver
 
 import (
 	"context"
+	"strconv"
 
 	"github.com/angarium/angarium/internal/imapwire"
 )
 
-// parseEnable is ENABLE (RFC 5161). None of the extensions here needs it yet;
-// names that are unknown are passed over (§3.1).
+// features is a set of what a client turned on, until the connection ends.
+type features uint8
+
+const (
+	condstore features = 1 << iota // FETCH tells MODSEQ and UID unasked (RFC 7162 §3.1, §3.2.4)
+	qresync                        // VANISHED instead of EXPUNGE (RFC 7162 §3.2.3)
+)
+
+// enableNames holds what ENABLE knows (RFC 5161).
+var enableNames = map[string]features{
+	"CONDSTORE": condstore,
+	"QRESYNC":   qresync | condstore,
+}
+
+func (s *session) has(f features) bool { return s.enabled&f == f }
+
+// parseEnable is ENABLE (RFC 5161). Names that are unknown are passed over
+// (§3.1).
 func parseEnable(s *session, d *imapwire.Decoder) request {
+	var names []string
 	for ok := true; ok; ok = d.Peek() == ' ' {
 		d.Space()
-		d.Atom()
+		names = append(names, d.Word())
 	}
 	return func(_ context.Context, s *session) error {
-		s.line("* ENABLED")
+		line := "* ENABLED"
+		for _, name := range names {
+			f, ok := enableNames[name]
+			if ok && !s.has(f) {
+				line += " " + name
+				s.enable(f)
+			}
+		}
+		s.line(line)
 		return nil
 	}
+}
+
+// enable turns features on. The first command that enables CONDSTORE tells
+// where a selected mailbox is (RFC 7162 §3.1).
+func (s *session) enable(f features) {
+	first := f&condstore != 0 && !s.has(condstore)
+	s.enabled |= f
+	if first && s.view != nil {
+		s.highestModSeq()
+	}
+}
+
+// highestModSeq tells up to where the client knows everything.
+func (s *session) highestModSeq() {
+	s.line("* OK [HIGHESTMODSEQ " + strconv.FormatUint(uint64(s.view.complete), 10) + "] Everything until then was told")
 }

@@ -18,11 +18,28 @@ func parseFetch(s *session, d *imapwire.Decoder) request {
 	set := d.NumSet()
 	d.Space()
 	items := d.FetchItems()
+	m := d.FetchModifiers()
+	s.checkModifiers(d, m)
 	if d.Err() != nil {
 		return nil
 	}
+	if m.Changed {
+		items = append(items, imapwire.FetchItem{Name: "MODSEQ"})
+	}
 	plan := fetchPlan(items, s.byUID)
-	return func(ctx context.Context, s *session) error { return s.fetch(ctx, set, plan) }
+	return func(ctx context.Context, s *session) error { return s.fetch(ctx, set, plan, m) }
+}
+
+// checkModifiers refuses what RFC 7162 §3.2.6 and RFC 9394 §3.3 forbid.
+func (s *session) checkModifiers(d *imapwire.Decoder, m imapwire.FetchModifiers) {
+	switch {
+	case m.Vanished && !s.has(qresync):
+		d.Fail("VANISHED needs ENABLE QRESYNC first")
+	case m.Vanished && !m.Changed:
+		d.Fail("VANISHED needs CHANGEDSINCE")
+	case (m.Vanished || m.Partial != nil) && !s.byUID:
+		d.Fail("VANISHED and PARTIAL are for UID FETCH")
+	}
 }
 
 // plannedItem is a data item with the row that answers it.
@@ -32,8 +49,9 @@ type plannedItem struct {
 }
 
 type plan struct {
-	items []plannedItem
-	seen  bool // sets \Seen
+	items  []plannedItem
+	seen   bool // sets \Seen
+	modseq bool // enables CONDSTORE
 }
 
 // fetchPlan looks the items up and leaves doubled ones out. UID is part of
@@ -54,6 +72,7 @@ func fetchPlan(items []imapwire.FetchItem, byUID bool) plan {
 		}
 		p.items = append(p.items, plannedItem{&items[i], row})
 		p.seen = p.seen || row.seen && !items[i].Peek
+		p.modseq = p.modseq || items[i].Name == "MODSEQ"
 	}
 	return p
 }
@@ -76,11 +95,23 @@ var fetchBuffers = sync.Pool{New: func() any { return new([]byte) }}
 // fetchBufferMax is the largest buffer that is kept for the next command.
 const fetchBufferMax = 1 << 20
 
-func (s *session) fetch(ctx context.Context, set imapwire.NumSet, p plan) error {
+func (s *session) fetch(ctx context.Context, set imapwire.NumSet, p plan, mods imapwire.FetchModifiers) error {
 	v := s.view
 	uids, err := v.resolve(set, s.byUID)
 	if err != nil {
 		return err
+	}
+	if p.modseq {
+		s.enable(condstore)
+	}
+	if mods.Vanished {
+		if err := s.tellVanished(ctx, v.uidRanges(set), mods.ChangedSince, 0); err != nil {
+			return err
+		}
+	}
+	if mods.Partial != nil {
+		from, to := mods.Partial.Of(uids.Len())
+		uids = uids.Slice(from, to)
 	}
 	buffer := fetchBuffers.Get().(*[]byte)
 	f := &fetcher{ctx: ctx, s: s, out: (*buffer)[:0]}
@@ -93,6 +124,9 @@ func (s *session) fetch(ctx context.Context, set imapwire.NumSet, p plan) error 
 	var unseen mail.UIDSet
 	var failed error
 	for i, m := range v.list.Select(uids) {
+		if m.ModSeq <= mods.ChangedSince {
+			continue
+		}
 		if err := f.message(i, m, p); err != nil {
 			if fatal(err) {
 				return err
@@ -105,7 +139,8 @@ func (s *session) fetch(ctx context.Context, set imapwire.NumSet, p plan) error 
 		}
 	}
 	if len(unseen) > 0 && !v.readOnly {
-		if err := s.setFlags(ctx, unseen, store.FlagChange{Op: store.FlagsAdd, Flags: mail.NewFlags(mail.Seen)}, false); err != nil {
+		seen := storeCommand{FlagChange: store.FlagChange{Op: store.FlagsAdd, Flags: mail.NewFlags(mail.Seen)}}
+		if _, err := s.setFlags(ctx, unseen, seen); err != nil {
 			return err
 		}
 	}

@@ -4,6 +4,7 @@ import (
 	"io"
 	"slices"
 	"strconv"
+	"time"
 
 	"github.com/angarium/angarium/internal/errs"
 	"github.com/angarium/angarium/internal/imapwire"
@@ -17,12 +18,17 @@ type fetchRow struct {
 	seen    bool              // sets \Seen unless it peeks
 }
 
-// fetchRows holds the data items of RFC 3501 §6.4.5.
+// fetchRows holds the data items of RFC 3501 §6.4.5, RFC 7162 §3.1.4.2, RFC
+// 8474 §5 and RFC 8514 §4.2.
 var fetchRows = map[string]*fetchRow{
 	"UID":           {run: fetchUID},
 	"FLAGS":         {run: fetchFlags},
 	"INTERNALDATE":  {run: fetchInternalDate},
 	"RFC822.SIZE":   {run: fetchSize},
+	"MODSEQ":        {run: fetchModSeq},
+	"SAVEDATE":      {run: fetchSaveDate},
+	"EMAILID":       {run: fetchEmailID},
+	"THREADID":      {run: fetchThreadID},
 	"ENVELOPE":      {run: fetchEnvelope},
 	"BODY":          {run: fetchBody},
 	"BODYSTRUCTURE": {run: fetchBodyStructure},
@@ -39,6 +45,27 @@ func fetchUID(f *fetcher, _ *imapwire.FetchItem) error {
 
 func fetchFlags(f *fetcher, _ *imapwire.FetchItem) error {
 	f.out = appendFlags(append(f.out, "FLAGS "...), f.m.Flags, f.s.view.isRecent(f.m.UID))
+	return nil
+}
+
+func fetchModSeq(f *fetcher, _ *imapwire.FetchItem) error {
+	f.out = appendModSeq(f.out, f.m.ModSeq)
+	return nil
+}
+
+func fetchSaveDate(f *fetcher, _ *imapwire.FetchItem) error {
+	f.out = imapwire.AppendDate(append(f.out, "SAVEDATE "...), time.Unix(f.m.SaveDate, 0).UTC())
+	return nil
+}
+
+func fetchEmailID(f *fetcher, _ *imapwire.FetchItem) error {
+	f.out = append(append(append(f.out, "EMAILID ("...), f.m.ID.String()...), ')')
+	return nil
+}
+
+// fetchThreadID answers that threads have no names here (RFC 8474 §5.2).
+func fetchThreadID(f *fetcher, _ *imapwire.FetchItem) error {
+	f.out = append(f.out, "THREADID NIL"...)
 	return nil
 }
 

@@ -59,6 +59,11 @@ func appendFlags(b []byte, f mail.Flags, recent bool) []byte {
 	return append(b, ')')
 }
 
+// appendModSeq appends the MODSEQ item (RFC 7162 §3.1.4.2).
+func appendModSeq(b []byte, m mail.ModSeq) []byte {
+	return append(strconv.AppendUint(append(b, "MODSEQ ("...), uint64(m), 10), ')')
+}
+
 // mailboxLine begins an untagged response about a mailbox.
 func mailboxLine(b []byte, response, name string) []byte {
 	b = append(append(append(b, "* "...), response...), ' ')

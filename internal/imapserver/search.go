@@ -6,37 +6,94 @@ import (
 	"strconv"
 
 	"github.com/angarium/angarium/internal/imapwire"
+	"github.com/angarium/angarium/internal/mail"
 	"github.com/angarium/angarium/internal/search"
 )
 
-// parseSearch is SEARCH (RFC 3501 §6.4.4).
+// parseSearch is SEARCH (RFC 3501 §6.4.4, RFC 4731, RFC 5182, RFC 9394).
 func parseSearch(s *session, d *imapwire.Decoder) request {
 	d.Space()
+	ret := d.SearchReturn()
 	charset, key := d.SearchProgram()
 	return func(ctx context.Context, s *session) error {
-		v := s.view
-		ctx, cancel := context.WithTimeout(ctx, searchTimeMax)
-		defer cancel()
-		found, err := search.Run(ctx, &search.Query{Store: s.srv.store, List: v.list, Key: key, Charset: charset, Recent: v.isRecent})
-		if errors.Is(err, search.ErrCharset) {
-			return &refusal{"BADCHARSET (UTF-8 US-ASCII ISO-8859-1)", "the charset is not known"}
-		}
-		if errors.Is(err, context.DeadlineExceeded) {
-			return &refusal{"LIMIT", "the search takes too long; narrow it"}
+		found, err := s.find(ctx, charset, key)
+		if ret.Save {
+			s.view.saved = s.view.uids(savedOf(ret, found))
 		}
 		if err != nil {
 			return err
 		}
-		b := append(make([]byte, 0, 16+8*len(found)), "* SEARCH"...)
-		for _, i := range found {
-			b = append(b, ' ')
-			if s.byUID {
-				b = strconv.AppendUint(b, uint64(v.list.At(i).UID), 10)
-			} else {
-				b = strconv.AppendInt(b, int64(i+1), 10)
-			}
+		r := searchResult{found: found, modseq: key.UsesModSeq()}
+		if ret.Given {
+			s.tellESearch(ret, r)
+		} else {
+			s.tellSearch("* SEARCH", r)
 		}
-		s.conn.Write(append(b, "\r\n"...))
 		return nil
 	}
+}
+
+// find returns the indexes of the messages that match.
+func (s *session) find(ctx context.Context, charset string, key *imapwire.SearchKey) ([]int, error) {
+	v := s.view
+	if key.UsesModSeq() {
+		s.enable(condstore)
+	}
+	ctx, cancel := context.WithTimeout(ctx, searchTimeMax)
+	defer cancel()
+	found, err := search.Run(ctx, &search.Query{Store: s.srv.store, List: v.list, Key: key, Charset: charset, Recent: v.isRecent, Saved: v.saved})
+	return found, searchError(err)
+}
+
+func searchError(err error) error {
+	switch {
+	case errors.Is(err, search.ErrCharset):
+		return &refusal{"BADCHARSET (UTF-8 US-ASCII ISO-8859-1)", "the charset is not known"}
+	case errors.Is(err, context.DeadlineExceeded):
+		return &refusal{"LIMIT", "the search takes too long; narrow it"}
+	}
+	return err
+}
+
+// searchResult is what SEARCH or SORT found.
+type searchResult struct {
+	found  []int // indexes in the view
+	modseq bool  // MODSEQ was asked for
+}
+
+// uids returns the UIDs of ascending indexes.
+func (v *view) uids(found []int) (uids mail.UIDSet) {
+	for _, i := range found {
+		uids = uids.Append(v.list.At(i).UID)
+	}
+	return uids
+}
+
+// number returns how the answer names the i-th message of the view.
+func (s *session) numberOf(i int) uint32 {
+	if s.byUID {
+		return uint32(s.view.list.At(i).UID)
+	}
+	return uint32(i + 1)
+}
+
+// highest returns the highest mod-sequence of messages.
+func (v *view) highest(found []int) (m mail.ModSeq) {
+	for _, i := range found {
+		m = max(m, v.list.At(i).ModSeq)
+	}
+	return m
+}
+
+// tellSearch sends SEARCH or SORT (RFC 3501 §7.2.5, RFC 7162 §3.1.6).
+func (s *session) tellSearch(response string, r searchResult) {
+	b := append(make([]byte, 0, 16+8*len(r.found)), response...)
+	for _, i := range r.found {
+		b = strconv.AppendUint(append(b, ' '), uint64(s.numberOf(i)), 10)
+	}
+	if r.modseq && len(r.found) > 0 {
+		b = append(b, " (MODSEQ "...)
+		b = append(strconv.AppendUint(b, uint64(s.view.highest(r.found)), 10), ')')
+	}
+	s.conn.Write(append(b, "\r\n"...))
 }

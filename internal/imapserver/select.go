@@ -10,22 +10,33 @@ import (
 )
 
 // parseSelect is SELECT (RFC 3501 §6.3.1).
-func parseSelect(s *session, d *imapwire.Decoder) request { return selectRequest(d, false) }
+func parseSelect(s *session, d *imapwire.Decoder) request { return selectRequest(s, d, false) }
 
 // parseExamine is EXAMINE (RFC 3501 §6.3.2).
-func parseExamine(s *session, d *imapwire.Decoder) request { return selectRequest(d, true) }
+func parseExamine(s *session, d *imapwire.Decoder) request { return selectRequest(s, d, true) }
 
-func selectRequest(d *imapwire.Decoder, readOnly bool) request {
+func selectRequest(s *session, d *imapwire.Decoder, readOnly bool) request {
 	d.Space()
 	name := d.Mailbox()
+	var p selectParameters
+	if d.Take(' ') {
+		p.parse(s, d)
+	}
 	return func(ctx context.Context, s *session) error {
+		if s.view != nil && s.has(condstore) {
+			s.line("* OK [CLOSED] The mailbox selected before is closed") // RFC 7162 §3.2.11
+		}
 		s.unselect(ctx) // also when this fails
+		s.enable(p.enable)
 		v, err := s.open(ctx, name, readOnly)
 		if err != nil {
 			return err
 		}
 		s.view, s.state = v, selected
 		s.tellSelected(v)
+		if err := s.resync(ctx, p.known); err != nil {
+			return err
+		}
 		s.code = "READ-WRITE"
 		if readOnly {
 			s.code = "READ-ONLY"
@@ -50,7 +61,7 @@ func (s *session) open(ctx context.Context, name string, readOnly bool) (*view, 
 	if v.box, v.list, err = s.acct.Messages(ctx, box.ID); err != nil {
 		return nil, err
 	}
-	v.synced = v.list.ModSeq()
+	v.synced, v.complete = v.list.ModSeq(), v.box.ModSeq
 	v.claim(s.acct, 0, v.box)
 	return v, nil
 }
@@ -70,4 +81,6 @@ func (s *session) tellSelected(v *view) {
 	}
 	s.line("* OK [UIDVALIDITY " + strconv.FormatUint(uint64(v.box.UIDValidity), 10) + "] UIDs are valid")
 	s.line("* OK [UIDNEXT " + strconv.FormatUint(uint64(v.box.UIDNext), 10) + "] Predicted next UID")
+	s.highestModSeq()
+	s.line("* OK [MAILBOXID (" + v.box.ID.String() + ")] Its name for ever") // RFC 8474 §4.2
 }

@@ -38,7 +38,9 @@ type session struct {
 	stop  func() // of the watch
 	view  *view  // nil unless selected
 	begun time.Time
-	bad   int // commands since a good one; before login: in all
+	// enabled is what the client turned on.
+	enabled features
+	bad     int // commands since a good one; before login: in all
 	// idling tells that the command is IDLE and that DONE has not come.
 	idling bool
 	busy   context.Context // of commands (Server.commandContext)

@@ -9,39 +9,53 @@ import (
 	"github.com/angarium/angarium/internal/store"
 )
 
-// statusItem computes one data item of STATUS.
-type statusItem func(ctx context.Context, s *session, v *store.Snapshot, box *store.Mailbox) (uint64, error)
+// statusItem appends the value of one data item of STATUS.
+type statusItem func(ctx context.Context, s *session, dst []byte, v *store.Snapshot, box *store.Mailbox) ([]byte, error)
 
-// statusItems holds the data items (RFC 3501 §6.3.10, RFC 8438).
+// statusItems holds the data items (RFC 3501 §6.3.10, RFC 7162 §3.1.7,
+// RFC 8438, RFC 8474 §4.3, RFC 9051 §6.3.11).
 var statusItems = map[string]statusItem{
 	"MESSAGES":    counter(func(b *store.Mailbox) uint64 { return uint64(b.Messages) }),
 	"UIDNEXT":     counter(func(b *store.Mailbox) uint64 { return uint64(b.UIDNext) }),
 	"UIDVALIDITY": counter(func(b *store.Mailbox) uint64 { return uint64(b.UIDValidity) }),
 	"UNSEEN":      counter(func(b *store.Mailbox) uint64 { return uint64(b.Unseen) }),
+	"DELETED":     counter(func(b *store.Mailbox) uint64 { return uint64(b.Deleted) }),
 	"SIZE":        counter(func(b *store.Mailbox) uint64 { return uint64(b.Size) }),
 	"RECENT":      statusRecent,
+
+	"HIGHESTMODSEQ": statusHighestModSeq,
+	"MAILBOXID":     statusMailboxID,
 }
 
 // counter is an item that the mailbox itself knows.
 func counter(get func(b *store.Mailbox) uint64) statusItem {
-	return func(_ context.Context, _ *session, _ *store.Snapshot, b *store.Mailbox) (uint64, error) {
-		return get(b), nil
+	return func(_ context.Context, _ *session, dst []byte, _ *store.Snapshot, b *store.Mailbox) ([]byte, error) {
+		return strconv.AppendUint(dst, get(b), 10), nil
 	}
+}
+
+func statusHighestModSeq(_ context.Context, s *session, dst []byte, _ *store.Snapshot, b *store.Mailbox) ([]byte, error) {
+	s.enable(condstore) // RFC 7162 §3.1
+	return strconv.AppendUint(dst, uint64(b.ModSeq), 10), nil
+}
+
+func statusMailboxID(_ context.Context, _ *session, dst []byte, _ *store.Snapshot, b *store.Mailbox) ([]byte, error) {
+	return append(append(append(dst, '('), b.ID.String()...), ')'), nil
 }
 
 // statusRecent counts the messages that the next session to select would be
 // given as \Recent, without giving them to anybody.
-func statusRecent(ctx context.Context, s *session, v *store.Snapshot, b *store.Mailbox) (uint64, error) {
+func statusRecent(ctx context.Context, s *session, dst []byte, v *store.Snapshot, b *store.Mailbox) ([]byte, error) {
 	from := s.acct.RecentFrom(b)
 	if from >= b.UIDNext || b.Messages == 0 {
-		return 0, nil
+		return append(dst, '0'), nil
 	}
 	list, err := v.Messages(ctx, b.ID)
 	if err != nil {
-		return 0, err
+		return nil, err
 	}
 	i, _ := list.Find(from)
-	return uint64(list.Len() - i), nil
+	return strconv.AppendInt(dst, int64(list.Len()-i), 10), nil
 }
 
 // parseStatus is STATUS.
@@ -87,12 +101,10 @@ func (s *session) tellStatus(ctx context.Context, v *store.Snapshot, box *store.
 		if i > 0 {
 			b = append(b, ' ')
 		}
-		n, err := statusItems[item](ctx, s, v, box)
-		if err != nil {
+		var err error
+		if b, err = statusItems[item](ctx, s, append(append(b, item...), ' '), v, box); err != nil {
 			return err
 		}
-		b = append(append(b, item...), ' ')
-		b = strconv.AppendUint(b, n, 10)
 	}
 	s.conn.Write(append(b, ")\r\n"...))
 	return nil

@@ -2,6 +2,7 @@ package imapserver
 
 import (
 	"context"
+	"slices"
 	"strings"
 
 	"github.com/angarium/angarium/internal/imapwire"
@@ -11,22 +12,44 @@ import (
 
 var storeOps = map[string]store.FlagOp{"FLAGS": store.FlagsReplace, "+FLAGS": store.FlagsAdd, "-FLAGS": store.FlagsRemove}
 
-// parseStore is STORE (RFC 3501 §6.4.6).
+// parseStore is STORE (RFC 3501 §6.4.6, RFC 7162 §3.1.3).
 func parseStore(s *session, d *imapwire.Decoder) request {
+	var c storeCommand
 	d.Space()
 	set := d.NumSet()
 	d.Space()
+	if d.Peek() == '(' {
+		c.modifiers(d)
+		d.Space()
+	}
 	item, silent := strings.CutSuffix(d.Word(), ".SILENT")
 	op, ok := storeOps[item]
 	if !ok {
 		d.Fail("expected FLAGS, +FLAGS or -FLAGS")
 	}
 	d.Space()
-	change := store.FlagChange{Op: op, Flags: d.StoreFlags()}
-	return func(ctx context.Context, s *session) error { return s.storeFlags(ctx, set, change, silent) }
+	c.silent = silent
+	c.Op, c.Flags = op, d.StoreFlags()
+	return func(ctx context.Context, s *session) error { return s.storeFlags(ctx, set, c) }
 }
 
-func (s *session) storeFlags(ctx context.Context, set imapwire.NumSet, change store.FlagChange, silent bool) error {
+// storeCommand is what STORE does with the messages.
+type storeCommand struct {
+	store.FlagChange
+	silent bool
+}
+
+func (c *storeCommand) modifiers(d *imapwire.Decoder) {
+	d.List(func() {
+		if name := d.Word(); name != "UNCHANGEDSINCE" {
+			d.Fail("unknown store modifier " + name)
+		}
+		d.Space()
+		c.Conditional, c.UnchangedSince = true, d.ModSeq()
+	})
+}
+
+func (s *session) storeFlags(ctx context.Context, set imapwire.NumSet, c storeCommand) error {
 	v := s.view
 	if v.readOnly {
 		return errReadOnly
@@ -35,26 +58,42 @@ func (s *session) storeFlags(ctx context.Context, set imapwire.NumSet, change st
 	if err != nil || len(uids) == 0 {
 		return err
 	}
-	return s.setFlags(ctx, uids, change, silent)
-}
-
-// setFlags changes flags and leaves it to sync to tell, except what the client
-// asked not to be told.
-func (s *session) setFlags(ctx context.Context, uids mail.UIDSet, change store.FlagChange, silent bool) error {
-	v := s.view
-	var modseq mail.ModSeq
-	_, err := s.acct.Update(ctx, func(tx *store.Tx) error {
-		modseq = tx.ModSeq()
-		_, err := tx.SetFlags(v.box.ID, uids, change)
-		return err
-	})
+	if c.Conditional {
+		s.enable(condstore)
+	}
+	modified, err := s.setFlags(ctx, uids, c)
 	if err != nil {
 		return err
 	}
-	if silent {
-		v.silent = silentStore{modseq, change}
+	if c.Conditional {
+		// RFC 7162 §3.1.3: what was stored tells its mod-sequence, and what
+		// was not is told as it is.
+		v.touched = uids
+		v.echo = mail.UIDSetOf(slices.Concat(v.echo, modified)...)
+	}
+	if len(modified) > 0 {
+		s.code = "MODIFIED " + v.setText(modified, s.byUID)
+	}
+	return nil
+}
+
+// setFlags changes flags and leaves it to sync to tell, except what the client
+// asked not to be told. It returns whose change the condition forbade.
+func (s *session) setFlags(ctx context.Context, uids mail.UIDSet, c storeCommand) (modified mail.UIDSet, err error) {
+	v := s.view
+	var modseq mail.ModSeq
+	_, err = s.acct.Update(ctx, func(tx *store.Tx) error {
+		modseq = tx.ModSeq()
+		modified, err = tx.SetFlags(v.box.ID, uids, c.FlagChange)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	if c.silent {
+		v.silent = silentStore{modseq, c.FlagChange}
 	} else {
 		v.echo = uids
 	}
-	return nil
+	return modified, nil
 }

@@ -2,6 +2,7 @@ package imapserver
 
 import (
 	"context"
+	"slices"
 	"strconv"
 
 	"github.com/angarium/angarium/internal/errs"
@@ -17,13 +18,13 @@ var errMailboxGone = &byeError{"[UNAVAILABLE] The selected mailbox was deleted"}
 // expunges, messages that went stay in the view.
 func (s *session) sync(ctx context.Context, expunges bool) error {
 	v := s.view
-	echo, silent := v.echo, v.silent
-	v.echo, v.silent = nil, silentStore{}
+	t := teller{echo: v.echo, touched: v.touched, silent: v.silent, old: v.list}
+	v.echo, v.touched, v.silent = nil, nil, silentStore{}
 	now, err := s.acct.Snapshot()
 	if err != nil {
 		return s.syncError(err)
 	}
-	if now.ModSeq() == v.synced && len(echo) == 0 {
+	if now.ModSeq() == v.synced && len(t.echo) == 0 && len(t.touched) == 0 {
 		return nil
 	}
 	box, list, err := s.acct.Messages(ctx, v.box.ID)
@@ -32,16 +33,19 @@ func (s *session) sync(ctx context.Context, expunges bool) error {
 	}
 	changes := store.Diff(v.list, list)
 	v.synced = max(list.ModSeq(), now.ModSeq())
-	if len(changes.Gone) > 0 {
-		if expunges {
-			v.numbers(changes.Gone, func(n int) { s.number(n, "EXPUNGE") })
-		} else {
-			list = v.list.With(list, changes.Gone)
-			v.synced = 0 // look again
-		}
+	heldBack := len(changes.Gone) > 0 && !expunges
+	switch {
+	case heldBack:
+		list = v.list.With(list, changes.Gone)
+		v.synced = 0 // look again
+	case len(changes.Gone) > 0:
+		s.tellGone(changes.Gone)
 	}
-	old, oldBox := v.list, v.box
+	oldBox := v.box
 	v.list, v.box = list, box
+	if !heldBack {
+		v.complete = box.ModSeq
+	}
 	if len(changes.Added) > 0 {
 		v.claim(s.acct, oldBox.UIDNext, box)
 		s.number(list.Len(), "EXISTS")
@@ -50,8 +54,40 @@ func (s *session) sync(ctx context.Context, expunges bool) error {
 	if len(box.Keywords) != len(oldBox.Keywords) {
 		s.flagNames(v)
 	}
-	s.tellFlags(old, changes.Changed, echo, silent)
+	t.changed = changes.Changed
+	s.tellFlags(&t)
+	if s.has(condstore) {
+		s.tellComplete(len(changes.Gone) > 0, heldBack && len(changes.Changed) > 0)
+	}
 	return nil
+}
+
+// tellGone tells of expunged messages, whose numbers are still the view's.
+func (s *session) tellGone(gone mail.UIDSet) {
+	if s.has(qresync) { // RFC 7162 §3.2.10.2
+		s.vanished("* VANISHED ", gone)
+		return
+	}
+	s.view.numbers(gone, func(n int) { s.number(n, "EXPUNGE") })
+}
+
+func (s *session) vanished(response string, uids mail.UIDSet) {
+	if len(uids) > 0 {
+		b := uids.AppendText(append(s.conn.AvailableBuffer(), response...))
+		s.conn.Write(append(b, "\r\n"...))
+	}
+}
+
+// tellComplete tells up to where the client knows everything: in the tagged
+// line when expunges were told (RFC 7162 §3.2.7), and untagged when expunges
+// that are older than something that was told are held back (§3.2).
+func (s *session) tellComplete(gone, ahead bool) {
+	switch {
+	case ahead:
+		s.highestModSeq()
+	case gone && s.code == "":
+		s.code = "HIGHESTMODSEQ " + strconv.FormatUint(uint64(s.view.complete), 10)
+	}
 }
 
 func (s *session) syncError(err error) error {
@@ -62,33 +98,59 @@ func (s *session) syncError(err error) error {
 	return &byeError{"[" + kindCodes[errs.KindOf(err)] + "] The mailbox cannot be read now"}
 }
 
+// teller is what one sync tells of flags.
+type teller struct {
+	old           *store.MessageList
+	changed, echo mail.UIDSet
+	touched       mail.UIDSet
+	silent        silentStore
+}
+
 // tellFlags sends the flags of changed messages, but not what a silent STORE
-// of this session did, and those of echo in any case.
-func (s *session) tellFlags(old *store.MessageList, changed, echo mail.UIDSet, silent silentStore) {
-	if len(changed) == 0 && len(echo) == 0 {
+// of this session did, and those of echo in any case. Once CONDSTORE is
+// enabled it sends UIDs and mod-sequences too, and for a silent STORE these
+// alone (RFC 7162 §3.1.3, §3.2.4).
+func (s *session) tellFlags(t *teller) {
+	told := mail.UIDSetOf(slices.Concat(t.changed, t.echo, t.touched)...)
+	if len(told) == 0 {
 		return
 	}
-	v := s.view
-	told := changed
-	if len(echo) > 0 {
-		told = mail.UIDSetOf(append(append([]mail.UIDRange(nil), changed...), echo...)...)
-	}
+	v, modseq := s.view, s.has(condstore)
 	for i, m := range v.list.Select(told) {
-		if silent.modseq != 0 && !echo.Contains(m.UID) {
-			if n, ok := old.Find(m.UID); ok && !silent.tells(old.At(n).Flags, m) {
-				continue
-			}
+		flags := t.tells(m)
+		if !flags && !modseq {
+			continue
 		}
 		b := append(s.conn.AvailableBuffer(), "* "...)
 		b = strconv.AppendInt(b, int64(i+1), 10)
 		b = append(b, " FETCH ("...)
-		if s.byUID {
+		if s.byUID || modseq {
 			b = append(b, "UID "...)
 			b = strconv.AppendUint(b, uint64(m.UID), 10)
 			b = append(b, ' ')
 		}
-		b = append(b, "FLAGS "...)
-		b = appendFlags(b, m.Flags, v.isRecent(m.UID))
+		if modseq {
+			b = appendModSeq(b, m.ModSeq)
+		}
+		if flags {
+			if modseq {
+				b = append(b, ' ')
+			}
+			b = append(b, "FLAGS "...)
+			b = appendFlags(b, m.Flags, v.isRecent(m.UID))
+		}
 		s.conn.Write(append(b, ")\r\n"...))
 	}
+}
+
+// tells reports whether a message's flags are to be told.
+func (t *teller) tells(m *store.Message) bool {
+	if t.echo.Contains(m.UID) {
+		return true
+	}
+	if !t.changed.Contains(m.UID) {
+		return false
+	}
+	n, ok := t.old.Find(m.UID)
+	return t.silent.modseq == 0 || !ok || t.silent.tells(t.old.At(n).Flags, m)
 }

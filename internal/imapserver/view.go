@@ -12,10 +12,13 @@ type view struct {
 	box      *store.Mailbox
 	list     *store.MessageList
 	synced   mail.ModSeq // of the account when sync looked last
+	complete mail.ModSeq // of the mailbox: everything until then was told
 	readOnly bool
 	recent   mail.UIDSet // \Recent for this session (RFC 3501 §2.3.2)
 	echo     mail.UIDSet // whose flags the next sync tells, changed or not
+	touched  mail.UIDSet // whose mod-sequence it tells (RFC 7162 §3.1.3)
 	silent   silentStore
+	saved    mail.UIDSet // what SEARCH with SAVE found (RFC 5182)
 }
 
 // silentStore is the session's own STORE .SILENT, which sync does not tell.
@@ -37,6 +40,9 @@ func (st *silentStore) tells(old mail.Flags, m *store.Message) bool {
 // exist are passed over (RFC 3501 §6.4.8); sequence numbers that do not exist
 // are an error (RFC 3501 §9 seq-number).
 func (v *view) resolve(set imapwire.NumSet, byUID bool) (mail.UIDSet, error) {
+	if set.IsSaved() {
+		return v.list.Existing(v.saved), nil
+	}
 	if byUID {
 		return v.list.Existing(v.uidRanges(set)), nil
 	}
@@ -57,6 +63,9 @@ func (v *view) resolve(set imapwire.NumSet, byUID bool) (mail.UIDSet, error) {
 
 // uidRanges returns a set of UIDs with "*" replaced by the largest.
 func (v *view) uidRanges(set imapwire.NumSet) mail.UIDSet {
+	if set.IsSaved() {
+		return v.saved
+	}
 	var largest uint32
 	if n := v.list.Len(); n > 0 {
 		largest = uint32(v.list.At(n - 1).UID)
@@ -66,6 +75,18 @@ func (v *view) uidRanges(set imapwire.NumSet) mail.UIDSet {
 		uids = uids.AppendRange(mail.UIDRange{First: mail.UID(r.First), Last: mail.UID(r.Last)})
 	}
 	return uids
+}
+
+// setText returns messages as a set of UIDs or sequence numbers.
+func (v *view) setText(uids mail.UIDSet, byUID bool) string {
+	if byUID {
+		return string(uids.AppendText(nil))
+	}
+	var numbers []uint32
+	for i := range v.list.Select(uids) {
+		numbers = append(numbers, uint32(i+1))
+	}
+	return string(imapwire.AppendNumSet(nil, numbers))
 }
 
 // isRecent reports whether a message is \Recent for this session.

@@ -117,6 +117,11 @@ func (d *Decoder) Peek() byte {
 	return 0
 }
 
+// PeekText reports whether a text is next.
+func (d *Decoder) PeekText(text string) bool {
+	return d.err == nil && bytes.HasPrefix(d.line[min(d.pos, len(d.line)):], []byte(text))
+}
+
 // Take takes the octet c, if it is next.
 func (d *Decoder) Take(c byte) bool {
 	if d.Peek() == c && c != 0 {
@@ -204,6 +209,16 @@ func (d *Decoder) Tag() string {
 
 // Word reads an atom and returns it in upper case.
 func (d *Decoder) Word() string { return strings.ToUpper(d.Atom()) }
+
+// TakeWord takes a word in any case, if it is next and whole.
+func (d *Decoder) TakeWord(word string) bool {
+	end := d.pos + len(word)
+	if d.err != nil || end > len(d.line) || !strings.EqualFold(string(d.line[d.pos:end]), word) || end < len(d.line) && isAtom(d.line[end]) {
+		return false
+	}
+	d.pos = end
+	return true
+}
 
 // Flag reads a flag: an atom, perhaps with a backslash before it.
 func (d *Decoder) Flag() string {

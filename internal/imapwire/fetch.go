@@ -4,6 +4,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/angarium/angarium/internal/mail"
 	"github.com/angarium/angarium/internal/message"
 )
 
@@ -15,6 +16,37 @@ type FetchItem struct {
 	Partial bool
 	Offset  int64
 	Count   int64
+	Lazy    bool // of PREVIEW (RFC 8970 §3.1)
+}
+
+// FetchModifiers stand behind the items of FETCH (RFC 4466 §2.4).
+type FetchModifiers struct {
+	Changed      bool // CHANGEDSINCE is there
+	ChangedSince mail.ModSeq
+	Vanished     bool     // RFC 7162 §3.2.6
+	Partial      *Partial // RFC 9394 §3.3
+}
+
+// FetchModifiers reads them, if there are any.
+func (d *Decoder) FetchModifiers() (m FetchModifiers) {
+	if !d.Take(' ') {
+		return m
+	}
+	d.List(func() {
+		switch name := d.Word(); name {
+		case "CHANGEDSINCE":
+			d.Space()
+			m.Changed, m.ChangedSince = true, d.ModSeq()
+		case "VANISHED":
+			m.Vanished = true
+		case "PARTIAL":
+			d.Space()
+			m.Partial = d.Partial()
+		default:
+			d.Fail("unknown fetch modifier " + name)
+		}
+	})
+	return m
 }
 
 // Section is a section-spec.
@@ -34,6 +66,7 @@ var fetchMacros = map[string][]string{
 
 var fetchNames = map[string]bool{
 	"FLAGS": true, "UID": true, "INTERNALDATE": true, "ENVELOPE": true, "BODY": true, "BODYSTRUCTURE": true,
+	"MODSEQ": true, "SAVEDATE": true, "EMAILID": true, "THREADID": true, "PREVIEW": true,
 	"RFC822": true, "RFC822.HEADER": true, "RFC822.TEXT": true, "RFC822.SIZE": true,
 }
 
@@ -78,6 +111,16 @@ func (d *Decoder) fetchItem(name string) FetchItem {
 		item.Name, item.Peek = "BODY[", name == "BODY.PEEK"
 		item.Section = d.section()
 		d.partial(&item)
+	case name == "PREVIEW":
+		if d.PeekText(" (") {
+			d.Space()
+			d.List(func() {
+				if d.Word() != "LAZY" {
+					d.Fail("unknown preview modifier")
+				}
+				item.Lazy = true
+			})
+		}
 	case !fetchNames[name]:
 		d.Fail("unknown fetch item " + strconv.Quote(name))
 	}

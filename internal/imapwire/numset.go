@@ -3,6 +3,7 @@ package imapwire
 import (
 	"slices"
 	"sort"
+	"strconv"
 )
 
 // NumMax stands for "*": the largest number there is.
@@ -12,14 +13,29 @@ const NumMax = 1<<32 - 1
 type NumRange struct {
 	First, Last         uint32
 	FirstStar, LastStar bool
+	saved               bool
 }
 
 // NumSet is a sequence set as written (RFC 3501 §9), of sequence numbers or
 // UIDs. It is never expanded.
 type NumSet []NumRange
 
+// Saved is "$", the result of the last SEARCH with SAVE (RFC 5182 §2.1).
+var Saved = NumSet{{saved: true}}
+
+// IsSaved reports whether the set is "$".
+func (s NumSet) IsSaved() bool { return len(s) == 1 && s[0].saved }
+
 // NumSet reads a sequence set or fails.
 func (d *Decoder) NumSet() NumSet {
+	if d.Take('$') {
+		return Saved
+	}
+	return d.PlainNumSet()
+}
+
+// PlainNumSet reads a sequence set that cannot be "$".
+func (d *Decoder) PlainNumSet() NumSet {
 	var s NumSet
 	for d.err == nil {
 		r := NumRange{}
@@ -73,6 +89,25 @@ func (s NumSet) Resolve(largest uint32) []NumRange {
 		merged = append(merged, r)
 	}
 	return merged
+}
+
+// AppendNumSet appends ascending numbers as a sequence set.
+func AppendNumSet(dst []byte, numbers []uint32) []byte {
+	for i := 0; i < len(numbers); {
+		j := i
+		for j+1 < len(numbers) && numbers[j+1] == numbers[j]+1 {
+			j++
+		}
+		if i > 0 {
+			dst = append(dst, ',')
+		}
+		dst = strconv.AppendUint(dst, uint64(numbers[i]), 10)
+		if j > i {
+			dst = strconv.AppendUint(append(dst, ':'), uint64(numbers[j]), 10)
+		}
+		i = j + 1
+	}
+	return dst
 }
 
 // Contains reports whether n is in resolved ranges.

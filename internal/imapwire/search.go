@@ -1,6 +1,8 @@
 package imapwire
 
 import (
+	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -33,6 +35,14 @@ const (
 	SearchSentSince
 	SearchLarger // Size
 	SearchSmaller
+	SearchModSeq      // ModSeq: changed then or later (RFC 7162 §3.1.5)
+	SearchOlder       // Size in seconds before now (RFC 5032)
+	SearchYounger     // likewise
+	SearchSavedBefore // Day, of the save date (RFC 8514)
+	SearchSavedOn     // likewise
+	SearchSavedSince  // likewise
+	SearchEmailID     // Text (RFC 8474 §6)
+	SearchThreadID    // likewise
 )
 
 // SearchKey is one node of a search program (RFC 3501 §6.4.4).
@@ -45,6 +55,8 @@ type SearchKey struct {
 	Text  string
 	Day   time.Time // midnight UTC of the day
 	Size  int64
+
+	ModSeq mail.ModSeq
 }
 
 var searchFlags = map[string]mail.SystemFlags{
@@ -54,6 +66,16 @@ var searchFlags = map[string]mail.SystemFlags{
 var searchDays = map[string]SearchOp{
 	"BEFORE": SearchBefore, "ON": SearchOn, "SINCE": SearchSince,
 	"SENTBEFORE": SearchSentBefore, "SENTON": SearchSentOn, "SENTSINCE": SearchSentSince,
+	"SAVEDBEFORE": SearchSavedBefore, "SAVEDON": SearchSavedOn, "SAVEDSINCE": SearchSavedSince,
+}
+
+var searchIntervals = map[string]SearchOp{"OLDER": SearchOlder, "YOUNGER": SearchYounger}
+
+var searchIDs = map[string]SearchOp{"EMAILID": SearchEmailID, "THREADID": SearchThreadID}
+
+// UsesModSeq reports whether MODSEQ is among the keys.
+func (k *SearchKey) UsesModSeq() bool {
+	return k.Op == SearchModSeq || slices.ContainsFunc(k.Keys, (*SearchKey).UsesModSeq)
 }
 
 // SearchProgram reads the arguments of SEARCH: an optional CHARSET and keys.
@@ -88,7 +110,7 @@ func (d *Decoder) searchKey(depth int, charset *string) *SearchKey {
 			d.Fail("an empty list of search keys")
 		}
 		return k
-	case c == '*' || c >= '0' && c <= '9':
+	case c == '*' || c == '$' || c >= '0' && c <= '9':
 		return &SearchKey{Op: SearchSeq, Set: d.NumSet()}
 	}
 	name := d.Word()
@@ -113,9 +135,24 @@ func (d *Decoder) namedKey(name string, depth int) *SearchKey {
 		d.Space()
 		return &SearchKey{Op: op, Day: d.Day()}
 	}
+	if op, ok := searchIntervals[name]; ok {
+		d.Space()
+		k := &SearchKey{Op: op, Size: int64(d.Number32())}
+		if k.Size == 0 {
+			d.Fail("expected a number of seconds above zero")
+		}
+		return k
+	}
+	if op, ok := searchIDs[name]; ok {
+		d.Space()
+		return &SearchKey{Op: op, Text: d.AString()}
+	}
 	switch name {
-	case "ALL":
+	case "ALL", "SAVEDATESUPPORTED":
 		return &SearchKey{Op: SearchAll}
+	case "MODSEQ":
+		d.Space()
+		return d.modSeqKey()
 	case "RECENT":
 		return &SearchKey{Op: SearchRecent}
 	case "NEW":
@@ -165,6 +202,111 @@ func (d *Decoder) namedKey(name string, depth int) *SearchKey {
 	}
 	d.Fail("unknown search key " + name)
 	return nil
+}
+
+// modSeqKey reads the arguments of MODSEQ. All flags of a message have one
+// mod-sequence, so that the entry does not matter.
+func (d *Decoder) modSeqKey() *SearchKey {
+	if d.Peek() == '"' {
+		_ = d.String()
+		d.Space()
+		switch d.Word() {
+		case "PRIV", "SHARED", "ALL":
+		default:
+			d.Fail("expected priv, shared or all")
+		}
+		d.Space()
+	}
+	return &SearchKey{Op: SearchModSeq, ModSeq: d.ModSeq()}
+}
+
+// ModSeq reads a mod-sequence (RFC 7162 §7 mod-sequence-valzer).
+func (d *Decoder) ModSeq() mail.ModSeq { return mail.ModSeq(d.Number()) }
+
+// SearchReturn is what RETURN asks for (RFC 4731 §3.1, RFC 5182, RFC 9394).
+type SearchReturn struct {
+	Given, Min, Max, All, Count, Save bool
+	Partial                           *Partial
+}
+
+// Partial is a range of results, counted from 1, or with FromEnd from the last
+// one backwards (RFC 9394 §3.1).
+type Partial struct {
+	First, Last uint32 // First <= Last
+	FromEnd     bool
+}
+
+// Text returns the range as the answer repeats it.
+func (p *Partial) Text() string {
+	sign := ""
+	if p.FromEnd {
+		sign = "-"
+	}
+	return sign + strconv.FormatUint(uint64(p.First), 10) + ":" + sign + strconv.FormatUint(uint64(p.Last), 10)
+}
+
+// Of returns which of n results the range is, as indexes from <= i < to.
+func (p *Partial) Of(n int) (from, to int) {
+	from, to = int(min(int64(p.First)-1, int64(n))), int(min(int64(p.Last), int64(n)))
+	if p.FromEnd {
+		return n - to, n - from
+	}
+	return from, to
+}
+
+// Partial reads a range like 1:500 or -1:-100.
+func (d *Decoder) Partial() *Partial {
+	p := &Partial{FromEnd: d.Take('-')}
+	p.First = d.Number32()
+	d.Expect(':')
+	if p.FromEnd {
+		d.Expect('-')
+	}
+	p.Last = d.Number32()
+	if p.First == 0 || p.Last == 0 {
+		d.Fail("expected a range like 1:500 or -1:-100")
+	}
+	if p.First > p.Last {
+		p.First, p.Last = p.Last, p.First
+	}
+	return p
+}
+
+// SearchReturn reads RETURN, its options and the space behind them, if they
+// are next.
+func (d *Decoder) SearchReturn() (r SearchReturn) {
+	if !d.TakeWord("RETURN") {
+		return r
+	}
+	r.Given = true
+	d.Space()
+	d.List(func() {
+		switch option := d.Word(); option {
+		case "MIN":
+			r.Min = true
+		case "MAX":
+			r.Max = true
+		case "ALL":
+			r.All = true
+		case "COUNT":
+			r.Count = true
+		case "SAVE":
+			r.Save = true
+		case "PARTIAL":
+			d.Space()
+			r.Partial = d.Partial()
+		default:
+			d.Fail("unknown result option " + option)
+		}
+	})
+	if r.Partial != nil && r.All {
+		d.Fail("PARTIAL and ALL exclude each other") // RFC 9394 §3.1
+	}
+	if !r.Min && !r.Max && !r.Count && !r.Save && r.Partial == nil {
+		r.All = true // RFC 4731 §3.1
+	}
+	d.Space()
+	return r
 }
 
 // Day reads a date like 1-Feb-1994, perhaps in quotes.

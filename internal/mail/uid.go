@@ -148,6 +148,60 @@ func (s UIDSet) All() iter.Seq[UID] {
 	}
 }
 
+// Slice returns the members with from <= index < to in ascending order.
+func (s UIDSet) Slice(from, to int) (part UIDSet) {
+	at := 0
+	for _, r := range s {
+		n := int(r.Last-r.First) + 1
+		if first, last := max(from, at), min(to, at+n); first < last {
+			part = append(part, UIDRange{r.First + UID(first-at), r.First + UID(last-at-1)})
+		}
+		at += n
+	}
+	return part
+}
+
+// Minus returns the members of s that are not in t.
+func (s UIDSet) Minus(t UIDSet) (rest UIDSet) {
+	for _, r := range s {
+		for _, x := range t {
+			if x.Last < r.First {
+				continue
+			}
+			if x.First > r.Last || r.First > r.Last {
+				break
+			}
+			if x.First > r.First {
+				rest = append(rest, UIDRange{r.First, x.First - 1})
+			}
+			if x.Last == UIDMax {
+				r.First, r.Last = UIDMax, 0
+				break
+			}
+			r.First = x.Last + 1
+		}
+		if r.First <= r.Last {
+			rest = append(rest, r)
+		}
+	}
+	return rest
+}
+
+// Intersect returns the members that are in both.
+func (s UIDSet) Intersect(t UIDSet) (both UIDSet) {
+	for i, j := 0, 0; i < len(s) && j < len(t); {
+		if first, last := max(s[i].First, t[j].First), min(s[i].Last, t[j].Last); first <= last {
+			both = append(both, UIDRange{first, last})
+		}
+		if s[i].Last < t[j].Last {
+			i++
+		} else {
+			j++
+		}
+	}
+	return both
+}
+
 // AppendText appends the set in IMAP's form, e.g. "2:4,7" (RFC 3501 §9
 // sequence-set). The empty set appends nothing.
 func (s UIDSet) AppendText(dst []byte) []byte {

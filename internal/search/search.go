@@ -32,6 +32,7 @@ type Query struct {
 	Key     *imapwire.SearchKey
 	Charset string                // of the strings in Key; "" is UTF-8
 	Recent  func(u mail.UID) bool // whether a message is \Recent for the session
+	Saved   mail.UIDSet           // what "$" stands for (RFC 5182)
 }
 
 // ErrCharset is a charset that is not known (RFC 3501 §7.1 BADCHARSET).
@@ -130,18 +131,16 @@ func (q *Query) compile(k *imapwire.SearchKey) (test, error) {
 		return rowTest(func(*store.Message) bool { return true }), nil
 	case imapwire.SearchAnd, imapwire.SearchOr, imapwire.SearchNot:
 		return q.compileLogic(k)
-	case imapwire.SearchSeq:
-		ranges := k.Set.Resolve(uint32(q.List.Len()))
-		return test{costRow, func(_ *cursor, i int, _ *store.Message) (bool, error) {
-			return imapwire.Contains(ranges, uint32(i+1)), nil
-		}}, nil
-	case imapwire.SearchUID:
-		last := uint32(0)
-		if n := q.List.Len(); n > 0 {
-			last = uint32(q.List.At(n - 1).UID)
-		}
-		ranges := k.Set.Resolve(last)
-		return rowTest(func(m *store.Message) bool { return imapwire.Contains(ranges, uint32(m.UID)) }), nil
+	case imapwire.SearchSeq, imapwire.SearchUID:
+		return q.compileSet(k), nil
+	case imapwire.SearchModSeq:
+		return rowTest(func(m *store.Message) bool { return m.ModSeq >= k.ModSeq }), nil
+	case imapwire.SearchOlder, imapwire.SearchYounger:
+		return q.compileInterval(k), nil
+	case imapwire.SearchEmailID:
+		return rowTest(func(m *store.Message) bool { return m.ID.String() == k.Text }), nil
+	case imapwire.SearchThreadID:
+		return rowTest(func(m *store.Message) bool { return false }), nil
 	case imapwire.SearchFlag:
 		return rowTest(func(m *store.Message) bool { return m.Flags.Has(k.Flag) }), nil
 	case imapwire.SearchKeyword:
@@ -158,6 +157,8 @@ func (q *Query) compile(k *imapwire.SearchKey) (test, error) {
 		return rowTest(func(m *store.Message) bool { return m.Size < k.Size }), nil
 	case imapwire.SearchBefore, imapwire.SearchOn, imapwire.SearchSince:
 		return q.compileDay(k), nil
+	case imapwire.SearchSavedBefore, imapwire.SearchSavedOn, imapwire.SearchSavedSince:
+		return q.compileSaved(k), nil
 	case imapwire.SearchSentBefore, imapwire.SearchSentOn, imapwire.SearchSentSince:
 		return q.compileSent(k), nil
 	}
@@ -196,6 +197,47 @@ func (q *Query) compileLogic(k *imapwire.SearchKey) (test, error) {
 		}
 		return !end, nil
 	}}, nil
+}
+
+func (q *Query) compileSet(k *imapwire.SearchKey) test {
+	if k.Set.IsSaved() {
+		return rowTest(func(m *store.Message) bool { return q.Saved.Contains(m.UID) })
+	}
+	n := q.List.Len()
+	if k.Op == imapwire.SearchSeq {
+		ranges := k.Set.Resolve(uint32(n))
+		return test{costRow, func(_ *cursor, i int, _ *store.Message) (bool, error) {
+			return imapwire.Contains(ranges, uint32(i+1)), nil
+		}}
+	}
+	last := uint32(0)
+	if n > 0 {
+		last = uint32(q.List.At(n - 1).UID)
+	}
+	ranges := k.Set.Resolve(last)
+	return rowTest(func(m *store.Message) bool { return imapwire.Contains(ranges, uint32(m.UID)) })
+}
+
+// compileInterval compares the internal date with an interval before now (RFC
+// 5032 §3).
+func (q *Query) compileInterval(k *imapwire.SearchKey) test {
+	then := q.Store.Now().Unix() - k.Size
+	return rowTest(func(m *store.Message) bool { return (m.InternalDate <= then) == (k.Op == imapwire.SearchOlder) })
+}
+
+// compileSaved compares the save date (RFC 8514 §4.3), in UTC.
+func (q *Query) compileSaved(k *imapwire.SearchKey) test {
+	day := floorDay(k.Day.Unix())
+	return rowTest(func(m *store.Message) bool {
+		switch d := floorDay(m.SaveDate); k.Op {
+		case imapwire.SearchSavedBefore:
+			return d < day
+		case imapwire.SearchSavedOn:
+			return d == day
+		default:
+			return d >= day
+		}
+	})
 }
 
 const daySeconds = 24 * 60 * 60

@@ -186,11 +186,12 @@ func Transcripts(t *testing.T, start func(t *testing.T, first string) (dial func
 	}
 }
 
-var transcriptLine = regexp.MustCompile(`^([CSM])(\d?)([:~<]) ?(.*)$`)
+var transcriptLine = regexp.MustCompile(`^([CSM])(\d?)([:~<*]) ?(.*)$`)
 
 // Play plays a transcript. A line is "C: text" for what the client sends,
 // "S: text" for the very line that the server answers, "S~ regexp" for one
-// like it, with a number behind the letter for further connections. "M:" lines
+// like it, "S* regexp" for one like it behind any
+// untagged ones, with a number behind the letter for further connections. "M:" lines
 // after a command with {*} or {*+} are its IMAP literal. "S<" says that the
 // server closes. "\r\n" inside a text stands for a line end.
 func Play(t *testing.T, lines []string, dial func() *Client) {
@@ -219,6 +220,15 @@ func Play(t *testing.T, lines []string, dial func() *Client) {
 		case "S~":
 			if got := c.Line(); !regexp.MustCompile("^(?s:" + text + ")$").MatchString(got) {
 				t.Fatalf("line %d:\n got %q\nwant %q", i+1, got, text)
+			}
+		case "S*":
+			like := regexp.MustCompile("^(?s:" + text + ")$")
+			for n := 0; ; n++ {
+				if got := c.Line(); like.MatchString(got) {
+					break
+				} else if !strings.HasPrefix(got, "* ") || n == 1000 {
+					t.Fatalf("line %d:\n got %q\nwant %q", i+1, got, text)
+				}
 			}
 		case "S<":
 			if got := c.Line(); got != "<EOF>" {

@@ -103,6 +103,9 @@ func (s *Store) Close() error {
 	return nil
 }
 
+// Now is the store's clock.
+func (s *Store) Now() time.Time { return s.opts.Now() }
+
 // Account attaches to an account, loading it on first use. Errors: NotFound,
 // Corrupt.
 func (s *Store) Account(ctx context.Context, id AccountID) (*Account, error) {

@@ -39,18 +39,24 @@ func (t *tombstone) encode(box *Mailbox) []byte {
 	return b
 }
 
-func decodeTombstone(b []byte) (t tombstone, ok bool) {
+// decodeTombstoneUIDs reads a tombstone without its messages, which follow.
+func decodeTombstoneUIDs(b []byte) (t tombstone, r row, ok bool) {
 	if len(b) == 0 || b[0] != rowVersion {
-		return t, false
+		return t, r, false
 	}
-	r := row{b: b[1:]}
+	r = row{b: b[1:]}
 	t.at = r.int()
 	for n := r.uint(); n > 0 && !r.bad && len(r.b) > 0; n-- {
 		t.uids = append(t.uids, mail.UIDRange{First: mail.UID(r.uint()), Last: mail.UID(r.uint())})
 	}
+	return t, r, !r.bad
+}
+
+func decodeTombstone(b []byte) (t tombstone, ok bool) {
+	t, r, ok := decodeTombstoneUIDs(b)
 	n := r.uint()
-	if n == 0 {
-		return t, !r.bad
+	if !ok || n == 0 {
+		return t, ok && !r.bad
 	}
 	box := &Mailbox{}
 	for k := min(r.uint(), KeywordsMax); k > 0 && !r.bad; k-- {

@@ -238,7 +238,20 @@ const (
 type FlagChange struct {
 	Op             FlagOp
 	Flags          mail.Flags
-	UnchangedSince mail.ModSeq // with a value: only messages not changed after it (RFC 7162 §3.1.3)
+	Conditional    bool        // only messages not changed after UnchangedSince (RFC 7162 §3.1.3)
+	UnchangedSince mail.ModSeq // 0: only where none of the flags exists
+}
+
+// forbids reports whether the condition keeps a message from being changed. A
+// system flag always exists, a keyword where it is set.
+func (c *FlagChange) forbids(m *Message) bool {
+	switch {
+	case !c.Conditional:
+		return false
+	case c.UnchangedSince > 0 || c.Op == FlagsReplace || c.Flags.System != 0:
+		return m.ModSeq > c.UnchangedSince
+	}
+	return slices.ContainsFunc(c.Flags.Keywords(), m.Flags.HasKeyword)
 }
 
 // Apply returns what the change makes of a message's flags.
@@ -276,7 +289,7 @@ func (tx *Tx) SetFlags(mb MailboxID, uids mail.UIDSet, c FlagChange) (modified m
 	merge := flagMerger{change: c}
 	var box *Mailbox
 	for _, m := range l.Select(uids) {
-		if c.UnchangedSince != 0 && m.ModSeq > c.UnchangedSince {
+		if c.forbids(m) {
 			modified = modified.Append(m.UID)
 			continue
 		}

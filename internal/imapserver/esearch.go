@@ -1,0 +1,105 @@
+package imapserver
+
+import (
+	"slices"
+	"strconv"
+
+	"github.com/angarium/angarium/internal/imapwire"
+)
+
+// searchReturn is what to answer and keep of a search.
+type searchReturn = imapwire.SearchReturn
+
+// tellESearch sends ESEARCH (RFC 4731 §3.1, RFC 9394 §3.1), for results in
+// the order of the mailbox or of SORT (RFC 5267 §3). With SAVE alone nothing
+// is told (RFC 5182 §2.1).
+func (s *session) tellESearch(ret searchReturn, r searchResult) {
+	if !ret.Min && !ret.Max && !ret.All && !ret.Count && ret.Partial == nil {
+		return
+	}
+	b := append([]byte("* ESEARCH (TAG "), imapwire.AppendString(nil, s.tag)...)
+	b = append(b, ')')
+	if s.byUID {
+		b = append(b, " UID"...)
+	}
+	if n := len(r.found); n > 0 {
+		if ret.Min {
+			b = strconv.AppendUint(append(b, " MIN "...), uint64(s.numberOf(slices.Min(r.found))), 10)
+		}
+		if ret.Max {
+			b = strconv.AppendUint(append(b, " MAX "...), uint64(s.numberOf(slices.Max(r.found))), 10)
+		}
+		if ret.All {
+			b = s.appendNumbers(append(b, " ALL "...), r.found)
+		}
+	}
+	if ret.Count {
+		b = strconv.AppendInt(append(b, " COUNT "...), int64(len(r.found)), 10)
+	}
+	if p := ret.Partial; p != nil {
+		from, to := p.Of(len(r.found))
+		b = append(append(append(b, " PARTIAL ("...), p.Text()...), ' ')
+		if from < to {
+			b = s.appendNumbers(b, r.found[from:to])
+		} else {
+			b = append(b, "NIL"...)
+		}
+		b = append(b, ')')
+	}
+	if told := told(ret, r.found); r.modseq && len(told) > 0 {
+		b = strconv.AppendUint(append(b, " MODSEQ "...), uint64(s.view.highest(told)), 10)
+	}
+	s.conn.Write(append(b, "\r\n"...))
+}
+
+// appendNumbers appends messages as a set in the order they are in.
+func (s *session) appendNumbers(b []byte, found []int) []byte {
+	numbers := make([]uint32, len(found))
+	for i, at := range found {
+		numbers[i] = s.numberOf(at)
+	}
+	return imapwire.AppendNumSet(b, numbers)
+}
+
+// told returns the results whose highest mod-sequence is told: with MIN and MAX
+// alone these two, else all (RFC 4731 §3.2).
+func told(ret searchReturn, found []int) []int {
+	if ret.All || ret.Count || ret.Partial != nil {
+		return found
+	}
+	return ends(ret, found)
+}
+
+// ends returns the first and last of the results, as far as they were asked
+// for, ascending.
+func ends(ret searchReturn, found []int) (e []int) {
+	if len(found) == 0 {
+		return nil
+	}
+	if ret.Min {
+		e = append(e, slices.Min(found))
+	}
+	if ret.Max {
+		e = append(e, slices.Max(found))
+	}
+	slices.Sort(e)
+	return slices.Compact(e)
+}
+
+// savedOf returns the results that SAVE keeps, ascending (RFC 5182 §2.4, RFC
+// 9394 §3.2).
+func savedOf(ret searchReturn, found []int) []int {
+	var kept []int
+	switch {
+	case ret.All || ret.Count || !ret.Min && !ret.Max && ret.Partial == nil:
+		kept = slices.Clone(found)
+	default:
+		kept = ends(ret, found)
+		if ret.Partial != nil {
+			from, to := ret.Partial.Of(len(found))
+			kept = append(kept, found[from:to]...)
+		}
+	}
+	slices.Sort(kept)
+	return slices.Compact(kept)
+}
