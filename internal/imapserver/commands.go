@@ -59,6 +59,8 @@ var commands = []command{
 	{name: "UNSELECT", cap: "UNSELECT", states: selected, seqs: noSync, parse: bare((*session).unselect)},
 	{name: "EXPUNGE", cap: "UIDPLUS", states: selected, uid: true, parse: parseExpunge},
 	{name: "SEARCH", cap: "ESEARCH SEARCHRES PARTIAL WITHIN SAVEDATE", states: selected, seqs: keepExpunge, uid: true, parse: parseSearch},
+	{name: "SORT", cap: "SORT SORT=DISPLAY ESORT", states: selected, seqs: keepExpunge, uid: true, parse: parseSort},
+	{name: "THREAD", cap: "THREAD=ORDEREDSUBJECT THREAD=REFERENCES THREAD=REFS", states: selected, seqs: keepExpunge, uid: true, parse: parseThread},
 	{name: "FETCH", states: selected, seqs: keepExpunge, uid: true, parse: parseFetch},
 	{name: "STORE", states: selected, seqs: keepExpunge, uid: true, parse: parseStore},
 	{name: "COPY", states: selected, uid: true, parse: parseCopy},

@@ -24,10 +24,10 @@ func (s *session) tellESearch(ret searchReturn, r searchResult) {
 	}
 	if n := len(r.found); n > 0 {
 		if ret.Min {
-			b = strconv.AppendUint(append(b, " MIN "...), uint64(s.numberOf(slices.Min(r.found))), 10)
+			b = strconv.AppendUint(append(b, " MIN "...), uint64(s.numberOf(r.found[0])), 10)
 		}
 		if ret.Max {
-			b = strconv.AppendUint(append(b, " MAX "...), uint64(s.numberOf(slices.Max(r.found))), 10)
+			b = strconv.AppendUint(append(b, " MAX "...), uint64(s.numberOf(r.found[n-1])), 10)
 		}
 		if ret.All {
 			b = s.appendNumbers(append(b, " ALL "...), r.found)
@@ -77,10 +77,10 @@ func ends(ret searchReturn, found []int) (e []int) {
 		return nil
 	}
 	if ret.Min {
-		e = append(e, slices.Min(found))
+		e = append(e, found[0])
 	}
 	if ret.Max {
-		e = append(e, slices.Max(found))
+		e = append(e, found[len(found)-1])
 	}
 	slices.Sort(e)
 	return slices.Compact(e)

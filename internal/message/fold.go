@@ -53,3 +53,19 @@ func foldRune(r rune) rune {
 
 // Fold is AppendFold for strings.
 func Fold(s string) string { return string(AppendFold(nil, []byte(s))) }
+
+// AppendCollation appends s, UTF-8, in the form whose octets sort as
+// i;unicode-casemap does (RFC 5051 §2): title case, then decomposed.
+func AppendCollation(dst []byte, s string) []byte {
+	for i, r := range s {
+		switch {
+		case r < utf8.RuneSelf:
+			dst = append(dst, byte(unicode.ToUpper(r)))
+		case r == utf8.RuneError:
+			dst = append(dst, s[i])
+		default:
+			dst = norm.NFKD.AppendString(dst, string(unicode.ToTitle(r)))
+		}
+	}
+	return dst
+}

@@ -89,36 +89,46 @@ func (q *Query) scan(c *cursor, t test, from, to int) (hits []int, err error) {
 
 // parallel scans blocks of messages on all processors.
 func (q *Query) parallel(ctx context.Context, t test) ([]int, error) {
-	const block = 64
-	blocks := (q.List.Len() + block - 1) / block
-	found := make([][]int, blocks)
+	found := make([][]int, (q.List.Len()+blockLen-1)/blockLen)
+	err := inBlocks(q.List.Len(), func(from, to int) error {
+		hits, err := q.scan(&cursor{ctx: ctx, q: q}, t, from, to)
+		found[from/blockLen] = hits
+		if err == nil {
+			err = errs.Wrap("search.Run", ctx.Err())
+		}
+		return err
+	})
+	return slices.Concat(found...), err
+}
+
+// blockLen is how many messages a processor takes at once.
+const blockLen = 64
+
+// inBlocks calls fn for each block of n things on all processors, until one
+// fails.
+func inBlocks(n int, fn func(from, to int) error) error {
+	blocks := (n + blockLen - 1) / blockLen
 	var next atomic.Int64
 	var wg sync.WaitGroup
 	var failure atomic.Pointer[error]
 	for range min(runtime.GOMAXPROCS(0), blocks) {
 		wg.Go(func() {
-			c := &cursor{ctx: ctx, q: q}
 			for failure.Load() == nil {
 				b := int(next.Add(1) - 1)
 				if b >= blocks {
 					return
 				}
-				hits, err := q.scan(c, t, b*block, (b+1)*block)
-				if err == nil {
-					err = errs.Wrap("search.Run", ctx.Err())
-				}
-				if err != nil {
+				if err := fn(b*blockLen, min((b+1)*blockLen, n)); err != nil {
 					failure.CompareAndSwap(nil, &err)
 				}
-				found[b] = hits
 			}
 		})
 	}
 	wg.Wait()
 	if e := failure.Load(); e != nil {
-		return nil, *e
+		return *e
 	}
-	return slices.Concat(found...), nil
+	return nil
 }
 
 func rowTest(f func(m *store.Message) bool) test {

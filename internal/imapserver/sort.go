@@ -1,0 +1,75 @@
+package imapserver
+
+import (
+	"context"
+
+	"github.com/angarium/angarium/internal/imapwire"
+	"github.com/angarium/angarium/internal/search"
+)
+
+// parseSort is SORT (RFC 5256 §3, RFC 5267 §3).
+func parseSort(s *session, d *imapwire.Decoder) request {
+	d.Space()
+	ret := d.SearchReturn()
+	criteria := d.SortKeys()
+	d.Space()
+	charset, key := d.CharsetAndKeys()
+	return func(ctx context.Context, s *session) error {
+		ctx, cancel := context.WithTimeout(ctx, searchTimeMax)
+		defer cancel()
+		found, err := s.find(ctx, charset, key)
+		if err == nil {
+			found, err = search.Sort(ctx, s.srv.store, s.view.list, found, criteria)
+		}
+		if ret.Save {
+			s.view.saved = s.view.uids(savedOf(ret, found))
+		}
+		if err != nil {
+			return searchError(err)
+		}
+		r := searchResult{found: found, modseq: key.UsesModSeq()}
+		if ret.Given {
+			s.tellESearch(ret, r)
+		} else {
+			s.tellSearch("* SORT", r)
+		}
+		return nil
+	}
+}
+
+// threadings holds the algorithms by name.
+var threadings = map[string]search.Threading{
+	"ORDEREDSUBJECT": search.OrderedSubject,
+	"REFERENCES":     search.References,
+	"REFS":           search.Refs,
+}
+
+// parseThread is THREAD (RFC 5256 §3).
+func parseThread(s *session, d *imapwire.Decoder) request {
+	d.Space()
+	algorithm, ok := threadings[d.Word()]
+	if !ok {
+		d.Fail("unknown threading algorithm")
+	}
+	d.Space()
+	charset, key := d.CharsetAndKeys()
+	return func(ctx context.Context, s *session) error {
+		ctx, cancel := context.WithTimeout(ctx, searchTimeMax)
+		defer cancel()
+		found, err := s.find(ctx, charset, key)
+		if err != nil {
+			return err
+		}
+		threads, err := search.Thread(ctx, s.srv.store, s.view.list, found, algorithm)
+		if err != nil {
+			return searchError(err)
+		}
+		b := []byte("* THREAD")
+		if len(threads) > 0 {
+			b = append(b, ' ')
+		}
+		b = search.AppendThreads(b, threads, s.numberOf)
+		s.conn.Write(append(b, "\r\n"...))
+		return nil
+	}
+}

@@ -1,0 +1,71 @@
+package imapwire
+
+// SortField is a sort criterion of RFC 5256 §3 or RFC 5957 §4.
+type SortField uint8
+
+const (
+	SortArrival SortField = iota
+	SortCc
+	SortDate
+	SortFrom
+	SortSize
+	SortSubject
+	SortTo
+	SortDisplayFrom
+	SortDisplayTo
+)
+
+// SortKey is one criterion, perhaps reversed.
+type SortKey struct {
+	Field   SortField
+	Reverse bool
+}
+
+var sortFields = map[string]SortField{
+	"ARRIVAL": SortArrival, "CC": SortCc, "DATE": SortDate, "FROM": SortFrom, "SIZE": SortSize,
+	"SUBJECT": SortSubject, "TO": SortTo, "DISPLAYFROM": SortDisplayFrom, "DISPLAYTO": SortDisplayTo,
+}
+
+// sortKeysMax bounds the criteria of one SORT: there are no more than these
+// that differ.
+const sortKeysMax = 20
+
+// SortKeys reads the criteria of SORT in parentheses or fails.
+func (d *Decoder) SortKeys() (keys []SortKey) {
+	d.List(func() {
+		name, k := d.Word(), SortKey{}
+		if name == "REVERSE" {
+			d.Space()
+			name, k.Reverse = d.Word(), true
+		}
+		field, ok := sortFields[name]
+		if !ok {
+			d.Fail("unknown sort criterion " + name)
+		}
+		if k.Field = field; len(keys) == sortKeysMax {
+			d.Fail("too many sort criteria")
+		}
+		keys = append(keys, k)
+	})
+	if len(keys) == 0 {
+		d.Fail("expected a sort criterion")
+	}
+	return keys
+}
+
+// CharsetAndKeys reads the charset and the search keys of SORT and THREAD,
+// where the charset must stand (RFC 5256 §5).
+func (d *Decoder) CharsetAndKeys() (charset string, key *SearchKey) {
+	charset = d.AString()
+	d.Space()
+	return charset, d.searchKeys()
+}
+
+// searchKeys reads keys that all must match.
+func (d *Decoder) searchKeys() *SearchKey {
+	all := &SearchKey{Op: SearchAnd}
+	for ok := true; ok && d.err == nil; ok = d.Take(' ') {
+		all.Keys = append(all.Keys, d.searchKey(0, nil))
+	}
+	return all
+}
