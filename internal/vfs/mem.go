@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 )
 
 // sector is what a disk writes whole.
@@ -125,7 +126,7 @@ func (m *Mem) Create(name string) (File, error) {
 	}
 	n := &memNode{}
 	m.mu.names[name] = n
-	return memFile{n}, nil
+	return &memFile{n: n}, nil
 }
 
 func (m *Mem) Open(name string) (File, error) {
@@ -135,7 +136,7 @@ func (m *Mem) Open(name string) (File, error) {
 	if n == nil {
 		return nil, pathError("open", name, fs.ErrNotExist)
 	}
-	return memFile{n}, nil
+	return &memFile{n: n}, nil
 }
 
 func (m *Mem) Remove(name string) error {
@@ -232,9 +233,23 @@ func (m *Mem) Allocate(name string, octets int64) error {
 
 func (m *Mem) Free(string) (int64, error) { return math.MaxInt64, nil }
 
-type memFile struct{ n *memNode }
+// memFile is an open file. One that is closed fails, as a disk's does.
+type memFile struct {
+	n      *memNode
+	closed atomic.Bool
+}
 
-func (f memFile) ReadAt(p []byte, off int64) (int, error) {
+func (f *memFile) usable(op string) error {
+	if f.closed.Load() {
+		return pathError(op, "", fs.ErrClosed)
+	}
+	return nil
+}
+
+func (f *memFile) ReadAt(p []byte, off int64) (int, error) {
+	if err := f.usable("read"); err != nil {
+		return 0, err
+	}
 	f.n.mu.RLock()
 	defer f.n.mu.RUnlock()
 	if len(p) == 0 {
@@ -250,7 +265,10 @@ func (f memFile) ReadAt(p []byte, off int64) (int, error) {
 	return n, nil
 }
 
-func (f memFile) WriteAt(p []byte, off int64) (int, error) {
+func (f *memFile) WriteAt(p []byte, off int64) (int, error) {
+	if err := f.usable("write"); err != nil {
+		return 0, err
+	}
 	f.n.mu.Lock()
 	defer f.n.mu.Unlock()
 	if need := int(off) + len(p); need > len(f.n.data) {
@@ -259,20 +277,29 @@ func (f memFile) WriteAt(p []byte, off int64) (int, error) {
 	return copy(f.n.data[off:], p), nil
 }
 
-func (f memFile) Sync() error {
+func (f *memFile) Sync() error {
+	if err := f.usable("sync"); err != nil {
+		return err
+	}
 	f.n.mu.Lock()
 	defer f.n.mu.Unlock()
 	f.n.synced = slices.Clone(f.n.data)
 	return nil
 }
 
-func (f memFile) Size() (int64, error) {
+func (f *memFile) Size() (int64, error) {
+	if err := f.usable("stat"); err != nil {
+		return 0, err
+	}
 	f.n.mu.RLock()
 	defer f.n.mu.RUnlock()
 	return int64(len(f.n.data)), nil
 }
 
-func (f memFile) Truncate(size int64) error {
+func (f *memFile) Truncate(size int64) error {
+	if err := f.usable("truncate"); err != nil {
+		return err
+	}
 	f.n.mu.Lock()
 	defer f.n.mu.Unlock()
 	if size < int64(len(f.n.data)) {
@@ -281,4 +308,7 @@ func (f memFile) Truncate(size int64) error {
 	return nil
 }
 
-func (memFile) Close() error { return nil }
+func (f *memFile) Close() error {
+	f.closed.Store(true)
+	return nil
+}

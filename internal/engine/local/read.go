@@ -60,11 +60,11 @@ func (c *fileCache) get(n uint32) (*openFile, error) {
 		}
 		f = &openFile{File: file, number: n}
 		c.m[n] = f
-		c.trimLocked()
 	}
 	c.tick++
 	f.refs++
 	f.used = c.tick
+	c.trimLocked() // not this one, which is in use now
 	return f, nil
 }
 
