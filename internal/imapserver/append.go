@@ -11,35 +11,65 @@ import (
 	"github.com/angarium/angarium/internal/store"
 )
 
-// parseAppend is APPEND (RFC 3501 §6.3.11, RFC 4315 §3). The request goes on
-// where the message's literal begins, so that a message which cannot be taken
-// is refused before the client sends it.
+// parseAppend is APPEND (RFC 3501 §6.3.11, RFC 4315 §3) of one message or
+// several (RFC 3502), all or none. The request goes on where the first message
+// begins, so that one which cannot be taken is refused before the client sends
+// it.
 func parseAppend(s *session, d *imapwire.Decoder) request {
 	d.Space()
 	name := d.Mailbox()
 	d.Space()
-	var o store.AppendOptions
-	if d.Peek() == '(' {
-		o.Flags = d.Flags()
-		d.Space()
-	}
-	if d.Peek() == '"' {
-		o.InternalDate = d.DateTime()
-		d.Space()
-	}
 	return func(ctx context.Context, s *session) error {
-		if d.Sync() {
-			if _, err := s.target(name); err != nil {
-				return err
-			}
-		}
-		staged, err := s.stageLiteral(ctx)
-		if err != nil {
+		var a appending
+		defer a.discard()
+		if err := s.readMessages(ctx, name, &a); err != nil {
 			return err
 		}
-		defer staged.discard()
-		return s.append(ctx, name, staged.message, o)
+		var code string
+		_, err := s.acct.Update(ctx, func(tx *store.Tx) (err error) {
+			code, err = a.append(tx, name)
+			return err
+		})
+		if err == nil {
+			s.code = code
+		}
+		return err
 	}
+}
+
+// appending is the messages of one APPEND.
+type appending struct {
+	messages []appendedMessage
+	stages   []*store.Stage
+}
+
+type appendedMessage struct {
+	staged *store.Staged
+	store.AppendOptions
+}
+
+func (a *appending) discard() {
+	for _, st := range a.stages {
+		st.Discard()
+	}
+}
+
+// append adds the messages to a mailbox and returns the APPENDUID response
+// code.
+func (a *appending) append(tx *store.Tx, name string) (code string, err error) {
+	box, err := targetIn(tx.Snapshot(), name)
+	if err != nil {
+		return "", err
+	}
+	var uids mail.UIDSet
+	for _, m := range a.messages {
+		uid, err := tx.Append(box.ID, m.staged, m.AppendOptions)
+		if err != nil {
+			return "", err
+		}
+		uids = uids.Append(uid)
+	}
+	return "APPENDUID " + strconv.FormatUint(uint64(box.UIDValidity), 10) + " " + uids.String(), nil
 }
 
 // target finds the mailbox that messages are to be added to.
@@ -62,84 +92,129 @@ func targetIn(v *store.Snapshot, name string) (*store.Mailbox, error) {
 	return box, nil
 }
 
-type stagedLiteral struct {
-	message *store.Staged
-	discard func()
+// readMessages reads the messages of an APPEND and the end of the command.
+func (s *session) readMessages(ctx context.Context, name string, a *appending) error {
+	d := s.dec
+	for {
+		if err := s.readMessage(ctx, name, a); err != nil {
+			return err
+		}
+		if !d.Take(' ') {
+			return d.End()
+		}
+		if len(a.messages) >= appendMessagesMax {
+			return &refusal{"LIMIT", "too many messages in one command"}
+		}
+	}
 }
 
-// stageLiteral takes the message literal and the end of the command.
-func (s *session) stageLiteral(ctx context.Context) (stagedLiteral, error) {
+// readMessage reads the flags, date and octets of one message.
+func (s *session) readMessage(ctx context.Context, name string, a *appending) error {
 	d := s.dec
-	size, tooBig := d.MessageLiteral(s.opts.MessageMax)
-	if d.Err() != nil {
-		return stagedLiteral{}, d.Err()
+	m := appendedMessage{}
+	if d.Peek() == '(' {
+		m.Flags = d.Flags()
+		d.Space()
 	}
-	if tooBig {
-		return stagedLiteral{}, errs.New("imapserver.append", errs.TooBig, "the message is larger than "+strconv.FormatInt(s.opts.MessageMax, 10)+" octets")
+	if d.Peek() == '"' {
+		m.InternalDate = d.DateTime()
+		d.Space()
+	}
+	if d.Err() != nil {
+		return d.Err()
+	}
+	if d.Sync() {
+		if _, err := s.target(name); err != nil {
+			return err
+		}
 	}
 	stage, err := s.srv.store.Stage(ctx)
 	if err != nil {
-		return stagedLiteral{}, err
+		return err
 	}
-	staged, err := s.fill(stage, size)
-	if err != nil {
-		stage.Discard()
-		return stagedLiteral{}, err
+	a.stages = append(a.stages, stage)
+	f := filling{s: s, stage: stage}
+	if err := f.fill(ctx); err != nil {
+		return err
 	}
-	return stagedLiteral{staged, stage.Discard}, nil
+	if m.staged, err = stage.Seal(); err != nil {
+		return err
+	}
+	a.messages = append(a.messages, m)
+	return nil
 }
 
-func (s *session) fill(stage *store.Stage, size int64) (*store.Staged, error) {
-	d := s.dec
-	w := &keepReading{w: stage}
-	if err := d.CopyMessage(w, size); err != nil {
-		return nil, err
-	}
-	if err := d.AfterLiteral(); err != nil {
-		return nil, err
-	}
-	if err := d.End(); err != nil {
-		return nil, err
-	}
-	if w.err != nil {
-		return nil, w.err
-	}
-	if size == 0 {
-		return nil, errs.New("imapserver.append", errs.Invalid, "the message is empty")
-	}
-	return stage.Seal()
+// filling takes the octets of one message. What is wrong with them is told
+// when all have been read: the client sends them in any case.
+type filling struct {
+	s     *session
+	stage *store.Stage
+	size  int64
+	bin   bool // from a literal that may hold NUL
+	err   error
 }
 
-// keepReading takes all octets, also when they can no longer be stored: the
-// client sends them in any case.
-type keepReading struct {
-	w   io.Writer
-	err error
+// fill reads a message in one of its forms: a literal, for old clients perhaps
+// within UTF8 (RFC 6855 §4), or CATENATE (RFC 4469).
+func (f *filling) fill(ctx context.Context) error {
+	d := f.s.dec
+	switch {
+	case d.TakeWord("CATENATE"):
+		d.Space()
+		f.catenate(ctx)
+	case d.TakeWord("UTF8"):
+		d.Space()
+		d.Expect('(')
+		f.literal()
+		d.Expect(')')
+	default:
+		f.literal()
+	}
+	switch {
+	case d.Err() != nil:
+		return d.Err()
+	case f.err != nil:
+		return f.err
+	case f.size == 0:
+		return errs.New("imapserver.append", errs.Invalid, "the message is empty")
+	}
+	return nil
 }
 
-func (k *keepReading) Write(p []byte) (int, error) {
-	if k.err == nil {
-		_, k.err = k.w.Write(p)
+// literal takes one literal and goes on with the line behind it.
+func (f *filling) literal() {
+	d := f.s.dec
+	f.bin = d.Literal8()
+	limit := f.s.opts.MessageMax
+	size, tooBig := d.MessageLiteral(limit - f.size)
+	if d.Err() != nil {
+		return
+	}
+	if tooBig {
+		f.tooBig()
+		return
+	}
+	if err := d.CopyMessage(f, size); err != nil {
+		d.Abort(err)
+		return
+	}
+	d.AfterLiteral()
+}
+
+// tooBig refuses the message; what follows of it is skipped unread.
+func (f *filling) tooBig() {
+	f.s.dec.Abort(errs.New("imapserver.append", errs.TooBig, "the message is larger than "+strconv.FormatInt(f.s.opts.MessageMax, 10)+" octets"))
+}
+
+func (f *filling) Write(p []byte) (int, error) {
+	f.size += int64(len(p))
+	if f.bin && f.err == nil && hasNUL(p) {
+		f.err = &refusal{"UNKNOWN-CTE", "messages with NUL octets are not stored"} // RFC 3516 §4.4
+	}
+	if f.err == nil {
+		_, f.err = f.stage.Write(p)
 	}
 	return len(p), nil
 }
 
-// append adds a staged message to a mailbox.
-func (s *session) append(ctx context.Context, name string, m *store.Staged, o store.AppendOptions) error {
-	var uid mail.UID
-	var validity uint32
-	_, err := s.acct.Update(ctx, func(tx *store.Tx) error {
-		box, err := targetIn(tx.Snapshot(), name)
-		if err != nil {
-			return err
-		}
-		validity = box.UIDValidity
-		uid, err = tx.Append(box.ID, m, o)
-		return err
-	})
-	if err != nil {
-		return err
-	}
-	s.code = "APPENDUID " + strconv.FormatUint(uint64(validity), 10) + " " + strconv.FormatUint(uint64(uid), 10)
-	return nil
-}
+var _ io.Writer = (*filling)(nil)

@@ -14,9 +14,9 @@ func (s *session) capability(context.Context) error {
 
 // capabilities returns what the server can do in this state.
 func (s *session) capabilities() string {
-	caps := "IMAP4rev1 LITERAL+"
+	caps := "IMAP4rev1 IMAP4rev2 LITERAL+"
 	if s.opts.LiteralMinus {
-		caps = "IMAP4rev1 LITERAL-"
+		caps = "IMAP4rev1 IMAP4rev2 LITERAL-"
 	}
 	caps += s.srv.caps
 	if s.state != notAuthenticated {

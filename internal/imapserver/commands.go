@@ -51,7 +51,7 @@ var commands = []command{
 	{name: "LSUB", states: afterLogin, parse: parseLsub},
 	{name: "NAMESPACE", cap: "NAMESPACE", states: afterLogin, parse: bare((*session).namespace)},
 	{name: "STATUS", cap: "STATUS=SIZE", states: afterLogin, parse: parseStatus},
-	{name: "APPEND", states: afterLogin, open: true, parse: parseAppend},
+	{name: "APPEND", cap: "MULTIAPPEND CATENATE UTF8=ACCEPT", states: afterLogin, open: true, parse: parseAppend},
 	{name: "IDLE", cap: "IDLE", states: afterLogin, parse: bare((*session).startIdle)},
 
 	{name: "CHECK", states: selected, parse: bare((*session).noop)},
@@ -61,9 +61,10 @@ var commands = []command{
 	{name: "SEARCH", cap: "ESEARCH SEARCHRES PARTIAL WITHIN SAVEDATE", states: selected, seqs: keepExpunge, uid: true, parse: parseSearch},
 	{name: "SORT", cap: "SORT SORT=DISPLAY ESORT", states: selected, seqs: keepExpunge, uid: true, parse: parseSort},
 	{name: "THREAD", cap: "THREAD=ORDEREDSUBJECT THREAD=REFERENCES THREAD=REFS", states: selected, seqs: keepExpunge, uid: true, parse: parseThread},
-	{name: "FETCH", states: selected, seqs: keepExpunge, uid: true, parse: parseFetch},
+	{name: "FETCH", cap: "BINARY PREVIEW", states: selected, seqs: keepExpunge, uid: true, parse: parseFetch},
 	{name: "STORE", states: selected, seqs: keepExpunge, uid: true, parse: parseStore},
 	{name: "COPY", states: selected, uid: true, parse: parseCopy},
+	{name: "REPLACE", cap: "REPLACE", states: selected, uid: true, open: true, parse: parseReplace},
 	{name: "MOVE", cap: "MOVE", states: selected, uid: true, parse: parseMove},
 }
 

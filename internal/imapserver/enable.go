@@ -3,6 +3,7 @@ package imapserver
 import (
 	"context"
 	"strconv"
+	"strings"
 
 	"github.com/angarium/angarium/internal/imapwire"
 )
@@ -11,15 +12,23 @@ import (
 type features uint8
 
 const (
-	condstore features = 1 << iota // FETCH tells MODSEQ and UID unasked (RFC 7162 §3.1, §3.2.4)
-	qresync                        // VANISHED instead of EXPUNGE (RFC 7162 §3.2.3)
+	condstore  features = 1 << iota // FETCH tells MODSEQ and UID unasked (RFC 7162 §3.1, §3.2.4)
+	qresync                         // VANISHED instead of EXPUNGE (RFC 7162 §3.2.3)
+	utf8Names                       // mailbox names are UTF-8 (RFC 6855 §3, RFC 9051 §5.1)
+	utf8Accept                      // RFC 6855
+	rev2                            // IMAP4rev2 (RFC 9051 §6.3.1)
 )
 
 // enableNames holds what ENABLE knows (RFC 5161).
 var enableNames = map[string]features{
-	"CONDSTORE": condstore,
-	"QRESYNC":   qresync | condstore,
+	"CONDSTORE":   condstore,
+	"QRESYNC":     qresync | condstore,
+	"UTF8=ACCEPT": utf8Accept | utf8Names,
+	"IMAP4REV2":   rev2 | utf8Names,
 }
+
+// enabledNames spells them as the RFCs do.
+var enabledNames = strings.NewReplacer("IMAP4REV2", "IMAP4rev2")
 
 func (s *session) has(f features) bool { return s.enabled&f == f }
 
@@ -36,7 +45,7 @@ func parseEnable(s *session, d *imapwire.Decoder) request {
 		for _, name := range names {
 			f, ok := enableNames[name]
 			if ok && !s.has(f) {
-				line += " " + name
+				line += " " + enabledNames.Replace(name)
 				s.enable(f)
 			}
 		}
@@ -50,6 +59,9 @@ func parseEnable(s *session, d *imapwire.Decoder) request {
 func (s *session) enable(f features) {
 	first := f&condstore != 0 && !s.has(condstore)
 	s.enabled |= f
+	if f&utf8Names != 0 {
+		s.dec.SetUTF8()
+	}
 	if first && s.view != nil {
 		s.highestModSeq()
 	}

@@ -29,6 +29,9 @@ var fetchRows = map[string]*fetchRow{
 	"SAVEDATE":      {run: fetchSaveDate},
 	"EMAILID":       {run: fetchEmailID},
 	"THREADID":      {run: fetchThreadID},
+	"PREVIEW":       {run: fetchPreview},
+	"BINARY[":       {run: fetchBinary, section: &imapwire.Section{}, seen: true},
+	"BINARY.SIZE[":  {run: fetchBinarySize, section: &imapwire.Section{}},
 	"ENVELOPE":      {run: fetchEnvelope},
 	"BODY":          {run: fetchBody},
 	"BODYSTRUCTURE": {run: fetchBodyStructure},
@@ -162,17 +165,22 @@ func (f *fetcher) literal(from, to int64) error {
 	if to > body.Size() {
 		return errs.New("imapserver.literal", errs.Corrupt, "the message is damaged")
 	}
+	return f.stream(io.NewSectionReader(body, from, to-from), to-from)
+}
+
+// stream appends a literal of n octets that r has.
+func (f *fetcher) stream(r io.Reader, n int64) error {
 	f.out = append(f.out, '{')
-	f.out = strconv.AppendInt(f.out, to-from, 10)
+	f.out = strconv.AppendInt(f.out, n, 10)
 	f.out = append(f.out, "}\r\n"...)
-	for from < to {
-		n := int(min(to-from, literalPiece))
+	for n > 0 {
+		piece := int(min(n, literalPiece))
 		start := len(f.out)
-		f.out = slices.Grow(f.out, n)[:start+n]
-		if _, err := body.ReadAt(f.out[start:], from); err != nil && err != io.EOF {
+		f.out = slices.Grow(f.out, piece)[:start+piece]
+		if _, err := io.ReadFull(r, f.out[start:]); err != nil {
 			return err
 		}
-		if from += int64(n); from < to {
+		if n -= int64(piece); n > 0 {
 			f.sent = true
 			if _, err := f.s.conn.Write(f.out); err != nil {
 				return err

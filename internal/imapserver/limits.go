@@ -14,6 +14,8 @@ const (
 	// Of one account from one address; loopback does not count.
 	sessionsPerAddressMax = 30
 	searchTimeMax         = 30 * time.Second // of one SEARCH
+	appendMessagesMax     = 1000             // of one APPEND
+	catenatePartsMax      = 1000             // of one message
 	idFieldsMax           = 30               // RFC 2971 §3.3
 	idValueMax            = 1024             // likewise
 	patternsMax           = 100              // of one LIST

@@ -31,7 +31,7 @@ func parseList(s *session, d *imapwire.Decoder) request {
 		l.selectionOptions(d)
 		d.Space()
 	}
-	l.reference = decodePattern(d.AString)
+	l.reference = d.Mailbox()
 	d.Space()
 	if d.Peek() == '(' {
 		l.extended = true
@@ -51,20 +51,11 @@ func parseList(s *session, d *imapwire.Decoder) request {
 }
 
 func (l *listRequest) addPattern(d *imapwire.Decoder) {
-	p := decodePattern(d.ListMailbox)
+	p := d.MailboxPattern()
 	if len(l.reference)+len(p) > patternMax || len(l.patterns) >= patternsMax {
 		d.Fail("the pattern is too long")
 	}
 	l.patterns = append(l.patterns, p)
-}
-
-// decodePattern reads a pattern or reference in modified UTF-7.
-func decodePattern(read func() string) string {
-	s := read()
-	if u, err := imapwire.DecodeUTF7(s); err == nil {
-		return u
-	}
-	return s
 }
 
 func (l *listRequest) selectionOptions(d *imapwire.Decoder) {
@@ -214,16 +205,16 @@ func (s *session) tellMailbox(v *store.Snapshot, n *listed, l *listRequest) {
 	if n.box != nil {
 		attributes = append(attributes, n.box.SpecialUse.Names()...)
 	}
-	b := appendMailboxLine(nil, "LIST", attributes, n.name)
+	b := s.appendMailboxLine(nil, "LIST", attributes, n.name)
 	if l.recursive && l.subscribed && n.below {
 		b = append(b, ` ("CHILDINFO" ("SUBSCRIBED"))`...)
 	}
 	s.conn.Write(append(b, "\r\n"...))
 }
 
-func appendMailboxLine(b []byte, response string, attributes []string, name string) []byte {
+func (s *session) appendMailboxLine(b []byte, response string, attributes []string, name string) []byte {
 	b = append(append(append(b, "* "...), response...), " ("...)
 	b = append(b, strings.Join(attributes, " ")...)
 	b = append(b, `) "/" `...)
-	return imapwire.AppendMailbox(b, name)
+	return s.appendMailbox(b, name)
 }

@@ -10,7 +10,7 @@ import (
 func parseLsub(s *session, d *imapwire.Decoder) request {
 	l := listRequest{subscribed: true}
 	d.Space()
-	l.reference = decodePattern(d.AString)
+	l.reference = d.Mailbox()
 	d.Space()
 	l.addPattern(d)
 	return l.runLsub
@@ -39,7 +39,7 @@ func (l *listRequest) runLsub(_ context.Context, s *session) error {
 		case !n.selected: // only stands for subscribed names below it
 			attributes = []string{`\Noselect`}
 		}
-		s.conn.Write(append(appendMailboxLine(nil, "LSUB", attributes, n.name), "\r\n"...))
+		s.conn.Write(append(s.appendMailboxLine(nil, "LSUB", attributes, n.name), "\r\n"...))
 	}
 	return nil
 }

@@ -65,7 +65,11 @@ func appendModSeq(b []byte, m mail.ModSeq) []byte {
 }
 
 // mailboxLine begins an untagged response about a mailbox.
-func mailboxLine(b []byte, response, name string) []byte {
+func (s *session) mailboxLine(b []byte, response, name string) []byte {
 	b = append(append(append(b, "* "...), response...), ' ')
-	return imapwire.AppendMailbox(b, name)
+	return s.appendMailbox(b, name)
+}
+
+func (s *session) appendMailbox(b []byte, name string) []byte {
+	return imapwire.AppendMailbox(b, name, s.has(utf8Names))
 }

@@ -24,6 +24,9 @@ func parseSearch(s *session, d *imapwire.Decoder) request {
 			return err
 		}
 		r := searchResult{found: found, modseq: key.UsesModSeq()}
+		if !ret.Given && s.has(rev2) { // RFC 9051 §6.4.4
+			ret.Given, ret.All = true, true
+		}
 		if ret.Given {
 			s.tellESearch(ret, r)
 		} else {

@@ -23,8 +23,9 @@ func selectRequest(s *session, d *imapwire.Decoder, readOnly bool) request {
 		p.parse(s, d)
 	}
 	return func(ctx context.Context, s *session) error {
-		if s.view != nil && s.has(condstore) {
-			s.line("* OK [CLOSED] The mailbox selected before is closed") // RFC 7162 §3.2.11
+		if s.view != nil && s.enabled&(condstore|rev2) != 0 {
+			// RFC 7162 §3.2.11, RFC 9051 §6.3.2
+			s.line("* OK [CLOSED] The mailbox selected before is closed")
 		}
 		s.unselect(ctx) // also when this fails
 		s.enable(p.enable)
@@ -33,7 +34,9 @@ func selectRequest(s *session, d *imapwire.Decoder, readOnly bool) request {
 			return err
 		}
 		s.view, s.state = v, selected
-		s.tellSelected(v)
+		if err := s.tellSelected(v); err != nil {
+			return err
+		}
 		if err := s.resync(ctx, p.known); err != nil {
 			return err
 		}
@@ -62,25 +65,42 @@ func (s *session) open(ctx context.Context, name string, readOnly bool) (*view, 
 		return nil, err
 	}
 	v.synced, v.complete = v.list.ModSeq(), v.box.ModSeq
-	v.claim(s.acct, 0, v.box)
+	if !s.has(rev2) {
+		v.claim(s.acct, 0, v.box)
+	}
 	return v, nil
 }
 
-// tellSelected sends what RFC 3501 §6.3.1 asks for.
-func (s *session) tellSelected(v *view) {
+// tellUnseen sends the first unseen message, where the older version wants it.
+func (s *session) tellUnseen(v *view) {
+	if v.box.Unseen == 0 {
+		return
+	}
+	for i, m := range v.list.Range(0, v.list.Len()) {
+		if !m.Flags.Has(mail.Seen) {
+			s.line("* OK [UNSEEN " + strconv.Itoa(i+1) + "] First unseen message")
+			return
+		}
+	}
+}
+
+// tellSelected sends what RFC 3501 §6.3.1 and RFC 9051 §6.3.2 ask for.
+func (s *session) tellSelected(v *view) error {
+	now, err := s.acct.Snapshot()
+	if err != nil {
+		return err
+	}
 	s.flagNames(v)
 	s.number(v.list.Len(), "EXISTS")
-	s.number(v.recentCount(), "RECENT")
-	if v.box.Unseen > 0 {
-		for i, m := range v.list.Range(0, v.list.Len()) {
-			if !m.Flags.Has(mail.Seen) {
-				s.line("* OK [UNSEEN " + strconv.Itoa(i+1) + "] First unseen message")
-				break
-			}
-		}
+	if s.has(rev2) {
+		s.tellMailbox(now, &listed{name: v.box.Name, box: v.box}, &listRequest{})
+	} else {
+		s.number(v.recentCount(), "RECENT")
+		s.tellUnseen(v)
 	}
 	s.line("* OK [UIDVALIDITY " + strconv.FormatUint(uint64(v.box.UIDValidity), 10) + "] UIDs are valid")
 	s.line("* OK [UIDNEXT " + strconv.FormatUint(uint64(v.box.UIDNext), 10) + "] Predicted next UID")
 	s.highestModSeq()
 	s.line("* OK [MAILBOXID (" + v.box.ID.String() + ")] Its name for ever") // RFC 8474 §4.2
+	return nil
 }

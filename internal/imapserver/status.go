@@ -95,7 +95,7 @@ func parseStatusItems(d *imapwire.Decoder) (items []string) {
 }
 
 func (s *session) tellStatus(ctx context.Context, v *store.Snapshot, box *store.Mailbox, items []string) error {
-	b := mailboxLine(nil, "STATUS", box.Name)
+	b := s.mailboxLine(nil, "STATUS", box.Name)
 	b = append(b, " ("...)
 	for i, item := range items {
 		if i > 0 {

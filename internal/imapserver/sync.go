@@ -47,9 +47,11 @@ func (s *session) sync(ctx context.Context, expunges bool) error {
 		v.complete = box.ModSeq
 	}
 	if len(changes.Added) > 0 {
-		v.claim(s.acct, oldBox.UIDNext, box)
 		s.number(list.Len(), "EXISTS")
-		s.number(v.recentCount(), "RECENT")
+		if !s.has(rev2) {
+			v.claim(s.acct, oldBox.UIDNext, box)
+			s.number(v.recentCount(), "RECENT")
+		}
 	}
 	if len(box.Keywords) != len(oldBox.Keywords) {
 		s.flagNames(v)
@@ -124,7 +126,7 @@ func (s *session) tellFlags(t *teller) {
 		b := append(s.conn.AvailableBuffer(), "* "...)
 		b = strconv.AppendInt(b, int64(i+1), 10)
 		b = append(b, " FETCH ("...)
-		if s.byUID || modseq {
+		if s.byUID || modseq || s.has(rev2) { // RFC 9051 §7.5.2
 			b = append(b, "UID "...)
 			b = strconv.AppendUint(b, uint64(m.UID), 10)
 			b = append(b, ' ')

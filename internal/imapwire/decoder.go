@@ -32,6 +32,7 @@ var ErrTooMuch = errors.New("the command is over a limit")
 // Decoder reads one command. The first error sticks: every later call fails.
 type Decoder struct {
 	src      Source
+	utf8     bool
 	lineMax  int
 	nonSync  int64 // octets of a non-synchronising literal
 	line     []byte
@@ -77,6 +78,13 @@ func (d *Decoder) Fail(text string) error {
 		d.err = &SyntaxError{text}
 	}
 	return d.err
+}
+
+// Abort makes the decoder fail with an error of the caller.
+func (d *Decoder) Abort(err error) {
+	if d.err == nil {
+		d.err = err
+	}
 }
 
 // token counts against the limit of a command.
@@ -262,8 +270,8 @@ func (d *Decoder) AString() string {
 	return s
 }
 
-// ListMailbox reads a pattern of LIST (RFC 3501 §9 list-mailbox).
-func (d *Decoder) ListMailbox() string {
+// listMailbox reads a pattern of LIST (RFC 3501 §9 list-mailbox).
+func (d *Decoder) listMailbox() string {
 	switch d.Peek() {
 	case '"', '{':
 		return d.String()
@@ -275,10 +283,22 @@ func (d *Decoder) ListMailbox() string {
 	return s
 }
 
-// Mailbox reads a mailbox name and returns it in UTF-8 (RFC 3501 §5.1.3). A
-// name that is not modified UTF-7 but UTF-8 is taken as it is.
-func (d *Decoder) Mailbox() string {
-	s := d.AString()
+// SetUTF8 says that mailbox names are UTF-8 from now on (RFC 9051 §5.1, RFC
+// 6855 §3).
+func (d *Decoder) SetUTF8() { d.utf8 = true }
+
+// Mailbox reads a mailbox name and returns it in UTF-8.
+func (d *Decoder) Mailbox() string { return d.mailboxName(d.AString()) }
+
+// MailboxPattern reads a pattern of LIST and returns it in UTF-8.
+func (d *Decoder) MailboxPattern() string { return d.mailboxName(d.listMailbox()) }
+
+// mailboxName decodes a name (RFC 3501 §5.1.3). One that is not modified UTF-7
+// but UTF-8 is taken as it is.
+func (d *Decoder) mailboxName(s string) string {
+	if d.utf8 {
+		return s
+	}
 	if u, err := DecodeUTF7(s); err == nil {
 		return u
 	}
@@ -392,6 +412,9 @@ func (d *Decoder) literal() string {
 	}
 	return b.String()
 }
+
+// Literal8 takes the "~" before a literal of any octets (RFC 3516 §4.4).
+func (d *Decoder) Literal8() bool { return d.PeekText("~{") && d.Take('~') }
 
 // MessageLiteral starts a literal that holds a message, which the caller then
 // copies from Message, whole, before it goes on. max is the largest message.

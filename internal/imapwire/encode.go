@@ -28,14 +28,17 @@ func AppendString(dst []byte, s string) []byte {
 		dst = append(dst, "}\r\n"...)
 		return append(dst, s...)
 	}
-	dst = append(dst, '"')
+	return append(appendEscaped(append(dst, '"'), s), '"')
+}
+
+func appendEscaped(dst []byte, s string) []byte {
 	for i := range len(s) {
 		if s[i] == '"' || s[i] == '\\' {
 			dst = append(dst, '\\')
 		}
 		dst = append(dst, s[i])
 	}
-	return append(dst, '"')
+	return dst
 }
 
 // AppendNString appends s, or NIL when it is empty.
@@ -58,8 +61,19 @@ func AppendAString(dst []byte, s string) []byte {
 	return AppendString(dst, s)
 }
 
-// AppendMailbox appends a mailbox name, given in UTF-8.
-func AppendMailbox(dst []byte, name string) []byte { return AppendAString(dst, EncodeUTF7(name)) }
+// AppendMailbox appends a mailbox name, given in UTF-8, as such when the client
+// understands that (RFC 9051 §5.1, RFC 6855 §3).
+func AppendMailbox(dst []byte, name string, utf8 bool) []byte {
+	if !utf8 {
+		return AppendAString(dst, EncodeUTF7(name))
+	}
+	for i := range len(name) {
+		if name[i] >= 0x80 {
+			return append(appendEscaped(append(dst, '"'), name), '"')
+		}
+	}
+	return AppendAString(dst, name)
+}
 
 // AppendDate appends a date-time (RFC 3501 §9).
 func AppendDate(dst []byte, t time.Time) []byte {

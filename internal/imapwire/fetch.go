@@ -111,6 +111,16 @@ func (d *Decoder) fetchItem(name string) FetchItem {
 		item.Name, item.Peek = "BODY[", name == "BODY.PEEK"
 		item.Section = d.section()
 		d.partial(&item)
+	case (name == "BINARY" || name == "BINARY.PEEK" || name == "BINARY.SIZE") && d.Take('['):
+		item.Name, item.Peek = "BINARY[", name == "BINARY.PEEK"
+		if item.Section = d.section(); item.Section.Kind != message.SectionWhole {
+			d.Fail("BINARY is of whole parts")
+		}
+		if name == "BINARY.SIZE" {
+			item.Name = "BINARY.SIZE["
+		} else {
+			d.partial(&item)
+		}
 	case name == "PREVIEW":
 		if d.PeekText(" (") {
 			d.Space()
@@ -125,6 +135,14 @@ func (d *Decoder) fetchItem(name string) FetchItem {
 		d.Fail("unknown fetch item " + strconv.Quote(name))
 	}
 	return item
+}
+
+// ParseSection reads a section-spec as it stands between the brackets of
+// BODY[].
+func ParseSection(text string) (s Section, ok bool) {
+	d := &Decoder{line: []byte(text + "]")}
+	s = d.section()
+	return s, d.err == nil && d.pos == len(d.line)
 }
 
 // section reads a section-spec whose "[" was taken.

@@ -286,7 +286,7 @@ func fuzzDecoder(f *testing.F, read func(d *Decoder), seeds ...string) {
 }
 
 func FuzzAString(f *testing.F) {
-	fuzzDecoder(f, func(d *Decoder) { d.AString(); d.Space(); d.Mailbox(); d.Space(); d.ListMailbox() }, "a b c\r\n", "{3+}\r\nabc \"x\" %*\r\n", "{3}\r\nab")
+	fuzzDecoder(f, func(d *Decoder) { d.AString(); d.Space(); d.Mailbox(); d.Space(); d.MailboxPattern() }, "a b c\r\n", "{3+}\r\nabc \"x\" %*\r\n", "{3}\r\nab")
 }
 func FuzzFetchItems(f *testing.F) {
 	fuzzDecoder(f, func(d *Decoder) {

@@ -1,0 +1,54 @@
+package imapserver
+
+import (
+	"context"
+
+	"github.com/angarium/angarium/internal/errs"
+	"github.com/angarium/angarium/internal/imapwire"
+	"github.com/angarium/angarium/internal/store"
+)
+
+// parseReplace is REPLACE (RFC 8508): APPEND and EXPUNGE in one.
+func parseReplace(s *session, d *imapwire.Decoder) request {
+	d.Space()
+	set := d.PlainNumSet()
+	if len(set) != 1 || set[0].First != set[0].Last {
+		d.Fail("expected the number of one message")
+	}
+	d.Space()
+	name := d.Mailbox()
+	d.Space()
+	return func(ctx context.Context, s *session) error {
+		v := s.view
+		if v.readOnly {
+			return errReadOnly
+		}
+		uids, err := v.resolve(set, s.byUID)
+		if err != nil {
+			return err
+		}
+		var a appending
+		defer a.discard()
+		if err := s.readMessages(ctx, name, &a); err != nil {
+			return err
+		}
+		if len(a.messages) != 1 {
+			return d.Fail("expected one message")
+		}
+		var code string
+		_, err = s.acct.Update(ctx, func(tx *store.Tx) error {
+			if code, err = a.append(tx, name); err != nil {
+				return err
+			}
+			gone, err := tx.Expunge(v.box.ID, uids)
+			if err == nil && gone.Len() != 1 {
+				return errs.New("imapserver.replace", errs.Expunged, "the message to be replaced is not there any more; nothing was changed")
+			}
+			return err
+		})
+		if err == nil {
+			s.line("* OK [" + code + "] Replacement is there")
+		}
+		return err
+	}
+}
