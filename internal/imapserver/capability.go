@@ -2,6 +2,7 @@ package imapserver
 
 import (
 	"context"
+	"strconv"
 
 	"github.com/angarium/angarium/internal/sasl"
 )
@@ -19,6 +20,7 @@ func (s *session) capabilities() string {
 		caps = "IMAP4rev1 IMAP4rev2 LITERAL-"
 	}
 	caps += s.srv.caps
+	caps += " APPENDLIMIT=" + strconv.FormatInt(s.opts.MessageMax, 10) // RFC 7889 §2
 	if s.state != notAuthenticated {
 		return caps
 	}

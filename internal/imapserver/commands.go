@@ -39,7 +39,8 @@ var commands = []command{
 	{name: "AUTHENTICATE", cap: "SASL-IR", states: notAuthenticated, parse: parseAuthenticate},
 	{name: "LOGIN", states: notAuthenticated, parse: parseLogin},
 
-	{name: "ENABLE", cap: "ENABLE CONDSTORE QRESYNC", states: afterLogin, parse: parseEnable},
+	{name: "UNAUTHENTICATE", cap: "UNAUTHENTICATE", states: afterLogin, seqs: noSync, parse: bare((*session).unauthenticate)},
+	{name: "ENABLE", cap: "ENABLE CONDSTORE QRESYNC UIDONLY", states: afterLogin, parse: parseEnable},
 	{name: "SELECT", states: afterLogin, seqs: noSync, parse: parseSelect},
 	{name: "EXAMINE", states: afterLogin, seqs: noSync, parse: parseExamine},
 	{name: "CREATE", cap: "CREATE-SPECIAL-USE", states: afterLogin, parse: parseCreate},
@@ -58,7 +59,7 @@ var commands = []command{
 	{name: "CLOSE", states: selected, seqs: noSync, parse: bare((*session).closeMailbox)},
 	{name: "UNSELECT", cap: "UNSELECT", states: selected, seqs: noSync, parse: bare((*session).unselect)},
 	{name: "EXPUNGE", cap: "UIDPLUS", states: selected, uid: true, parse: parseExpunge},
-	{name: "SEARCH", cap: "ESEARCH SEARCHRES PARTIAL WITHIN SAVEDATE", states: selected, seqs: keepExpunge, uid: true, parse: parseSearch},
+	{name: "SEARCH", cap: "ESEARCH SEARCHRES PARTIAL WITHIN SAVEDATE I18NLEVEL=1", states: selected, seqs: keepExpunge, uid: true, parse: parseSearch},
 	{name: "SORT", cap: "SORT SORT=DISPLAY ESORT", states: selected, seqs: keepExpunge, uid: true, parse: parseSort},
 	{name: "THREAD", cap: "THREAD=ORDEREDSUBJECT THREAD=REFERENCES THREAD=REFS", states: selected, seqs: keepExpunge, uid: true, parse: parseThread},
 	{name: "FETCH", cap: "BINARY PREVIEW", states: selected, seqs: keepExpunge, uid: true, parse: parseFetch},

@@ -18,6 +18,9 @@ var webVerbs = map[string]bool{"GET": true, "POST": true, "PUT": true, "HEAD": t
 // errAnswered is what a request returns that sent its tagged line itself.
 var errAnswered = errors.New("answered")
 
+// errUIDRequired refuses sequence numbers once UIDONLY is enabled (RFC 9586).
+var errUIDRequired = errors.New("sequence numbers are not used any more in this session")
+
 // command reads and runs one command. An error ends the session.
 func (s *session) command() error {
 	d := s.dec
@@ -67,6 +70,8 @@ func (s *session) run(row *command, name string) error {
 		return d.Err()
 	case row == nil, s.byUID && !row.uid:
 		return d.Fail("unknown command " + name[:min(len(name), foundCommandsMax)])
+	case row.uid && !s.byUID && name != "EXPUNGE" && s.has(uidOnly):
+		return errUIDRequired
 	case row.states&s.state == 0:
 		return d.Fail(name + " is not possible " + stateText(s.state))
 	}
@@ -112,8 +117,10 @@ func (s *session) answer(name string, err error) error {
 		if s.state != notAuthenticated {
 			s.bad = 0
 		}
+	case errors.Is(err, errUIDRequired):
+		return s.answerBad("UIDREQUIRED", errUIDRequired.Error())
 	case errors.As(err, &syntax):
-		return s.answerBad(syntax.Text)
+		return s.answerBad("", syntax.Text)
 	case errors.As(err, &no):
 		s.tagged("NO", no.code, no.text)
 	default:
@@ -128,11 +135,11 @@ func (s *session) answer(name string, err error) error {
 
 // answerBad answers what was no command, and ends the session of a client that
 // sends nothing else.
-func (s *session) answerBad(text string) error {
+func (s *session) answerBad(code, text string) error {
 	if s.tag == "" {
 		s.line("* BAD " + clean(text))
 	} else {
-		s.tagged("BAD", "", text)
+		s.tagged("BAD", code, text)
 	}
 	s.bad++
 	if s.bad >= badMax || s.state == notAuthenticated && s.bad >= badBeforeLoginMax {

@@ -17,6 +17,7 @@ const (
 	utf8Names                       // mailbox names are UTF-8 (RFC 6855 §3, RFC 9051 §5.1)
 	utf8Accept                      // RFC 6855
 	rev2                            // IMAP4rev2 (RFC 9051 §6.3.1)
+	uidOnly                         // no sequence numbers (RFC 9586)
 )
 
 // enableNames holds what ENABLE knows (RFC 5161).
@@ -25,6 +26,7 @@ var enableNames = map[string]features{
 	"QRESYNC":     qresync | condstore,
 	"UTF8=ACCEPT": utf8Accept | utf8Names,
 	"IMAP4REV2":   rev2 | utf8Names,
+	"UIDONLY":     uidOnly,
 }
 
 // enabledNames spells them as the RFCs do.

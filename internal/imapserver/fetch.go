@@ -2,7 +2,6 @@ package imapserver
 
 import (
 	"context"
-	"strconv"
 	"sync"
 
 	"github.com/angarium/angarium/internal/errs"
@@ -26,7 +25,7 @@ func parseFetch(s *session, d *imapwire.Decoder) request {
 	if m.Changed {
 		items = append(items, imapwire.FetchItem{Name: "MODSEQ"})
 	}
-	plan := fetchPlan(items, s.byUID)
+	plan := fetchPlan(items, s.byUID && !s.has(uidOnly))
 	return func(ctx context.Context, s *session) error { return s.fetch(ctx, set, plan, m) }
 }
 
@@ -155,9 +154,7 @@ func (s *session) fetch(ctx context.Context, set imapwire.NumSet, p plan, mods i
 func (f *fetcher) message(i int, m *store.Message, p plan) error {
 	f.m, f.sum, f.sent = m, nil, false
 	defer f.closeBody()
-	b := append(f.out[:0], "* "...)
-	b = strconv.AppendInt(b, int64(i+1), 10)
-	f.out = append(b, " FETCH ("...)
+	f.out = f.s.fetchStart(f.out[:0], i, m)
 	for n, item := range p.items {
 		if n > 0 {
 			f.out = append(f.out, ' ')

@@ -35,7 +35,7 @@ func (s *session) idle() error {
 	}
 	s.idling = false
 	if !strings.EqualFold(string(line), "DONE") {
-		return s.answerBad("expected DONE")
+		return s.answerBad("", "expected DONE")
 	}
 	return s.answer("IDLE", nil)
 }

@@ -5,6 +5,7 @@ import (
 
 	"github.com/angarium/angarium/internal/imapwire"
 	"github.com/angarium/angarium/internal/mail"
+	"github.com/angarium/angarium/internal/store"
 )
 
 // line sends one line. The connection keeps a write error for the next Flush.
@@ -57,6 +58,16 @@ func appendFlags(b []byte, f mail.Flags, recent bool) []byte {
 		b = append(b, `\Recent`...)
 	}
 	return append(b, ')')
+}
+
+// fetchStart begins FETCH for the i-th message of the view, or UIDFETCH (RFC
+// 9586).
+func (s *session) fetchStart(b []byte, i int, m *store.Message) []byte {
+	b = append(b, "* "...)
+	if s.has(uidOnly) {
+		return append(strconv.AppendUint(b, uint64(m.UID), 10), " UIDFETCH ("...)
+	}
+	return append(strconv.AppendInt(b, int64(i+1), 10), " FETCH ("...)
 }
 
 // appendModSeq appends the MODSEQ item (RFC 7162 §3.1.4.2).

@@ -39,6 +39,9 @@ func parseSearch(s *session, d *imapwire.Decoder) request {
 // find returns the indexes of the messages that match.
 func (s *session) find(ctx context.Context, charset string, key *imapwire.SearchKey) ([]int, error) {
 	v := s.view
+	if s.has(uidOnly) && key.UsesNumbers() {
+		return nil, errUIDRequired
+	}
 	if key.UsesModSeq() {
 		s.enable(condstore)
 	}

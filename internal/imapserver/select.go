@@ -73,7 +73,7 @@ func (s *session) open(ctx context.Context, name string, readOnly bool) (*view, 
 
 // tellUnseen sends the first unseen message, where the older version wants it.
 func (s *session) tellUnseen(v *view) {
-	if v.box.Unseen == 0 {
+	if v.box.Unseen == 0 || s.has(uidOnly) {
 		return
 	}
 	for i, m := range v.list.Range(0, v.list.Len()) {

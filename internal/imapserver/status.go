@@ -13,7 +13,7 @@ import (
 type statusItem func(ctx context.Context, s *session, dst []byte, v *store.Snapshot, box *store.Mailbox) ([]byte, error)
 
 // statusItems holds the data items (RFC 3501 §6.3.10, RFC 7162 §3.1.7,
-// RFC 8438, RFC 8474 §4.3, RFC 9051 §6.3.11).
+// RFC 7889 §3.1, RFC 8438, RFC 8474 §4.3, RFC 9051 §6.3.11).
 var statusItems = map[string]statusItem{
 	"MESSAGES":    counter(func(b *store.Mailbox) uint64 { return uint64(b.Messages) }),
 	"UIDNEXT":     counter(func(b *store.Mailbox) uint64 { return uint64(b.UIDNext) }),
@@ -25,6 +25,7 @@ var statusItems = map[string]statusItem{
 
 	"HIGHESTMODSEQ": statusHighestModSeq,
 	"MAILBOXID":     statusMailboxID,
+	"APPENDLIMIT":   statusAppendLimit,
 }
 
 // counter is an item that the mailbox itself knows.
@@ -37,6 +38,10 @@ func counter(get func(b *store.Mailbox) uint64) statusItem {
 func statusHighestModSeq(_ context.Context, s *session, dst []byte, _ *store.Snapshot, b *store.Mailbox) ([]byte, error) {
 	s.enable(condstore) // RFC 7162 §3.1
 	return strconv.AppendUint(dst, uint64(b.ModSeq), 10), nil
+}
+
+func statusAppendLimit(_ context.Context, s *session, dst []byte, _ *store.Snapshot, _ *store.Mailbox) ([]byte, error) {
+	return strconv.AppendInt(dst, s.opts.MessageMax, 10), nil
 }
 
 func statusMailboxID(_ context.Context, _ *session, dst []byte, _ *store.Snapshot, b *store.Mailbox) ([]byte, error) {

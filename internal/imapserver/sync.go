@@ -66,7 +66,7 @@ func (s *session) sync(ctx context.Context, expunges bool) error {
 
 // tellGone tells of expunged messages, whose numbers are still the view's.
 func (s *session) tellGone(gone mail.UIDSet) {
-	if s.has(qresync) { // RFC 7162 §3.2.10.2
+	if s.enabled&(qresync|uidOnly) != 0 { // RFC 7162 §3.2.10.2, RFC 9586
 		s.vanished("* VANISHED ", gone)
 		return
 	}
@@ -123,10 +123,8 @@ func (s *session) tellFlags(t *teller) {
 		if !flags && !modseq {
 			continue
 		}
-		b := append(s.conn.AvailableBuffer(), "* "...)
-		b = strconv.AppendInt(b, int64(i+1), 10)
-		b = append(b, " FETCH ("...)
-		if s.byUID || modseq || s.has(rev2) { // RFC 9051 §7.5.2
+		b := s.fetchStart(s.conn.AvailableBuffer(), i, m)
+		if !s.has(uidOnly) && (s.byUID || modseq || s.has(rev2)) { // RFC 9051 §7.5.2
 			b = append(b, "UID "...)
 			b = strconv.AppendUint(b, uint64(m.UID), 10)
 			b = append(b, ' ')

@@ -48,6 +48,9 @@ func NewDecoder(src Source) *Decoder {
 	return &Decoder{src: src, lineMax: LineBeforeLoginMax, nonSync: math.MaxInt64}
 }
 
+// Reset forgets what the client turned on, and sets the longest line.
+func (d *Decoder) Reset(lineMax int) { d.utf8, d.lineMax = false, lineMax }
+
 // SetLineMax sets the longest line.
 func (d *Decoder) SetLineMax(n int) { d.lineMax = n }
 

@@ -73,6 +73,11 @@ var searchIntervals = map[string]SearchOp{"OLDER": SearchOlder, "YOUNGER": Searc
 
 var searchIDs = map[string]SearchOp{"EMAILID": SearchEmailID, "THREADID": SearchThreadID}
 
+// UsesNumbers reports whether sequence numbers are among the keys.
+func (k *SearchKey) UsesNumbers() bool {
+	return k.Op == SearchSeq && !k.Set.IsSaved() || slices.ContainsFunc(k.Keys, (*SearchKey).UsesNumbers)
+}
+
 // UsesModSeq reports whether MODSEQ is among the keys.
 func (k *SearchKey) UsesModSeq() bool {
 	return k.Op == SearchModSeq || slices.ContainsFunc(k.Keys, (*SearchKey).UsesModSeq)

@@ -112,3 +112,13 @@ func (s *Server) knownLocked(c *Conn) {
 		c.anonymous = nil
 	}
 }
+
+// Unknown takes Known back: nobody is logged in on the connection any more.
+func (c *Conn) Unknown() {
+	s := c.s
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if c.anonymous == nil {
+		c.anonymous = s.mu.anonymous.PushBack(c)
+	}
+}

@@ -1,0 +1,20 @@
+package imapserver
+
+import (
+	"context"
+	"time"
+
+	"github.com/angarium/angarium/internal/auth"
+	"github.com/angarium/angarium/internal/imapwire"
+)
+
+// unauthenticate is UNAUTHENTICATE (RFC 8437 §3): of the session only TLS
+// stays.
+func (s *session) unauthenticate(context.Context) error {
+	s.end()
+	s.acct, s.view, s.user, s.enabled = nil, nil, auth.Identity{}, 0
+	s.state, s.begun, s.bad = notAuthenticated, time.Now(), 0
+	s.conn.Unknown()
+	s.dec.Reset(imapwire.LineBeforeLoginMax)
+	return nil
+}
