@@ -128,7 +128,7 @@ func (a *addressParser) angle(name string) {
 		start := a.l.i
 		end := bytes.IndexAny(a.l.s[start:], ":>")
 		if end >= 0 && a.l.s[start+end] == ':' {
-			ad.Route = unfold(a.l.s[start : start+end])
+			ad.Route = Unfold(a.l.s[start : start+end])
 			a.l.i = start + end + 1
 		}
 	}
@@ -178,7 +178,7 @@ func (a *addressParser) word() string {
 	if a.l.i == start {
 		a.l.i++
 	}
-	return unfold(a.l.s[start:min(a.l.i, len(a.l.s))])
+	return Unfold(a.l.s[start:min(a.l.i, len(a.l.s))])
 }
 
 // domain reads what follows "@": atoms and dots, or a domain-literal.
@@ -195,7 +195,7 @@ func (a *addressParser) domain() string {
 			if end < 0 {
 				end = len(a.l.s) - a.l.i - 1
 			}
-			b.WriteString(unfold(a.l.s[a.l.i : a.l.i+end+1]))
+			b.WriteString(Unfold(a.l.s[a.l.i : a.l.i+end+1]))
 			a.l.i += end + 1
 			return b.String()
 		case b.Len() > 0 && !strings.HasSuffix(b.String(), "."), tspecialDomain(c):
@@ -226,7 +226,7 @@ func (a *addressParser) space() {
 
 // commentText removes the quoting backslashes of a comment.
 func commentText(c []byte) string {
-	s := unfold(c)
+	s := Unfold(c)
 	if strings.IndexByte(s, '\\') < 0 {
 		return s
 	}

@@ -29,10 +29,10 @@ func nextField(header []byte) (name, raw, rest []byte) {
 	return name, raw, rest
 }
 
-// unfold returns a field's value: without the line ends of continuation lines
+// Unfold returns a field's value: without the line ends of continuation lines
 // (RFC 5322 §2.2.3) and without white space around it. NUL and lone CR become
 // spaces, since no header field may hold them.
-func unfold(value []byte) string {
+func Unfold(value []byte) string {
 	value = bytes.Trim(value, " \t\r\n")
 	if bytes.IndexByte(value, '\n') < 0 && bytes.IndexByte(value, '\r') < 0 && bytes.IndexByte(value, 0) < 0 {
 		return string(value)
@@ -155,7 +155,7 @@ func (p *Parser) readMIMEField(part *Part, key string, value []byte) bool {
 
 func setOnce(s *string, value []byte) {
 	if *s == "" {
-		*s = unfold(value)
+		*s = Unfold(value)
 	}
 }
 
@@ -177,11 +177,11 @@ func (p *Parser) readEnvelopeField(e *Envelope, key string, value []byte) {
 	switch key {
 	case "date":
 		if !e.HasDate {
-			e.Date, e.HasDate = unfold(value), true
+			e.Date, e.HasDate = Unfold(value), true
 		}
 	case "subject":
 		if !e.HasSubject {
-			e.Subject, e.HasSubject = unfold(value), true
+			e.Subject, e.HasSubject = Unfold(value), true
 		}
 	case "message-id":
 		setOnce(&e.MessageID, value)
@@ -256,7 +256,7 @@ func FieldValues(header []byte, name string) (values []string) {
 			return values
 		}
 		if len(n) == len(name) && equalFold(string(n), name) {
-			values = append(values, unfold(raw[bytes.IndexByte(raw, ':')+1:]))
+			values = append(values, Unfold(raw[bytes.IndexByte(raw, ':')+1:]))
 		}
 	}
 }

@@ -7,16 +7,12 @@
 package search
 
 import (
-	"bytes"
 	"context"
 	"errors"
-	"io"
 	"runtime"
 	"slices"
-	"strings"
 	"sync"
 	"sync/atomic"
-	"unicode/utf8"
 
 	"github.com/angarium/angarium/internal/errs"
 	"github.com/angarium/angarium/internal/imapwire"
@@ -33,6 +29,9 @@ type Query struct {
 	Charset string                // of the strings in Key; "" is UTF-8
 	Recent  func(u mail.UID) bool // whether a message is \Recent for the session
 	Saved   mail.UIDSet           // what "$" stands for (RFC 5182)
+
+	Index   *Index          // of texts; nil: every message is read
+	Account store.AccountID // whose messages these are
 }
 
 // ErrCharset is a charset that is not known (RFC 3501 §7.1 BADCHARSET).
@@ -321,19 +320,20 @@ func (q *Query) compileText(k *imapwire.SearchKey) (test, error) {
 		text = message.ToUTF8(text, q.Charset)
 	}
 	needle := message.AppendFold(nil, []byte(text))
+	maybe := q.maybe(needle)
 	switch k.Op {
 	case imapwire.SearchHeader:
 		name := k.Field
 		kept := message.Kept(name)
-		return test{costSummary, func(c *cursor, _ int, m *store.Message) (bool, error) {
+		return filtered(maybe, test{costSummary, func(c *cursor, _ int, m *store.Message) (bool, error) {
 			return c.header(m, name, kept, needle)
-		}}, nil
+		}}), nil
 	case imapwire.SearchBody, imapwire.SearchText:
 		whole := k.Op == imapwire.SearchText
-		return test{costBody, func(c *cursor, _ int, m *store.Message) (bool, error) {
+		return filtered(maybe, test{costBody, func(c *cursor, _ int, m *store.Message) (bool, error) {
 			ok, err := c.body(m, whole, needle)
 			return ok, passOver(err)
-		}}, nil
+		}}), nil
 	}
 	return test{}, errs.New("search.compile", errs.Invalid, "unknown search key")
 }
@@ -358,93 +358,24 @@ func (c *cursor) header(m *store.Message, name string, kept bool, needle []byte)
 	return false, nil
 }
 
-func (c *cursor) contains(text string, needle []byte) bool {
-	c.raw = append(c.raw[:0], text...)
-	c.folded = message.AppendFold(c.folded[:0], c.raw)
-	return bytes.Contains(c.folded, needle)
+// maybe returns which messages of the list can hold a text, as bits; nil when
+// the index does not say.
+func (q *Query) maybe(needle []byte) []uint64 {
+	if q.Index == nil || len(needle) < gramOctets {
+		return nil
+	}
+	return q.Index.candidates(q.Account, q.List, needle)
 }
 
-// headerText looks for the needle in a header block, decoded and as it is.
-func (c *cursor) headerText(header []byte, needle []byte) bool {
-	return c.contains(message.DecodeHeader(strings.ReplaceAll(string(header), "\r\n", "\n")), needle) || c.contains(string(header), needle)
-}
-
-// body looks for the needle in a message's text.
-func (c *cursor) body(m *store.Message, whole bool, needle []byte) (bool, error) {
-	s, err := c.q.Store.Summary(c.ctx, m)
-	if err != nil {
-		return false, err
+// filtered is a test that first looks whether the index rules a message out.
+func filtered(maybe []uint64, t test) test {
+	if maybe == nil {
+		return t
 	}
-	body, err := c.q.Store.Body(c.ctx, m)
-	if err != nil {
-		return false, err
-	}
-	defer body.Close()
-	for i := range s.Parts {
-		p := &s.Parts[i]
-		if p.Envelope != nil && (i > 0 || whole) {
-			header := make([]byte, min(p.BodyStart-p.HeaderStart, message.HeaderMax))
-			if _, err := body.ReadAt(header, p.HeaderStart); err != nil && err != io.EOF {
-				return false, err
-			}
-			if c.headerText(header, needle) {
-				return true, nil
-			}
-		}
-		if p.Children > 0 || !strings.EqualFold(p.Type, "text") {
-			continue
-		}
-		r := message.TextReader(io.NewSectionReader(body, p.BodyStart, p.Size()), p)
-		if ok, err := c.stream(r, needle); ok || err != nil {
-			return ok, err
-		}
-	}
-	return false, nil
-}
-
-// streamWindow is how much text is folded at once.
-const streamWindow = 64 << 10
-
-// stream looks for the needle in text of any length, in bounded memory.
-func (c *cursor) stream(r io.Reader, needle []byte) (bool, error) {
-	if cap(c.raw) < streamWindow {
-		c.raw = make([]byte, streamWindow)
-	}
-	raw := c.raw[:streamWindow]
-	have := 0
-	c.folded = c.folded[:0]
-	for {
-		n, err := io.ReadFull(r, raw[have:])
-		have += n
-		end := have
-		if err == nil {
-			end = wholeRunes(raw[:have])
-		}
-		c.folded = message.AppendFold(c.folded, raw[:end])
-		if bytes.Contains(c.folded, needle) {
-			return true, nil
-		}
-		if err == io.EOF || err == io.ErrUnexpectedEOF {
+	return test{t.cost, func(c *cursor, i int, m *store.Message) (bool, error) {
+		if maybe[i/64]&(1<<(i%64)) == 0 {
 			return false, nil
 		}
-		if err != nil {
-			return false, err
-		}
-		keep := min(len(needle), len(c.folded))
-		c.folded = append(c.folded[:0], c.folded[len(c.folded)-keep:]...)
-		have = copy(raw, raw[end:have])
-	}
-}
-
-// wholeRunes returns how much of b is before a character that is cut off.
-func wholeRunes(b []byte) int {
-	for i := 1; i <= utf8.UTFMax-1 && i <= len(b); i++ {
-		if c := b[len(b)-i]; utf8.RuneStart(c) {
-			if c >= utf8.RuneSelf && !utf8.FullRune(b[len(b)-i:]) {
-				return len(b) - i
-			}
-			break
-		}
-	}
-	return len(b)
+		return t.match(c, i, m)
+	}}
 }

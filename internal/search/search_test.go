@@ -16,14 +16,11 @@ import (
 	"github.com/angarium/angarium/internal/imapwire"
 	"github.com/angarium/angarium/internal/mail"
 	"github.com/angarium/angarium/internal/store"
+	"github.com/angarium/angarium/internal/vfs"
 )
 
 // messages are what is searched; their indexes stand in the tests.
-var messages = []struct {
-	text  string
-	flags mail.Flags
-	date  string
-}{
+var messages = []testMessage{
 	{"From: Fred <fred@x.example>\r\nTo: wilma@y.example\r\nCc: barney@z.example\r\nSubject: =?utf-8?q?Gr=C3=BC=C3=9Fe?= aus =?iso-8859-1?q?K=F6ln?=\r\n" +
 		"Date: Sun, 1 Feb 2026 23:30:00 -0800\r\nMessage-ID: <one@x>\r\n\r\nHello World\r\n", mail.NewFlags(mail.Seen), "2026-02-10T10:00:00Z"},
 	{"From: wilma@y.example\r\nBcc: secret@q.example\r\nSubject: plain\r\nContent-Type: text/plain; charset=iso-8859-1\r\nContent-Transfer-Encoding: quoted-printable\r\n\r\n" +
@@ -35,6 +32,25 @@ var messages = []struct {
 }
 
 func open(t testing.TB) (*store.Store, *store.MessageList) {
+	t.Helper()
+	return openWith(t, messages)
+}
+
+type testMessage = struct {
+	text  string
+	flags mail.Flags
+	date  string
+}
+
+func accountOf(t testing.TB, s *store.Store) store.AccountID {
+	for info := range s.AccountInfos(t.Context()) {
+		return info.ID
+	}
+	t.Fatal("no account")
+	return 0
+}
+
+func openWith(t testing.TB, messages []testMessage) (*store.Store, *store.MessageList) {
 	t.Helper()
 	ctx := t.Context()
 	e := mem.New()
@@ -91,8 +107,22 @@ func (s source) ReadLine(int) ([]byte, error) {
 	return []byte(strings.TrimRight(b, "\r\n")), err
 }
 
+// decoderOf stands before a key and its text.
+func decoderOf(key, text string) *imapwire.Decoder {
+	d := imapwire.NewDecoder(source{bufio.NewReader(strings.NewReader(fmt.Sprintf("%s {%d+}\r\n%s\r\n", key, len(text), text)))})
+	d.SetLineMax(1 << 20)
+	d.Next()
+	return d
+}
+
 // run searches as a client asks.
 func run(t testing.TB, s *store.Store, list *store.MessageList, program string) ([]int, error) {
+	t.Helper()
+	return runWith(t, s, list, nil, program)
+}
+
+// runWith is run with an index of the one account.
+func runWith(t testing.TB, s *store.Store, list *store.MessageList, x *Index, program string) ([]int, error) {
 	t.Helper()
 	d := imapwire.NewDecoder(source{bufio.NewReader(strings.NewReader(program + "\r\n"))})
 	d.SetLineMax(1 << 20)
@@ -103,12 +133,15 @@ func run(t testing.TB, s *store.Store, list *store.MessageList, program string) 
 	if err := d.End(); err != nil {
 		t.Fatalf("%s: %v", program, err)
 	}
-	return Run(context.Background(), &Query{Store: s, List: list, Key: key, Charset: charset, Recent: func(u mail.UID) bool { return u >= 3 }})
+	return Run(context.Background(), &Query{Store: s, List: list, Key: key, Charset: charset, Index: x, Account: accountOf(t, s),
+		Recent: func(u mail.UID) bool { return u >= 3 }})
 }
 
 // TestKeys: every key of RFC 3501 §6.4.4.
 func TestKeys(t *testing.T) {
 	s, list := open(t)
+	index := newIndex(t, s, vfs.NewMem())
+	indexAll(t, index, list)
 	for program, want := range map[string]string{
 		"ALL": "0 1 2 3", "SEEN": "0", "UNSEEN": "1 2 3", "FLAGGED": "1", "UNFLAGGED": "0 2 3", "DELETED": "2", "UNDELETED": "0 1 3",
 		"ANSWERED": "2", "UNANSWERED": "0 1 3", "DRAFT": "3", "UNDRAFT": "0 1 2", "KEYWORD $work": "1", "UNKEYWORD $Work": "0 2 3",
@@ -125,9 +158,11 @@ func TestKeys(t *testing.T) {
 		"BODY subject": "2", "BODY fred": "", "TEXT fred": "0", "TEXT wilma": "0 1", `TEXT "inner subject"`: "2", `BODY "end of long"`: "3", `BODY "text filler"`: "",
 		"NOT SEEN": "1 2 3", "OR SEEN DRAFT": "0 3", "(UNSEEN UNDRAFT)": "1 2", "NOT (OR SEEN (UNSEEN DRAFT))": "1 2", "SEEN DRAFT": "",
 	} {
-		got, err := run(t, s, list, program)
-		if text := strings.Trim(fmt.Sprint(got), "[]"); err != nil || text != want {
-			t.Errorf("%q: %s, %v, want %s", program, text, err, want)
+		for _, x := range []*Index{nil, index} {
+			got, err := runWith(t, s, list, x, program)
+			if text := strings.Trim(fmt.Sprint(got), "[]"); err != nil || text != want {
+				t.Errorf("%q: %s, %v, want %s", program, text, err, want)
+			}
 		}
 	}
 	if _, err := run(t, s, list, "CHARSET X-NONE SUBJECT a"); !errors.Is(err, ErrCharset) {

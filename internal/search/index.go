@@ -1,0 +1,421 @@
+package search
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"io/fs"
+	"path"
+	"runtime"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/angarium/angarium/internal/engine"
+	"github.com/angarium/angarium/internal/errs"
+	"github.com/angarium/angarium/internal/store"
+	"github.com/angarium/angarium/internal/vfs"
+)
+
+// Index knows for accounts that are searched which of their messages can hold
+// a text: the messages' trigrams, in a file per account.
+//
+// Invariants:
+//
+//  1. A message that the index knows and rules out does not hold the text; all
+//     others are read.
+//  2. The files are disposable: what is damaged, of another version or gone is
+//     made anew, and until then the messages are read.
+//  3. A published accountIndex is not changed.
+//
+// Goroutine: one that indexes, for one account after the other, at most half
+// of the time.
+type Index struct {
+	store *store.Store
+	fs    vfs.FS
+	dir   string
+	opts  IndexOptions
+	jobs  chan job
+	stop  chan struct{}
+	wg    sync.WaitGroup
+
+	mu       sync.Mutex
+	accounts map[store.AccountID]*accountIndex // nil: has none
+	waiting  map[store.AccountID]bool          // in jobs
+}
+
+// IndexOptions of NewIndex. Zero values mean the defaults.
+type IndexOptions struct {
+	Min    int             // unknown messages of a list at which they are indexed; default 200
+	Failed func(err error) // an account could not be indexed; optional
+	Eager  bool            // index without rests
+}
+
+// accountIndex is what is in memory of one account's index.
+type accountIndex struct {
+	file   *indexFile
+	end    int64
+	blocks []*block
+	docs   []doc // by blob
+}
+
+// doc is a message and where it is in the index.
+type doc struct {
+	docKey
+	block uint32
+	n     uint32
+}
+
+// indexFile is closed when nobody searches in it any more.
+type indexFile struct{ vfs.File }
+
+func newIndexFile(f vfs.File) *indexFile {
+	x := &indexFile{f}
+	runtime.AddCleanup(x, func(f vfs.File) { f.Close() }, f)
+	return x
+}
+
+type job struct {
+	account store.AccountID
+	list    *store.MessageList
+}
+
+// NewIndex returns an index whose files are in dir, until Close.
+func NewIndex(ctx context.Context, s *store.Store, fsys vfs.FS, dir string, o IndexOptions) *Index {
+	if o.Min == 0 {
+		o.Min = 200
+	}
+	x := &Index{store: s, fs: fsys, dir: dir, opts: o, jobs: make(chan job, 64), stop: make(chan struct{}),
+		accounts: map[store.AccountID]*accountIndex{}, waiting: map[store.AccountID]bool{}}
+	x.wg.Go(func() { x.run(context.WithoutCancel(ctx)) })
+	return x
+}
+
+// Close ends the background work.
+func (x *Index) Close() {
+	close(x.stop)
+	x.wg.Wait()
+}
+
+func (x *Index) name(id store.AccountID) string {
+	return path.Join(x.dir, strconv.FormatUint(uint64(id), 10)+".idx")
+}
+
+// Forget removes what the index knows of an account.
+func (x *Index) Forget(id store.AccountID) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	x.forgetLocked(id)
+}
+
+func (x *Index) forgetLocked(id store.AccountID) {
+	// Searches that have the file open go on with it.
+	delete(x.accounts, id)
+	x.fs.Remove(x.name(id))
+}
+
+// account returns an account's index, nil when it has none.
+func (x *Index) account(id store.AccountID) *accountIndex {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	a, known := x.accounts[id]
+	if !known {
+		var err error
+		if a, err = x.open(id); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			x.forgetLocked(id)
+			a = nil
+		}
+		if len(x.accounts) >= accountsMax {
+			clear(x.accounts) // those in use come back at once
+		}
+		x.accounts[id] = a
+	}
+	return a
+}
+
+// accountsMax is how many accounts' indexes are in memory.
+const accountsMax = 256
+
+// open reads what is in an account's file, up to a block that was being
+// written when the server ended.
+func (x *Index) open(id store.AccountID) (*accountIndex, error) {
+	f, err := x.fs.Open(x.name(id))
+	if err != nil {
+		return nil, err
+	}
+	size, err := f.Size()
+	if err != nil {
+		return nil, err
+	}
+	a := &accountIndex{file: newIndexFile(f)}
+	for a.end < size {
+		b, docs, end, err := readBlock(a.file, a.end)
+		if err != nil || end > size {
+			break
+		}
+		a = a.with(b, docs, end)
+	}
+	if a.end == 0 {
+		return nil, errBlock
+	}
+	return a, nil
+}
+
+// with returns the index with one more block.
+func (a *accountIndex) with(b *block, docs []docKey, end int64) *accountIndex {
+	next := &accountIndex{file: a.file, end: end, blocks: append(slices.Clone(a.blocks), b)}
+	next.docs = slices.Grow(slices.Clone(a.docs), len(docs))
+	for i, id := range docs {
+		next.docs = append(next.docs, doc{id, uint32(len(a.blocks)), uint32(i)})
+	}
+	slices.SortFunc(next.docs, func(a, b doc) int { return cmp.Compare(a.blob, b.blob) })
+	return next
+}
+
+// each calls fn for each message of a list with where it is in the index, nil
+// where it is not. Neighbours in the list are mostly neighbours in the index.
+func (a *accountIndex) each(list *store.MessageList, fn func(i int, m *store.Message, d *doc)) {
+	at := 0
+	for i, m := range list.Range(0, list.Len()) {
+		for n := 0; n < 16 && at < len(a.docs) && a.docs[at].blob < m.Blob; n++ {
+			at++
+		}
+		if at == len(a.docs) || a.docs[at].blob != m.Blob {
+			at, _ = slices.BinarySearchFunc(a.docs, m.Blob, func(d doc, id engine.BlobID) int { return cmp.Compare(d.blob, id) })
+		}
+		if at < len(a.docs) && a.docs[at].docKey == keyOf(m) {
+			fn(i, m, &a.docs[at])
+		} else {
+			fn(i, m, nil)
+		}
+	}
+}
+
+// candidates returns which messages of a list can hold a text, as bits, nil
+// for all of them, and has those indexed that are not.
+func (x *Index) candidates(id store.AccountID, list *store.MessageList, needle []byte) []uint64 {
+	a := x.account(id)
+	if a == nil {
+		x.want(id, list, list.Len())
+		return nil
+	}
+	have, err := a.lookUp(needle)
+	if err != nil {
+		x.Forget(id)
+		return nil
+	}
+	bits, unknown := make([]uint64, (list.Len()+63)/64), 0
+	a.each(list, func(i int, _ *store.Message, d *doc) {
+		if d == nil {
+			unknown++
+		} else if have[d.block][d.n/64]&(1<<(d.n%64)) == 0 {
+			return
+		}
+		bits[i/64] |= 1 << (i % 64)
+	})
+	x.want(id, list, unknown)
+	return bits
+}
+
+// docBitmap has a bit for each message of a block.
+type docBitmap = [blockDocs / 64]uint64
+
+// lookUp returns for each block the messages that have all trigrams of a text.
+func (a *accountIndex) lookUp(needle []byte) (have []docBitmap, err error) {
+	grams := gramsOf(needle)
+	have = make([]docBitmap, len(a.blocks))
+	var buf []byte
+	for i, b := range a.blocks {
+		for j := range have[i] {
+			have[i][j] = ^uint64(0)
+		}
+		for _, gram := range grams {
+			var left bool
+			if left, buf, err = b.lookUp(gram, &have[i], buf); err != nil {
+				return nil, err
+			}
+			if !left {
+				break
+			}
+		}
+	}
+	return have, nil
+}
+
+// gramsMax is how many trigrams of a text are looked up: more rule out little.
+const gramsMax = 12
+
+// gramsOf returns trigrams of a text, spread over it, each once.
+func gramsOf(needle []byte) (grams []uint32) {
+	n := len(needle) - gramOctets + 1
+	step := max(1, n/gramsMax)
+	for i := 0; i < n; i += step {
+		grams = append(grams, uint32(needle[i])<<16|uint32(needle[i+1])<<8|uint32(needle[i+2]))
+	}
+	slices.Sort(grams)
+	return slices.Compact(grams)
+}
+
+// want has a list indexed, unless few of its messages are unknown.
+func (x *Index) want(id store.AccountID, list *store.MessageList, unknown int) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if unknown < x.opts.Min || x.waiting[id] {
+		return
+	}
+	select {
+	case x.jobs <- job{id, list}:
+		x.waiting[id] = true
+	default: // the next search asks again
+	}
+}
+
+func (x *Index) run(ctx context.Context) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	go func() {
+		<-x.stop
+		cancel()
+	}()
+	x.removeGone(ctx)
+	for {
+		select {
+		case <-x.stop:
+			return
+		case j := <-x.jobs:
+			err := x.index(ctx, j)
+			x.mu.Lock()
+			delete(x.waiting, j.account)
+			x.mu.Unlock()
+			if err != nil && ctx.Err() == nil && x.opts.Failed != nil {
+				x.opts.Failed(err)
+			}
+		}
+	}
+}
+
+// removeGone deletes the files of accounts that there are no more.
+func (x *Index) removeGone(ctx context.Context) {
+	names, err := x.fs.List(x.dir)
+	if err != nil {
+		return
+	}
+	have := map[string]bool{}
+	for info := range x.store.AccountInfos(ctx) {
+		have[path.Base(x.name(info.ID))] = true
+	}
+	for _, name := range names {
+		if strings.HasSuffix(name, ".idx") && !have[name] && ctx.Err() == nil {
+			x.fs.Remove(path.Join(x.dir, name))
+		}
+	}
+}
+
+// index adds the unknown messages of a list.
+func (x *Index) index(ctx context.Context, j job) error {
+	a, err := x.toExtend(ctx, j.account)
+	if err != nil {
+		return err
+	}
+	var unknown []*store.Message
+	a.each(j.list, func(_ int, m *store.Message, d *doc) {
+		if d == nil {
+			unknown = append(unknown, m)
+		}
+	})
+	b := newBuilder()
+	c := &cursor{ctx: ctx, q: &Query{Store: x.store}}
+	for i, m := range unknown {
+		begun := x.store.Now()
+		_, err := c.walk(m, true, visitor{gramOctets - 1, func(folded []byte) bool {
+			b.add(folded)
+			return false
+		}})
+		if passOver(err) != nil {
+			return err
+		}
+		if err == nil {
+			b.end(keyOf(m))
+		}
+		if b.full() || i == len(unknown)-1 && len(b.docs) > 0 {
+			if a, err = x.extend(j.account, a, b); a == nil {
+				return err
+			}
+		}
+		if err := x.rest(ctx, x.store.Now().Sub(begun)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// toExtend returns an account's index, a new one when there is none or when
+// most of it is of messages that are gone.
+func (x *Index) toExtend(ctx context.Context, id store.AccountID) (*accountIndex, error) {
+	acct, err := x.store.Account(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	now, err := acct.Snapshot()
+	if err != nil {
+		return nil, err
+	}
+	messages, _ := now.Usage()
+	if a := x.account(id); a != nil && int64(len(a.docs)) <= 2*messages+2*blockDocs {
+		return a, nil
+	}
+	x.Forget(id)
+	if err := x.fs.MkdirAll(x.dir); err != nil {
+		return nil, errs.As("search.index", errs.Temporary, "", err)
+	}
+	f, err := x.fs.Create(x.name(id))
+	if err != nil {
+		return nil, errs.As("search.index", errs.Temporary, "", err)
+	}
+	a := &accountIndex{file: newIndexFile(f)}
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	x.accounts[id] = a
+	return a, nil
+}
+
+// extend writes a block behind the others and publishes it. It returns nil
+// when the index was forgotten meanwhile. Nothing is synced: what a crash
+// leaves is checked when it is read.
+func (x *Index) extend(id store.AccountID, a *accountIndex, b *builder) (*accountIndex, error) {
+	octets := b.encode()
+	if _, err := a.file.WriteAt(octets, a.end); err != nil {
+		x.Forget(id)
+		return nil, errs.As("search.index", errs.Temporary, "", err)
+	}
+	written, docs, end, err := readBlock(a.file, a.end)
+	if err != nil {
+		x.Forget(id)
+		return nil, errs.As("search.index", errs.Temporary, "", err)
+	}
+	next := a.with(written, docs, end)
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if now := x.accounts[id]; now == nil || now.file != a.file {
+		return nil, nil
+	}
+	x.accounts[id] = next
+	return next, nil
+}
+
+// rest leaves the processor to others for as long as the work took.
+func (x *Index) rest(ctx context.Context, worked time.Duration) error {
+	if x.opts.Eager {
+		return ctx.Err()
+	}
+	t := time.NewTimer(min(worked, time.Second))
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
