@@ -20,6 +20,7 @@ import (
 	"github.com/angarium/angarium/internal/lmtpserver"
 	"github.com/angarium/angarium/internal/netserver"
 	"github.com/angarium/angarium/internal/pop3server"
+	"github.com/angarium/angarium/internal/search"
 	"github.com/angarium/angarium/internal/store"
 	"github.com/angarium/angarium/internal/vfs"
 )
@@ -28,7 +29,8 @@ import (
 type mailStore struct {
 	*store.Store
 	engine *local.Engine
-	index  string // a temporary directory, or empty
+	texts  *search.Index // nil for files that are only read
+	index  string        // a temporary directory, or empty
 }
 
 // openStore opens the store of a data directory, which it makes if need be.
@@ -57,7 +59,10 @@ func openStore(ctx context.Context, c *config.Config, log *slog.Logger) (*mailSt
 	if err != nil {
 		return nil, errors.Join(err, e.Close())
 	}
-	return &mailStore{Store: s, engine: e}, nil
+	texts := search.NewIndex(ctx, s, vfs.Disk{}, filepath.Join(c.Data, "search"), search.IndexOptions{Failed: func(err error) {
+		log.Warn("an account could not be indexed for search; its messages are read instead", "error", err)
+	}})
+	return &mailStore{Store: s, engine: e, texts: texts}, nil
 }
 
 // openFiles opens the files of a store for reading only, as they were at a time
@@ -98,6 +103,9 @@ func orNever(d config.Duration) time.Duration {
 }
 
 func (m *mailStore) Close() error {
+	if m.texts != nil {
+		m.texts.Close()
+	}
 	err := errors.Join(m.Store.Close(), m.engine.Close())
 	if m.index != "" {
 		err = errors.Join(err, os.RemoveAll(m.index))
@@ -123,7 +131,7 @@ func (m *mailStore) backup(ctx context.Context, dir string, progress func(text s
 
 // service is what administrators' commands work on.
 func (m *mailStore) service(log *slog.Logger, domain func() string) *adminserver.Service {
-	return &adminserver.Service{Store: m.Store, Log: log, Domain: domain, Backup: m.backup,
+	return &adminserver.Service{Store: m.Store, Log: log, Domain: domain, Backup: m.backup, Texts: m.texts,
 		Stats: func() any { return m.engine.Stats() },
 		OpenBackup: func(ctx context.Context, dir string, until time.Time) (*store.Store, func() error, error) {
 			b, _, err := openFiles(ctx, dir, until)
@@ -142,6 +150,7 @@ type servers struct {
 	imap  *imapserver.Server
 	pop3  *pop3server.Server
 	lmtp  *lmtpserver.Server
+	texts *search.Index
 }
 
 func newServers(ctx context.Context, m *mailStore, c *config.Config, log *slog.Logger) (*servers, error) {
@@ -158,8 +167,8 @@ func newServers(ctx context.Context, m *mailStore, c *config.Config, log *slog.L
 	return &servers{
 		net: netserver.New(ctx, netserver.Options{Log: log, Certificates: certs,
 			TotalMax: c.Limits.Connections, PerAddressMax: c.Limits.ConnectionsPerAddress, RequireTLS: c.TLS.Required}),
-		certs: certs, dir: dir,
-		imap: imapserver.New(m.Store, a, imapOptions(c, log)),
+		certs: certs, dir: dir, texts: m.texts,
+		imap: imapserver.New(m.Store, a, imapOptions(c, log, m.texts)),
 		pop3: pop3server.New(m.Store, a, pop3Options(c, log)),
 		lmtp: lmtpserver.New(m.Store, dir, lmtpOptions(c, log)),
 	}, nil
@@ -173,8 +182,8 @@ func certificateFiles(c *config.Config) (cert, key string, err error) {
 	return netserver.SelfSigned(filepath.Join(c.Data, "tls"), []string{c.Hostname, "localhost", "127.0.0.1", "::1"}, time.Now())
 }
 
-func imapOptions(c *config.Config, log *slog.Logger) imapserver.Options {
-	return imapserver.Options{Log: log, MessageMax: c.Limits.MessageOctets, SessionsMax: c.Limits.SessionsPerAccount, SessionsPerAddressMax: c.Limits.SessionsPerAddress,
+func imapOptions(c *config.Config, log *slog.Logger, texts *search.Index) imapserver.Options {
+	return imapserver.Options{Log: log, Texts: texts, MessageMax: c.Limits.MessageOctets, SessionsMax: c.Limits.SessionsPerAccount, SessionsPerAddressMax: c.Limits.SessionsPerAddress,
 		LoginTime: time.Duration(c.Limits.LoginTime), IdleTime: time.Duration(c.Limits.IdleTime), LiteralMinus: c.IMAP.LiteralMinus}
 }
 
@@ -198,7 +207,7 @@ func (s *servers) configure(c *config.Config, log *slog.Logger) error {
 	s.dir.SetDefaultDomain(c.DefaultDomain)
 	s.net.SetLimits(c.Limits.Connections, c.Limits.ConnectionsPerAddress)
 	s.net.SetRequireTLS(c.TLS.Required)
-	s.imap.Configure(imapOptions(c, log))
+	s.imap.Configure(imapOptions(c, log, s.texts))
 	s.pop3.Configure(pop3Options(c, log))
 	s.lmtp.Configure(lmtpOptions(c, log))
 	return nil

@@ -8,6 +8,7 @@ import (
 
 	"github.com/angarium/angarium/internal/directory"
 	"github.com/angarium/angarium/internal/errs"
+	"github.com/angarium/angarium/internal/search"
 	"github.com/angarium/angarium/internal/store"
 )
 
@@ -18,6 +19,8 @@ type Service struct {
 	Domain func() string // of names without one
 	Reload func() error  // nil where no server runs
 
+	// Texts is the index of SEARCH; nil where there is none.
+	Texts *search.Index
 	// Backup copies the store into a directory of backups.
 	Backup func(ctx context.Context, dir string, progress func(text string)) (BackedUp, error)
 	// OpenBackup opens the files of a store for reading, as they were at a

@@ -34,6 +34,9 @@ func erase(ctx context.Context, s *Service, a Erase) (r Restored, err error) {
 	if err != nil {
 		return Restored(done), err
 	}
+	if s.Texts != nil {
+		s.Texts.Forget(acct.ID()) // it knows words of the messages
+	}
 	s.progress("rewriting the files that hold the octets")
 	return Restored(done), s.Store.Reclaim(ctx)
 }
@@ -47,6 +50,9 @@ func (s *Service) eraseAccount(ctx context.Context, a Erase) error {
 	s.Log.Warn("erased", "deleted_account", name, "error", err)
 	if err != nil {
 		return err
+	}
+	if s.Texts != nil {
+		s.Texts.RemoveGone(ctx)
 	}
 	s.progress("rewriting the files that hold the octets")
 	return s.Store.Reclaim(ctx)

@@ -47,7 +47,8 @@ func (s *session) find(ctx context.Context, charset string, key *imapwire.Search
 	}
 	ctx, cancel := context.WithTimeout(ctx, searchTimeMax)
 	defer cancel()
-	found, err := search.Run(ctx, &search.Query{Store: s.srv.store, List: v.list, Key: key, Charset: charset, Recent: v.isRecent, Saved: v.saved})
+	found, err := search.Run(ctx, &search.Query{Store: s.srv.store, List: v.list, Key: key, Charset: charset, Recent: v.isRecent, Saved: v.saved,
+		Index: s.opts.Texts, Account: s.user.Account})
 	return found, searchError(err)
 }
 

@@ -10,14 +10,16 @@ import (
 
 	"github.com/angarium/angarium/internal/auth"
 	"github.com/angarium/angarium/internal/netserver"
+	"github.com/angarium/angarium/internal/search"
 	"github.com/angarium/angarium/internal/store"
 )
 
 // Options of New. Zero values mean the defaults.
 type Options struct {
-	Log         *slog.Logger // required
-	MessageMax  int64        // octets; default MessageMax
-	SessionsMax int          // of one account; default 100
+	Log         *slog.Logger  // required
+	Texts       *search.Index // nil: SEARCH reads every message
+	MessageMax  int64         // octets; default MessageMax
+	SessionsMax int           // of one account; default 100
 	// SessionsPerAddressMax is for one account from one address; default 30.
 	SessionsPerAddressMax int
 	LoginTime             time.Duration // from the greeting to the login; default 1 min

@@ -279,7 +279,7 @@ func (x *Index) run(ctx context.Context) {
 		<-x.stop
 		cancel()
 	}()
-	x.removeGone(ctx)
+	x.RemoveGone(ctx)
 	for {
 		select {
 		case <-x.stop:
@@ -296,8 +296,8 @@ func (x *Index) run(ctx context.Context) {
 	}
 }
 
-// removeGone deletes the files of accounts that there are no more.
-func (x *Index) removeGone(ctx context.Context) {
+// RemoveGone deletes the files of accounts that there are no more.
+func (x *Index) RemoveGone(ctx context.Context) {
 	names, err := x.fs.List(x.dir)
 	if err != nil {
 		return

@@ -179,7 +179,7 @@ func TestIndexLife(t *testing.T) {
 	if _, err := disk.Create(other); err != nil {
 		t.Fatal(err)
 	}
-	x.removeGone(t.Context())
+	x.RemoveGone(t.Context())
 	if names, _ := disk.List("search"); len(names) != 1 {
 		t.Fatalf("files %v", names)
 	}
