@@ -38,7 +38,6 @@ func parseSearch(s *session, d *imapwire.Decoder) request {
 
 // find returns the indexes of the messages that match.
 func (s *session) find(ctx context.Context, charset string, key *imapwire.SearchKey) ([]int, error) {
-	v := s.view
 	if s.has(uidOnly) && key.UsesNumbers() {
 		return nil, errUIDRequired
 	}
@@ -47,9 +46,16 @@ func (s *session) find(ctx context.Context, charset string, key *imapwire.Search
 	}
 	ctx, cancel := context.WithTimeout(ctx, searchTimeMax)
 	defer cancel()
-	found, err := search.Run(ctx, &search.Query{Store: s.srv.store, List: v.list, Key: key, Charset: charset, Recent: v.isRecent, Saved: v.saved,
-		Index: s.opts.Texts, Account: s.user.Account})
+	q := s.query()
+	q.Key, q.Charset = key, charset
+	found, err := search.Run(ctx, q)
 	return found, searchError(err)
+}
+
+// query is one over the messages of the view.
+func (s *session) query() *search.Query {
+	v := s.view
+	return &search.Query{Store: s.srv.store, List: v.list, Recent: v.isRecent, Saved: v.saved, Index: s.opts.Texts, Account: s.user.Account}
 }
 
 func searchError(err error) error {

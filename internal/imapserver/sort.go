@@ -19,7 +19,7 @@ func parseSort(s *session, d *imapwire.Decoder) request {
 		defer cancel()
 		found, err := s.find(ctx, charset, key)
 		if err == nil {
-			found, err = search.Sort(ctx, s.srv.store, s.view.list, found, criteria)
+			found, err = s.query().Sort(ctx, found, criteria)
 		}
 		if ret.Save {
 			s.view.saved = s.view.uids(savedOf(ret, found))
@@ -60,7 +60,7 @@ func parseThread(s *session, d *imapwire.Decoder) request {
 		if err != nil {
 			return err
 		}
-		threads, err := search.Thread(ctx, s.srv.store, s.view.list, found, algorithm)
+		threads, err := s.query().Thread(ctx, found, algorithm)
 		if err != nil {
 			return searchError(err)
 		}

@@ -20,7 +20,8 @@ import (
 )
 
 // Index knows for accounts that are searched which of their messages can hold
-// a text: the messages' trigrams, in a file per account.
+// a text: the messages' trigrams, in a file per account. It also remembers by
+// what messages were sorted and threaded.
 //
 // Invariants:
 //
@@ -40,6 +41,8 @@ type Index struct {
 	jobs  chan job
 	stop  chan struct{}
 	wg    sync.WaitGroup
+
+	fields fieldCache // what SORT and THREAD need of messages
 
 	mu       sync.Mutex
 	accounts map[store.AccountID]*accountIndex // nil: has none

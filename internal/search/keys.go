@@ -1,87 +1,111 @@
 package search
 
 import (
-	"context"
+	"hash/maphash"
+	"sync"
 
+	"github.com/angarium/angarium/internal/engine"
 	"github.com/angarium/angarium/internal/message"
 	"github.com/angarium/angarium/internal/store"
 )
 
-// fields is what a message is sorted and threaded by.
+// fields is what a message is sorted and threaded by. It is not changed.
 type fields struct {
-	index   int // in the list
-	m       *store.Message
-	sent    int64 // RFC 5256 §2.2
+	sent    int64 // RFC 5256 §2.2, where there is a Date field
+	dated   bool
 	subject string
 	reply   bool // the subject is that of a reply or forward
 	texts   [textKeys]string
-	id      string // of the message
-	refs    []string
+	id      uint64   // of the message, hashed; 0 for none
+	refs    []uint64 // of its ancestors, the oldest first
 }
 
-// wants tells which fields are needed.
-type wants struct {
-	sent, subject, refs bool
-	texts               [textKeys]bool
+// item is a message that is sorted or threaded.
+type item struct {
+	index int // in the list
+	m     *store.Message
+	*fields
+	sent int64
 }
 
-func (w *wants) summary() bool { return w.sent || w.subject || w.refs || w.texts != [textKeys]bool{} }
+// noFields are those of a message that cannot be read.
+var noFields = &fields{}
 
-// readFields reads the fields of messages. One that cannot be read has none.
-func readFields(ctx context.Context, st *store.Store, list *store.MessageList, found []int, w wants) ([]fields, error) {
-	out := make([]fields, len(found))
+// read returns the fields of messages given by indexes.
+func (q *Query) read(c *cursor, found []int) ([]item, error) {
+	out := make([]item, len(found))
 	err := inBlocks(len(found), func(from, to int) error {
 		for n := from; n < to; n++ {
-			f := &out[n]
-			f.index, f.m = found[n], list.At(found[n])
-			f.sent = f.m.InternalDate
-			if !w.summary() {
-				continue
-			}
-			s, err := st.Summary(ctx, f.m)
-			if passOver(err) != nil {
+			m := q.List.At(found[n])
+			f, err := q.fieldsOf(c, m)
+			if err != nil {
 				return err
 			}
-			if err == nil {
-				f.fill(s, w)
+			out[n] = item{found[n], m, f, m.InternalDate}
+			if f.dated {
+				out[n].sent = f.sent
 			}
 		}
-		return ctx.Err()
+		return c.ctx.Err()
 	})
 	return out, err
 }
 
-func (f *fields) fill(s *message.Summary, w wants) {
-	e := s.Parts[0].Envelope
-	if t, ok := message.ParseDate(e.Date); ok && w.sent {
-		f.sent = t.Unix()
-	}
-	if w.subject {
-		base, reply := message.BaseSubject(message.DecodeHeader(e.Subject))
-		f.subject, f.reply = collation(base), reply
-	}
-	for k, wanted := range w.texts {
-		if wanted {
-			f.texts[k] = collation(addressText(e, textKey(k)))
+func (q *Query) fieldsOf(c *cursor, m *store.Message) (*fields, error) {
+	if q.Index != nil {
+		if f := q.Index.fields.get(m.Blob); f != nil {
+			return f, nil
 		}
 	}
-	if w.refs {
-		f.readReferences(s)
+	s, err := c.summary(m)
+	if err != nil {
+		return nil, err
 	}
+	if s == nil {
+		return noFields, nil
+	}
+	f := newFields(s)
+	if q.Index != nil {
+		q.Index.fields.put(m.Blob, f)
+	}
+	return f, nil
 }
+
+func newFields(s *message.Summary) *fields {
+	f, e := &fields{}, s.Parts[0].Envelope
+	if t, ok := message.ParseDate(e.Date); ok {
+		f.sent, f.dated = t.Unix(), true
+	}
+	base, reply := message.BaseSubject(message.DecodeHeader(e.Subject))
+	f.subject, f.reply = collation(base), reply
+	for k := range textKeys {
+		f.texts[k] = collation(addressText(e, k))
+	}
+	f.readReferences(s)
+	return f
+}
+
+// seed is that of the hashes of message ids: nobody can make two of them equal
+// on purpose.
+var seed = maphash.MakeSeed()
+
+func hashID(id string) uint64 { return max(maphash.String(seed, id), 1) }
 
 // readReferences finds a message's ancestors (RFC 5256 §3 REFERENCES).
 func (f *fields) readReferences(s *message.Summary) {
 	e := s.Parts[0].Envelope
 	if ids := message.MessageIDs(e.MessageID); len(ids) > 0 {
-		f.id = ids[0]
+		f.id = hashID(ids[0])
 	}
 	for _, v := range message.FieldValues(s.Fields, "References") {
-		f.refs = append(f.refs, message.MessageIDs(v)...)
+		for _, id := range message.MessageIDs(v) {
+			f.refs = append(f.refs, hashID(id))
+		}
 	}
 	if len(f.refs) == 0 {
-		f.refs = message.MessageIDs(e.InReplyTo)
-		f.refs = f.refs[:min(1, len(f.refs))]
+		if ids := message.MessageIDs(e.InReplyTo); len(ids) > 0 {
+			f.refs = []uint64{hashID(ids[0])}
+		}
 	}
 }
 
@@ -116,4 +140,37 @@ func addressText(e *message.Envelope, k textKey) string {
 		return a.Mailbox + "@" + a.Host
 	}
 	return a.Mailbox
+}
+
+// fieldCache keeps fields in two generations, as the store does summaries.
+type fieldCache struct {
+	mu         sync.RWMutex
+	young, old map[engine.BlobID]*fields
+	octets     int // about, of the young
+}
+
+// fieldCacheMax is about how many octets the cache holds.
+const fieldCacheMax = 64 << 20
+
+func (c *fieldCache) get(id engine.BlobID) *fields {
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	if f := c.young[id]; f != nil {
+		return f
+	}
+	return c.old[id]
+}
+
+func (c *fieldCache) put(id engine.BlobID, f *fields) {
+	octets := 250 + len(f.subject) + 8*len(f.refs)
+	for _, t := range f.texts {
+		octets += len(t)
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.young == nil || c.octets+octets > fieldCacheMax/2 {
+		c.old, c.young, c.octets = c.young, map[engine.BlobID]*fields{}, 0
+	}
+	c.young[id] = f
+	c.octets += octets
 }

@@ -7,7 +7,6 @@ import (
 	"strconv"
 
 	"github.com/angarium/angarium/internal/errs"
-	"github.com/angarium/angarium/internal/store"
 )
 
 // Threading is an algorithm of THREAD.
@@ -27,13 +26,12 @@ type Node struct {
 	Index    int // in the list
 	Children []*Node
 
-	f *fields
+	f *item
 }
 
-// Thread arranges messages of a list, given by ascending indexes.
-func Thread(ctx context.Context, st *store.Store, list *store.MessageList, found []int, t Threading) ([]*Node, error) {
-	w := wants{sent: true, subject: t != Refs, refs: t != OrderedSubject}
-	all, err := readFields(ctx, st, list, found, w)
+// Thread arranges messages of the list, given by ascending indexes.
+func (q *Query) Thread(ctx context.Context, found []int, t Threading) ([]*Node, error) {
+	all, err := q.read(&cursor{ctx: ctx, q: q}, found)
 	if err != nil {
 		return nil, err
 	}
@@ -66,9 +64,9 @@ func Thread(ctx context.Context, st *store.Store, list *store.MessageList, found
 	return roots, nil
 }
 
-func orderedSubject(all []fields) (roots []*Node) {
-	slices.SortStableFunc(all, func(a, b fields) int {
-		return cmp.Or(cmp.Compare(a.subject, b.subject), cmp.Compare(a.sent, b.sent))
+func orderedSubject(all []item) (roots []*Node) {
+	slices.SortFunc(all, func(a, b item) int {
+		return cmp.Or(cmp.Compare(a.subject, b.subject), cmp.Compare(a.sent, b.sent), cmp.Compare(a.index, b.index))
 	})
 	for i := range all {
 		n := &Node{Index: all[i].index, f: &all[i]}
@@ -125,17 +123,17 @@ func sortSiblings(roots []*Node) {
 // graph is the links of REFERENCES, step 1: nodes by number, first those of
 // the messages, then those whose messages are not there.
 type graph struct {
-	all      []fields
-	ids      map[string]int32
-	parents  []int32 // -1: none
-	children []int32 // how many
+	all      []item
+	ids      map[uint64]int32 // by hash
+	parents  []int32          // -1: none
+	children []int32          // how many
 }
 
-func newGraph(all []fields) *graph {
-	g := &graph{all: all, ids: make(map[string]int32, len(all)), parents: make([]int32, len(all)), children: make([]int32, len(all))}
+func newGraph(all []item) *graph {
+	g := &graph{all: all, ids: make(map[uint64]int32, len(all)), parents: make([]int32, len(all)), children: make([]int32, len(all))}
 	for i := range all {
 		g.parents[i] = -1
-		if id := all[i].id; id != "" {
+		if id := all[i].id; id != 0 {
 			if _, taken := g.ids[id]; !taken {
 				g.ids[id] = int32(i)
 			}
@@ -144,7 +142,7 @@ func newGraph(all []fields) *graph {
 	return g
 }
 
-func (g *graph) node(id string) int32 {
+func (g *graph) node(id uint64) int32 {
 	n, ok := g.ids[id]
 	if !ok {
 		n = int32(len(g.parents))
@@ -194,13 +192,14 @@ func (g *graph) adopt(parent, child int32) {
 // for those at the top with several children (step 3).
 func (g *graph) roots() (roots []*Node) {
 	nodes := make([]*Node, len(g.parents))
+	real := make([]Node, len(g.all))
 	for i := range g.all {
-		nodes[i] = &Node{Index: g.all[i].index, f: &g.all[i]}
+		real[i] = Node{Index: g.all[i].index, f: &g.all[i]}
+		nodes[i] = &real[i]
 	}
-	real := int32(len(g.all))
 	above := g.aboveDummies()
 	var tops []int32
-	for i := range real {
+	for i := range g.all {
 		p := above[i]
 		if p < 0 {
 			roots = append(roots, nodes[i])

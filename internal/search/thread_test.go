@@ -8,12 +8,26 @@ import (
 	"github.com/angarium/angarium/internal/store"
 )
 
-// threadOf arranges messages given as "id ref ref" with subjects and dates in
-// order.
-func threadOf(all []fields) string {
-	for i := range all {
-		all[i].index, all[i].m = i, &store.Message{}
-		if all[i].sent == 0 {
+type testFields struct {
+	id, subject string
+	refs        []string
+	reply       bool
+	sent        int64
+}
+
+// threadOf arranges messages, whose dates are in order where they have none.
+func threadOf(messages []testFields) string {
+	all := make([]item, len(messages))
+	for i, m := range messages {
+		f := &fields{subject: m.subject, reply: m.reply}
+		if m.id != "" {
+			f.id = hashID(m.id)
+		}
+		for _, r := range m.refs {
+			f.refs = append(f.refs, hashID(r))
+		}
+		all[i] = item{i, &store.Message{}, f, m.sent}
+		if m.sent == 0 {
 			all[i].sent = int64(i + 1)
 		}
 	}
@@ -35,29 +49,29 @@ func threadOf(all []fields) string {
 func TestReferences(t *testing.T) {
 	for _, c := range []struct {
 		what string
-		all  []fields
+		all  []testFields
 		want string
 	}{
-		{"a chain", []fields{{id: "a"}, {id: "b", refs: []string{"a"}}, {id: "c", refs: []string{"a", "b"}}}, "(1 2 3)"},
-		{"a reply before its message", []fields{{id: "b", refs: []string{"a"}}, {id: "a"}}, "(2 1)"},
-		{"two replies", []fields{{id: "a"}, {id: "b", refs: []string{"a"}}, {id: "c", refs: []string{"a"}}}, "(1 (2)(3))"},
-		{"a parent that is missing", []fields{{id: "b", refs: []string{"a"}}, {id: "c", refs: []string{"a"}}}, "((1)(2))"},
-		{"a missing one between", []fields{{id: "a"}, {id: "c", refs: []string{"a", "b"}}}, "(1 2)"},
-		{"a missing one above one child", []fields{{id: "b", refs: []string{"a"}}}, "(1)"},
-		{"missing ones in a row", []fields{{id: "d", refs: []string{"a", "b"}}, {id: "e", refs: []string{"a", "c"}}}, "((1)(2))"},
-		{"a loop", []fields{{id: "a", refs: []string{"b"}}, {id: "b", refs: []string{"a"}}}, "(2 1)"},
-		{"its own reference", []fields{{id: "a", refs: []string{"a"}}}, "(1)"},
-		{"one id twice", []fields{{id: "a"}, {id: "a"}, {id: "b", refs: []string{"a"}}}, "(1 3)(2)"},
-		{"no ids", []fields{{}, {}}, "(1)(2)"},
-		{"a truncated field is set right", []fields{{id: "c", refs: []string{"a", "b"}}, {id: "b"}, {id: "a"}}, "(2 1)(3)"},
-		{"siblings by date", []fields{{id: "a"}, {id: "b", refs: []string{"a"}, sent: 9}, {id: "c", refs: []string{"a"}, sent: 5}}, "(1 (3)(2))"},
-		{"threads by date", []fields{{id: "a", sent: 9}, {id: "b", sent: 5}}, "(2)(1)"},
-		{"a subject and its reply", []fields{{subject: "S"}, {subject: "S", reply: true}}, "(1 2)"},
-		{"a reply and its subject", []fields{{subject: "S", reply: true}, {subject: "S"}}, "(2 1)"},
-		{"one subject twice", []fields{{subject: "S"}, {subject: "S"}, {subject: "S"}}, "((1)(2)(3))"},
-		{"no subject", []fields{{}, {reply: true}}, "(1)(2)"},
-		{"a subject and a thread without its head", []fields{{subject: "S"}, {subject: "S", id: "b", refs: []string{"a"}}, {subject: "S", id: "c", refs: []string{"a"}}}, "((1)(2)(3))"},
-		{"two threads without heads", []fields{{subject: "S", refs: []string{"a"}}, {subject: "S", refs: []string{"a"}}, {subject: "S", refs: []string{"b"}}, {subject: "S", refs: []string{"b"}}}, "((1)(2)(3)(4))"},
+		{"a chain", []testFields{{id: "a"}, {id: "b", refs: []string{"a"}}, {id: "c", refs: []string{"a", "b"}}}, "(1 2 3)"},
+		{"a reply before its message", []testFields{{id: "b", refs: []string{"a"}}, {id: "a"}}, "(2 1)"},
+		{"two replies", []testFields{{id: "a"}, {id: "b", refs: []string{"a"}}, {id: "c", refs: []string{"a"}}}, "(1 (2)(3))"},
+		{"a parent that is missing", []testFields{{id: "b", refs: []string{"a"}}, {id: "c", refs: []string{"a"}}}, "((1)(2))"},
+		{"a missing one between", []testFields{{id: "a"}, {id: "c", refs: []string{"a", "b"}}}, "(1 2)"},
+		{"a missing one above one child", []testFields{{id: "b", refs: []string{"a"}}}, "(1)"},
+		{"missing ones in a row", []testFields{{id: "d", refs: []string{"a", "b"}}, {id: "e", refs: []string{"a", "c"}}}, "((1)(2))"},
+		{"a loop", []testFields{{id: "a", refs: []string{"b"}}, {id: "b", refs: []string{"a"}}}, "(2 1)"},
+		{"its own reference", []testFields{{id: "a", refs: []string{"a"}}}, "(1)"},
+		{"one id twice", []testFields{{id: "a"}, {id: "a"}, {id: "b", refs: []string{"a"}}}, "(1 3)(2)"},
+		{"no ids", []testFields{{}, {}}, "(1)(2)"},
+		{"a truncated field is set right", []testFields{{id: "c", refs: []string{"a", "b"}}, {id: "b"}, {id: "a"}}, "(2 1)(3)"},
+		{"siblings by date", []testFields{{id: "a"}, {id: "b", refs: []string{"a"}, sent: 9}, {id: "c", refs: []string{"a"}, sent: 5}}, "(1 (3)(2))"},
+		{"threads by date", []testFields{{id: "a", sent: 9}, {id: "b", sent: 5}}, "(2)(1)"},
+		{"a subject and its reply", []testFields{{subject: "S"}, {subject: "S", reply: true}}, "(1 2)"},
+		{"a reply and its subject", []testFields{{subject: "S", reply: true}, {subject: "S"}}, "(2 1)"},
+		{"one subject twice", []testFields{{subject: "S"}, {subject: "S"}, {subject: "S"}}, "((1)(2)(3))"},
+		{"no subject", []testFields{{}, {reply: true}}, "(1)(2)"},
+		{"a subject and a thread without its head", []testFields{{subject: "S"}, {subject: "S", id: "b", refs: []string{"a"}}, {subject: "S", id: "c", refs: []string{"a"}}}, "((1)(2)(3))"},
+		{"two threads without heads", []testFields{{subject: "S", refs: []string{"a"}}, {subject: "S", refs: []string{"a"}}, {subject: "S", refs: []string{"b"}}, {subject: "S", refs: []string{"b"}}}, "((1)(2)(3)(4))"},
 	} {
 		if got := threadOf(c.all); got != c.want {
 			t.Errorf("%s: %s, want %s", c.what, got, c.want)
@@ -69,7 +83,7 @@ func TestReferences(t *testing.T) {
 func TestThreadKeepsAll(t *testing.T) {
 	for seed := range uint64(300) {
 		rng := rand.New(rand.NewPCG(seed, 1))
-		all := make([]fields, rng.IntN(40))
+		all := make([]testFields, rng.IntN(40))
 		name := func() string { return string(rune('a' + rng.IntN(20))) }
 		for i := range all {
 			all[i].id, all[i].subject, all[i].reply = name(), []string{"", "S", "T"}[rng.IntN(3)], rng.IntN(2) == 0
@@ -98,7 +112,7 @@ func TestThreadKeepsAll(t *testing.T) {
 // Long chains and wide threads take linear time (reliability paper, A20).
 func TestThreadShapes(t *testing.T) {
 	cost := func(n int, shape func(i int) []string) time.Duration {
-		all := make([]fields, n)
+		all := make([]testFields, n)
 		for i := range all {
 			all[i].id, all[i].refs = string(rune(0x1000+i)), shape(i)
 		}
