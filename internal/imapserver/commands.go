@@ -51,6 +51,8 @@ var commands = []command{
 	{name: "LIST", cap: "LIST-EXTENDED LIST-STATUS CHILDREN SPECIAL-USE OBJECTID", states: afterLogin, parse: parseList},
 	{name: "LSUB", states: afterLogin, parse: parseLsub},
 	{name: "NAMESPACE", cap: "NAMESPACE", states: afterLogin, parse: bare((*session).namespace)},
+	{name: "GETMETADATA", cap: "METADATA", states: afterLogin, parse: parseGetMetadata},
+	{name: "SETMETADATA", states: afterLogin, parse: parseSetMetadata},
 	{name: "STATUS", cap: "STATUS=SIZE", states: afterLogin, parse: parseStatus},
 	{name: "APPEND", cap: "MULTIAPPEND CATENATE UTF8=ACCEPT", states: afterLogin, open: true, parse: parseAppend},
 	{name: "IDLE", cap: "IDLE", states: afterLogin, parse: bare((*session).startIdle)},

@@ -54,6 +54,9 @@ func (s *session) command() error {
 			return e
 		}
 	}
+	if s.state != notAuthenticated && s.has(tellMetadata) {
+		s.tellNotes()
+	}
 	if row != nil && s.view != nil && row.seqs != noSync {
 		if e := s.sync(s.busy, row.seqs == mayExpunge || s.byUID); e != nil {
 			return e

@@ -12,21 +12,24 @@ import (
 type features uint8
 
 const (
-	condstore  features = 1 << iota // FETCH tells MODSEQ and UID unasked (RFC 7162 §3.1, §3.2.4)
-	qresync                         // VANISHED instead of EXPUNGE (RFC 7162 §3.2.3)
-	utf8Names                       // mailbox names are UTF-8 (RFC 6855 §3, RFC 9051 §5.1)
-	utf8Accept                      // RFC 6855
-	rev2                            // IMAP4rev2 (RFC 9051 §6.3.1)
-	uidOnly                         // no sequence numbers (RFC 9586)
+	condstore    features = 1 << iota // FETCH tells MODSEQ and UID unasked (RFC 7162 §3.1, §3.2.4)
+	qresync                           // VANISHED instead of EXPUNGE (RFC 7162 §3.2.3)
+	utf8Names                         // mailbox names are UTF-8 (RFC 6855 §3, RFC 9051 §5.1)
+	utf8Accept                        // RFC 6855
+	rev2                              // IMAP4rev2 (RFC 9051 §6.3.1)
+	uidOnly                           // no sequence numbers (RFC 9586)
+	tellMetadata                      // METADATA unasked (RFC 5464 §4.4)
 )
 
 // enableNames holds what ENABLE knows (RFC 5161).
 var enableNames = map[string]features{
-	"CONDSTORE":   condstore,
-	"QRESYNC":     qresync | condstore,
-	"UTF8=ACCEPT": utf8Accept | utf8Names,
-	"IMAP4REV2":   rev2 | utf8Names,
-	"UIDONLY":     uidOnly,
+	"CONDSTORE":       condstore,
+	"QRESYNC":         qresync | condstore,
+	"UTF8=ACCEPT":     utf8Accept | utf8Names,
+	"IMAP4REV2":       rev2 | utf8Names,
+	"UIDONLY":         uidOnly,
+	"METADATA":        tellMetadata,
+	"METADATA-SERVER": tellMetadata,
 }
 
 // enabledNames spells them as the RFCs do.
@@ -61,6 +64,9 @@ func parseEnable(s *session, d *imapwire.Decoder) request {
 func (s *session) enable(f features) {
 	first := f&condstore != 0 && !s.has(condstore)
 	s.enabled |= f
+	if f&tellMetadata != 0 {
+		s.notes, _ = s.notesNow()
+	}
 	if f&utf8Names != 0 {
 		s.dec.SetUTF8()
 	}

@@ -18,6 +18,9 @@ func (s *session) startIdle(context.Context) error {
 
 // idle tells what happened, and waits for more or for the client's DONE.
 func (s *session) idle() error {
+	if s.has(tellMetadata) {
+		s.tellNotes()
+	}
 	if s.view != nil {
 		if err := s.sync(s.busy, true); err != nil {
 			return err

@@ -40,7 +40,8 @@ type session struct {
 	begun time.Time
 	// enabled is what the client turned on.
 	enabled features
-	bad     int // commands since a good one; before login: in all
+	notes   []store.Note // of METADATA, as far as the client was told of them
+	bad     int          // commands since a good one; before login: in all
 	// idling tells that the command is IDLE and that DONE has not come.
 	idling bool
 	busy   context.Context // of commands (Server.commandContext)

@@ -31,16 +31,18 @@ var ErrTooMuch = errors.New("the command is over a limit")
 
 // Decoder reads one command. The first error sticks: every later call fails.
 type Decoder struct {
-	src      Source
-	utf8     bool
-	lineMax  int
-	nonSync  int64 // octets of a non-synchronising literal
-	line     []byte
-	pos      int
-	tokens   int
-	literals int
-	octets   int64
-	err      error
+	src  Source
+	utf8 bool
+
+	anyOctets bool // a literal may hold NUL
+	lineMax   int
+	nonSync   int64 // octets of a non-synchronising literal
+	line      []byte
+	pos       int
+	tokens    int
+	literals  int
+	octets    int64
+	err       error
 }
 
 // NewDecoder returns a decoder for commands from src.
@@ -320,6 +322,16 @@ func (d *Decoder) NString() (s string, ok bool) {
 	return "", false
 }
 
+// Value reads a string of any octets or NIL (RFC 5464 §5 value).
+func (d *Decoder) Value() (s string, ok bool) {
+	if !d.Literal8() {
+		return d.NString()
+	}
+	d.anyOctets = true
+	defer func() { d.anyOctets = false }()
+	return d.String(), true
+}
+
 // String reads a quoted string or a literal.
 func (d *Decoder) String() string {
 	if !d.token() {
@@ -409,7 +421,7 @@ func (d *Decoder) literal() string {
 	if d.nextLine() != nil {
 		return ""
 	}
-	if strings.IndexByte(b.String(), 0) >= 0 {
+	if !d.anyOctets && strings.IndexByte(b.String(), 0) >= 0 {
 		d.Fail("a literal holds NUL")
 		return ""
 	}

@@ -13,7 +13,7 @@ import (
 )
 
 // First octet of a row's key (docs/format.md, "Rows of an account"). Reserved
-// for later: L (ACL entries), S (per-user \Seen), N (annotations), X (scripts),
+// for later: L (ACL entries), S (per-user \Seen), X (scripts),
 // R (thread roots), Q (quota roots).
 const (
 	rowAccount   = 'A'
@@ -23,11 +23,14 @@ const (
 	rowFlags     = 'F' // mailbox id, UID >> chunkBits
 	rowTombstone = 'T' // mailbox id, mod-sequence
 	rowDeleted   = 'D' // mailbox id: the row of a deleted mailbox
+	rowNote      = 'N' // mailbox id, entry of METADATA
 )
 
 func key8(prefix byte, id uint64) []byte {
 	return binary.BigEndian.AppendUint64([]byte{prefix}, id)
 }
+
+func decodeID(b []byte) uint64 { return binary.BigEndian.Uint64(b) }
 
 func messageKey(prefix byte, mb MailboxID, n uint32) []byte {
 	return binary.BigEndian.AppendUint32(key8(prefix, uint64(mb)), n)
@@ -277,6 +280,9 @@ func readState(a *Account, snap engine.Snapshot) (*Snapshot, error) {
 			return nil, errs.Wrap(op, err)
 		}
 		v.subs = append(v.subs, string(p.Key[1:]))
+	}
+	if v.notes, err = readNotes(snap); err != nil {
+		return nil, err
 	}
 	return v, nil
 }

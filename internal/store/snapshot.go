@@ -24,6 +24,7 @@ type Snapshot struct {
 	account accountRow
 	boxes   []*Mailbox // by name
 	subs    []string   // sorted
+	notes   []Note     // by mailbox and entry
 	lists   map[MailboxID]*MessageList
 	tx      bool // belongs to a Tx, whose goroutine holds the write lock
 }
