@@ -26,7 +26,7 @@ func parseAppend(s *session, d *imapwire.Decoder) request {
 			return err
 		}
 		var code string
-		_, err := s.acct.Update(ctx, func(tx *store.Tx) (err error) {
+		err := s.update(ctx, func(tx *store.Tx) (err error) {
 			code, err = a.append(tx, name)
 			return err
 		})

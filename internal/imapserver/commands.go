@@ -55,6 +55,7 @@ var commands = []command{
 	{name: "SETMETADATA", states: afterLogin, parse: parseSetMetadata},
 	{name: "STATUS", cap: "STATUS=SIZE", states: afterLogin, parse: parseStatus},
 	{name: "APPEND", cap: "MULTIAPPEND CATENATE UTF8=ACCEPT", states: afterLogin, open: true, parse: parseAppend},
+	{name: "NOTIFY", cap: "NOTIFY", states: afterLogin, parse: parseNotify},
 	{name: "IDLE", cap: "IDLE", states: afterLogin, parse: bare((*session).startIdle)},
 
 	{name: "CHECK", states: selected, parse: bare((*session).noop)},

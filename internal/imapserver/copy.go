@@ -18,7 +18,7 @@ func parseCopy(s *session, d *imapwire.Decoder) request {
 			return err
 		}
 		var done store.Copied
-		_, err = s.acct.Update(ctx, func(tx *store.Tx) error {
+		err = s.update(ctx, func(tx *store.Tx) error {
 			to, err := targetIn(tx.Snapshot(), name)
 			if err != nil {
 				return err

@@ -21,7 +21,7 @@ func parseCreate(s *session, d *imapwire.Decoder) request {
 			return &refusal{"USEATTR", "there are no mailboxes that show messages of others"} // RFC 6154 §3
 		}
 		var box *store.Mailbox
-		_, err := s.acct.Update(ctx, func(tx *store.Tx) (err error) {
+		err := s.update(ctx, func(tx *store.Tx) (err error) {
 			box, err = tx.CreateMailbox(name, store.CreateOptions{SpecialUse: use})
 			return err
 		})

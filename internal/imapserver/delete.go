@@ -14,7 +14,7 @@ func parseDelete(s *session, d *imapwire.Decoder) request {
 	name := d.Mailbox()
 	return func(ctx context.Context, s *session) error {
 		var id store.MailboxID
-		_, err := s.acct.Update(ctx, func(tx *store.Tx) error {
+		err := s.update(ctx, func(tx *store.Tx) error {
 			box, err := tx.Snapshot().Mailbox(name)
 			if err != nil {
 				return err

@@ -24,7 +24,7 @@ var errUIDRequired = errors.New("sequence numbers are not used any more in this 
 // command reads and runs one command. An error ends the session.
 func (s *session) command() error {
 	d := s.dec
-	s.tag, s.code, s.byUID = "", "", false
+	s.tag, s.code, s.byUID, s.changed = "", "", false, false
 	if err := d.Next(); err != nil {
 		return err
 	}
@@ -55,14 +55,25 @@ func (s *session) command() error {
 		}
 	}
 	if s.state != notAuthenticated && s.has(tellMetadata) {
-		s.tellNotes()
+		s.tellEnabledNotes()
 	}
-	if row != nil && s.view != nil && row.seqs != noSync {
+	if s.notify != nil && s.state != notAuthenticated {
+		if e := s.tellOthers(s.busy); e != nil {
+			return e
+		}
+	}
+	if row != nil && s.view != nil && row.seqs != noSync && !s.frozen() {
 		if e := s.sync(s.busy, row.seqs == mayExpunge || s.byUID); e != nil {
 			return e
 		}
 	}
 	return s.answer(name, err)
+}
+
+// frozen reports whether the client wants to hear nothing of the selected
+// mailbox but what it does itself (RFC 5465 §3.1).
+func (s *session) frozen() bool {
+	return s.notify != nil && s.notify.selected.events == 0 && !s.changed
 }
 
 // run checks a command against its row, parses and runs it.

@@ -30,7 +30,7 @@ func (s *session) expunge(ctx context.Context, set imapwire.NumSet) error {
 	if set != nil {
 		uids = v.uidRanges(set)
 	}
-	_, err := s.acct.Update(ctx, func(tx *store.Tx) error {
+	err := s.update(ctx, func(tx *store.Tx) error {
 		box, err := tx.Snapshot().MailboxByID(v.box.ID)
 		if err != nil || box.Deleted == 0 {
 			return err

@@ -19,10 +19,15 @@ func (s *session) startIdle(context.Context) error {
 // idle tells what happened, and waits for more or for the client's DONE.
 func (s *session) idle() error {
 	if s.has(tellMetadata) {
-		s.tellNotes()
+		s.tellEnabledNotes()
 	}
-	if s.view != nil {
+	if s.view != nil && !s.frozen() {
 		if err := s.sync(s.busy, true); err != nil {
+			return err
+		}
+	}
+	if s.notify != nil { // RFC 5465 §4
+		if err := s.tellOthers(s.busy); err != nil {
 			return err
 		}
 	}

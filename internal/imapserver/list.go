@@ -100,6 +100,7 @@ type listed struct {
 	below    bool           // so does a name below it
 	hidden   bool           // one of those matches no pattern
 	matched  bool
+	oldName  string // before it was renamed
 }
 
 func (l *listRequest) run(ctx context.Context, s *session) error {
@@ -107,6 +108,7 @@ func (l *listRequest) run(ctx context.Context, s *session) error {
 		s.line(`* LIST (\Noselect) "/" ""`)
 		return nil
 	}
+	s.enableByStatus(l.status)
 	v, err := s.acct.Snapshot()
 	if err != nil {
 		return err
@@ -208,6 +210,9 @@ func (s *session) tellMailbox(v *store.Snapshot, n *listed, l *listRequest) {
 	b := s.appendMailboxLine(nil, "LIST", attributes, n.name)
 	if l.recursive && l.subscribed && n.below {
 		b = append(b, ` ("CHILDINFO" ("SUBSCRIBED"))`...)
+	}
+	if n.oldName != "" { // RFC 5465 §5.4
+		b = append(s.appendMailbox(append(b, ` ("OLDNAME" (`...), n.oldName), "))"...)
 	}
 	s.conn.Write(append(b, "\r\n"...))
 }

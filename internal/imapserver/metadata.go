@@ -220,7 +220,7 @@ func parseSetMetadata(s *session, d *imapwire.Decoder) request {
 		d.Fail("expected an entry and its value")
 	}
 	return func(ctx context.Context, s *session) error {
-		_, err := s.acct.Update(ctx, func(tx *store.Tx) error {
+		err := s.update(ctx, func(tx *store.Tx) error {
 			id, err := boxOf(tx.Snapshot(), mailbox)
 			if err != nil {
 				return err
@@ -281,26 +281,34 @@ func metadataError(err error) error {
 	return err
 }
 
-// tellNotes tells which entries others changed (RFC 5464 §4.4.2).
-func (s *session) tellNotes() {
+// tellEnabledNotes tells a client that enabled METADATA which entries others
+// changed.
+func (s *session) tellEnabledNotes() {
 	v, err := s.acct.Snapshot()
 	if err != nil {
 		return // the next command will say
 	}
-	old, now := s.notes, v.AllNotes()
-	s.notes = now
+	old := s.notes
+	s.notes = v.AllNotes()
+	s.tellNotes(old, v, func(string) bool { return true })
+}
+
+// tellNotes tells which entries are not as they were (RFC 5464 §4.4.2), of the
+// mailboxes that are wanted, "" for the account itself.
+func (s *session) tellNotes(old []store.Note, v *store.Snapshot, wanted func(mailbox string) bool) {
+	now := v.AllNotes()
 	for len(old) > 0 || len(now) > 0 {
 		switch n := firstNote(old, now); {
 		case n == 0:
 			if old[0].ModSeq != now[0].ModSeq {
-				s.tellNote(v, now[0])
+				s.tellNote(v, now[0], wanted)
 			}
 			old, now = old[1:], now[1:]
 		case n < 0:
-			s.tellNote(v, old[0])
+			s.tellNote(v, old[0], wanted)
 			old = old[1:]
 		default:
-			s.tellNote(v, now[0])
+			s.tellNote(v, now[0], wanted)
 			now = now[1:]
 		}
 	}
@@ -317,7 +325,7 @@ func firstNote(a, b []store.Note) int {
 	return store.CompareNotes(a[0], b[0])
 }
 
-func (s *session) tellNote(v *store.Snapshot, n store.Note) {
+func (s *session) tellNote(v *store.Snapshot, n store.Note, wanted func(mailbox string) bool) {
 	name := ""
 	if n.Mailbox != 0 {
 		box, err := v.MailboxByID(n.Mailbox)
@@ -325,6 +333,9 @@ func (s *session) tellNote(v *store.Snapshot, n store.Note) {
 			return
 		}
 		name = box.Name
+	}
+	if !wanted(name) {
+		return
 	}
 	b := append(s.mailboxLine(nil, "METADATA", name), ' ')
 	s.conn.Write(append(imapwire.AppendAString(b, n.Entry), "\r\n"...))

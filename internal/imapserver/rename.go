@@ -14,7 +14,7 @@ func parseRename(s *session, d *imapwire.Decoder) request {
 	d.Space()
 	to := d.Mailbox()
 	return func(ctx context.Context, s *session) error {
-		_, err := s.acct.Update(ctx, func(tx *store.Tx) error {
+		err := s.update(ctx, func(tx *store.Tx) error {
 			box, err := tx.Snapshot().Mailbox(from)
 			if err != nil {
 				return err

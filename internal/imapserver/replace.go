@@ -36,7 +36,7 @@ func parseReplace(s *session, d *imapwire.Decoder) request {
 			return d.Fail("expected one message")
 		}
 		var code string
-		_, err = s.acct.Update(ctx, func(tx *store.Tx) error {
+		err = s.update(ctx, func(tx *store.Tx) error {
 			if code, err = a.append(tx, name); err != nil {
 				return err
 			}

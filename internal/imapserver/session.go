@@ -40,6 +40,7 @@ type session struct {
 	begun time.Time
 	// enabled is what the client turned on.
 	enabled features
+	notify  *notify      // nil: NOTIFY was not used
 	notes   []store.Note // of METADATA, as far as the client was told of them
 	bad     int          // commands since a good one; before login: in all
 	// idling tells that the command is IDLE and that DONE has not come.
@@ -50,6 +51,8 @@ type session struct {
 	byUID bool
 	tag   string
 	code  string // response code of the tagged OK, without brackets
+	// changed tells that it changed the account.
+	changed bool
 }
 
 func newSession(srv *Server, c *netserver.Conn) *session {
@@ -103,7 +106,21 @@ func (s *session) await() error {
 	} else {
 		s.conn.SetReadTimeout(s.opts.IdleTime)
 	}
-	return s.conn.Await()
+	if s.notify == nil {
+		return s.conn.Await()
+	}
+	for !s.conn.HasLine() {
+		if err := s.tellEvents(s.busy); err != nil {
+			return err
+		}
+		if err := s.conn.Flush(); err != nil {
+			return err
+		}
+		if woken, err := s.conn.ParkForWake(); err != nil || !woken {
+			return err
+		}
+	}
+	return nil
 }
 
 // hangUp says why the server ends the session.

@@ -2,6 +2,7 @@ package imapserver
 
 import (
 	"context"
+	"slices"
 	"strconv"
 
 	"github.com/angarium/angarium/internal/errs"
@@ -23,7 +24,7 @@ var statusItems = map[string]statusItem{
 	"SIZE":        counter(func(b *store.Mailbox) uint64 { return uint64(b.Size) }),
 	"RECENT":      statusRecent,
 
-	"HIGHESTMODSEQ": statusHighestModSeq,
+	"HIGHESTMODSEQ": counter(func(b *store.Mailbox) uint64 { return uint64(b.ModSeq) }),
 	"MAILBOXID":     statusMailboxID,
 	"APPENDLIMIT":   statusAppendLimit,
 }
@@ -33,11 +34,6 @@ func counter(get func(b *store.Mailbox) uint64) statusItem {
 	return func(_ context.Context, _ *session, dst []byte, _ *store.Snapshot, b *store.Mailbox) ([]byte, error) {
 		return strconv.AppendUint(dst, get(b), 10), nil
 	}
-}
-
-func statusHighestModSeq(_ context.Context, s *session, dst []byte, _ *store.Snapshot, b *store.Mailbox) ([]byte, error) {
-	s.enable(condstore) // RFC 7162 §3.1
-	return strconv.AppendUint(dst, uint64(b.ModSeq), 10), nil
 }
 
 func statusAppendLimit(_ context.Context, s *session, dst []byte, _ *store.Snapshot, _ *store.Mailbox) ([]byte, error) {
@@ -70,6 +66,7 @@ func parseStatus(s *session, d *imapwire.Decoder) request {
 	d.Space()
 	items := parseStatusItems(d)
 	return func(ctx context.Context, s *session) error {
+		s.enableByStatus(items)
 		v, err := s.acct.Snapshot()
 		if err != nil {
 			return err
@@ -82,6 +79,14 @@ func parseStatus(s *session, d *imapwire.Decoder) request {
 			return errs.New("imapserver.status", errs.Invalid, "this is only a name above other mailboxes")
 		}
 		return s.tellStatus(ctx, v, box, items)
+	}
+}
+
+// enableByStatus enables CONDSTORE for who asks for HIGHESTMODSEQ (RFC 7162
+// §3.1).
+func (s *session) enableByStatus(items []string) {
+	if slices.Contains(items, "HIGHESTMODSEQ") {
+		s.enable(condstore)
 	}
 }
 

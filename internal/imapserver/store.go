@@ -82,7 +82,7 @@ func (s *session) storeFlags(ctx context.Context, set imapwire.NumSet, c storeCo
 func (s *session) setFlags(ctx context.Context, uids mail.UIDSet, c storeCommand) (modified mail.UIDSet, err error) {
 	v := s.view
 	var modseq mail.ModSeq
-	_, err = s.acct.Update(ctx, func(tx *store.Tx) error {
+	err = s.update(ctx, func(tx *store.Tx) error {
 		modseq = tx.ModSeq()
 		modified, err = tx.SetFlags(v.box.ID, uids, c.FlagChange)
 		return err

@@ -21,7 +21,7 @@ func subscription(d *imapwire.Decoder, change func(*store.Tx, string) error) req
 	d.Space()
 	name := d.Mailbox()
 	return func(ctx context.Context, s *session) error {
-		_, err := s.acct.Update(ctx, func(tx *store.Tx) error { return change(tx, name) })
+		err := s.update(ctx, func(tx *store.Tx) error { return change(tx, name) })
 		return err
 	}
 }

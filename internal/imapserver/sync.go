@@ -43,7 +43,8 @@ func (s *session) sync(ctx context.Context, expunges bool) error {
 	}
 	oldBox := v.box
 	v.list, v.box = list, box
-	if !heldBack {
+	quiet := s.notify != nil && s.notify.selected.events&flagChange == 0
+	if !heldBack && !(quiet && len(changes.Changed) > 0) {
 		v.complete = box.ModSeq
 	}
 	if len(changes.Added) > 0 {
@@ -56,10 +57,28 @@ func (s *session) sync(ctx context.Context, expunges bool) error {
 	if len(box.Keywords) != len(oldBox.Keywords) {
 		s.flagNames(v)
 	}
-	t.changed = changes.Changed
+	if t.changed = changes.Changed; quiet {
+		t.changed = nil // RFC 5465 §5
+	}
+	if n := s.notify; n != nil && n.selected.fetch != nil && len(changes.Added) > 0 && !s.changed {
+		if err := s.tellNew(ctx, changes.Added, n.selected.fetch); err != nil {
+			return err
+		}
+	}
 	s.tellFlags(&t)
 	if s.has(condstore) {
 		s.tellComplete(len(changes.Gone) > 0, heldBack && len(changes.Changed) > 0)
+	}
+	return nil
+}
+
+// tellNew tells of new messages what NOTIFY asked for (RFC 5465 §5.2).
+func (s *session) tellNew(ctx context.Context, added mail.UIDSet, p *plan) error {
+	f := &fetcher{ctx: ctx, s: s}
+	for i, m := range s.view.list.Select(added) {
+		if err := f.message(i, m, *p); err != nil && fatal(err) {
+			return err
+		}
 	}
 	return nil
 }

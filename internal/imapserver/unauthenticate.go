@@ -12,6 +12,7 @@ import (
 // stays.
 func (s *session) unauthenticate(context.Context) error {
 	s.end()
+	s.notify = nil
 	s.acct, s.view, s.user, s.enabled = nil, nil, auth.Identity{}, 0
 	s.state, s.begun, s.bad = notAuthenticated, time.Now(), 0
 	s.conn.Unknown()
