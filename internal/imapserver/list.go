@@ -20,6 +20,7 @@ type listRequest struct {
 	// Return options (RFC 5258 §3.2, RFC 5819).
 	tellSubscribed bool
 	status         []string
+	metadata       *getMetadata // RFC 9590
 }
 
 // parseList is LIST (RFC 3501 §6.3.8, RFC 5258).
@@ -86,6 +87,10 @@ func (l *listRequest) returnOptions(d *imapwire.Decoder) {
 		case "STATUS":
 			d.Space()
 			l.status = parseStatusItems(d)
+		case "METADATA":
+			d.Space()
+			l.metadata = &getMetadata{maxSize: -1}
+			l.metadata.readEntries(d)
 		default:
 			d.Fail("unknown return option " + option)
 		}
@@ -126,6 +131,11 @@ func (l *listRequest) run(ctx context.Context, s *session) error {
 			continue
 		}
 		s.tellMailbox(v, n, l)
+		if l.metadata != nil && n.box != nil && !n.box.NoSelect {
+			if _, err := l.metadata.tell(ctx, s, v, n.box.ID, n.name); err != nil {
+				return err
+			}
+		}
 		if l.status != nil && n.box != nil && !n.box.NoSelect {
 			if err := s.tellStatus(ctx, v, n.box, l.status); err != nil {
 				return err

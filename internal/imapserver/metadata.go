@@ -38,6 +38,11 @@ func parseGetMetadata(s *session, d *imapwire.Decoder) request {
 		g.options(d)
 		d.Space()
 	}
+	g.readEntries(d)
+	return g.run
+}
+
+func (g *getMetadata) readEntries(d *imapwire.Decoder) {
 	if d.Peek() == '(' {
 		d.List(func() { g.entries = append(g.entries, readEntry(d)) })
 	} else {
@@ -46,7 +51,6 @@ func parseGetMetadata(s *session, d *imapwire.Decoder) request {
 	if len(g.entries) == 0 {
 		d.Fail("expected an entry")
 	}
-	return g.run
 }
 
 func (g *getMetadata) options(d *imapwire.Decoder) {
@@ -116,8 +120,17 @@ func (g *getMetadata) run(ctx context.Context, s *session) error {
 	if err != nil {
 		return err
 	}
-	longest := 0
-	b := s.mailboxLine(nil, "METADATA", g.mailbox)
+	longest, err := g.tell(ctx, s, v, id, g.mailbox)
+	if longest > 0 {
+		s.code = "METADATA LONGENTRIES " + strconv.Itoa(longest)
+	}
+	return err
+}
+
+// tell sends the entries of a mailbox, and returns the size of the longest
+// value that is longer than wanted.
+func (g *getMetadata) tell(ctx context.Context, s *session, v *store.Snapshot, id store.MailboxID, name string) (longest int, err error) {
+	b := s.mailboxLine(nil, "METADATA", name)
 	b = append(b, " ("...)
 	start := len(b)
 	tell := func(entry string, value []byte, size int) {
@@ -140,7 +153,7 @@ func (g *getMetadata) run(ctx context.Context, s *session) error {
 			continue // removed this moment
 		}
 		if err != nil {
-			return err
+			return 0, err
 		}
 		tell(n.Entry, value, len(value))
 	}
@@ -156,10 +169,7 @@ func (g *getMetadata) run(ctx context.Context, s *session) error {
 	if len(b) > start {
 		s.conn.Write(append(b, ")\r\n"...))
 	}
-	if longest > 0 {
-		s.code = "METADATA LONGENTRIES " + strconv.Itoa(longest)
-	}
-	return nil
+	return longest, nil
 }
 
 // wants reports whether an entry is asked for.

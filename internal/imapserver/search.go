@@ -38,6 +38,9 @@ func parseSearch(s *session, d *imapwire.Decoder) request {
 
 // find returns the indexes of the messages that match.
 func (s *session) find(ctx context.Context, charset string, key *imapwire.SearchKey) ([]int, error) {
+	if err := s.expand(ctx, key, charset, 0); err != nil {
+		return nil, err
+	}
 	if s.has(uidOnly) && key.UsesNumbers() {
 		return nil, errUIDRequired
 	}

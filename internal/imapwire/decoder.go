@@ -389,7 +389,7 @@ func literalAt(line []byte, pos int) (n int64, sync, ok bool) {
 // literal reads a literal into memory.
 func (d *Decoder) literal() string {
 	n, sync, ok := literalAt(d.line, d.pos)
-	if !ok {
+	if !ok || d.src == nil { // a text that was stored has none
 		d.Fail("bad literal")
 		return ""
 	}

@@ -43,6 +43,7 @@ const (
 	SearchSavedSince  // likewise
 	SearchEmailID     // Text (RFC 8474 §6)
 	SearchThreadID    // likewise
+	SearchFilter      // Text: the name of a stored search (RFC 5466)
 )
 
 // SearchKey is one node of a search program (RFC 3501 §6.4.4).
@@ -95,6 +96,20 @@ func (d *Decoder) SearchProgram() (charset string, key *SearchKey) {
 		first = all
 	}
 	return charset, all
+}
+
+// ParseSearch reads keys in UTF-8 that are stored as a text (RFC 5466 §3.2).
+func ParseSearch(text string) (key *SearchKey, ok bool) {
+	d := &Decoder{line: []byte(text)}
+	var charset string
+	if d.PeekText("CHARSET ") {
+		d.Word()
+		d.Space()
+		charset = d.AString()
+		d.Space()
+	}
+	key = d.searchKeys()
+	return key, d.End() == nil && (charset == "" || strings.EqualFold(charset, "UTF-8") || strings.EqualFold(charset, "US-ASCII"))
 }
 
 // searchKey reads one key. charset, where given, may be set instead, and nil
@@ -155,6 +170,9 @@ func (d *Decoder) namedKey(name string, depth int) *SearchKey {
 	switch name {
 	case "ALL", "SAVEDATESUPPORTED":
 		return &SearchKey{Op: SearchAll}
+	case "FILTER":
+		d.Space()
+		return &SearchKey{Op: SearchFilter, Text: d.Atom()}
 	case "MODSEQ":
 		d.Space()
 		return d.modSeqKey()
