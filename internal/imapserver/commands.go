@@ -60,6 +60,8 @@ var commands = []command{
 	{name: "NOTIFY", cap: "NOTIFY", states: afterLogin, parse: parseNotify},
 	{name: "IDLE", cap: "IDLE", states: afterLogin, parse: bare((*session).startIdle)},
 
+	{name: "ESEARCH", cap: "MULTISEARCH INPROGRESS", states: afterLogin, parse: parseMultiSearch},
+
 	{name: "CHECK", states: selected, parse: bare((*session).noop)},
 	{name: "CLOSE", states: selected, seqs: noSync, parse: bare((*session).closeMailbox)},
 	{name: "UNSELECT", cap: "UNSELECT", states: selected, seqs: noSync, parse: bare((*session).unselect)},

@@ -5,6 +5,7 @@ import (
 	"strconv"
 
 	"github.com/angarium/angarium/internal/imapwire"
+	"github.com/angarium/angarium/internal/store"
 )
 
 // searchReturn is what to answer and keep of a search.
@@ -18,19 +19,23 @@ func (s *session) tellESearch(ret searchReturn, r searchResult) {
 		return
 	}
 	b := append([]byte("* ESEARCH (TAG "), imapwire.AppendString(nil, s.tag)...)
+	if r.box != nil {
+		b = s.appendMailbox(append(b, " MAILBOX "...), r.box.Name)
+		b = strconv.AppendUint(append(b, " UIDVALIDITY "...), uint64(r.box.UIDValidity), 10)
+	}
 	b = append(b, ')')
 	if s.byUID {
 		b = append(b, " UID"...)
 	}
 	if n := len(r.found); n > 0 {
 		if ret.Min {
-			b = strconv.AppendUint(append(b, " MIN "...), uint64(s.numberOf(r.found[0])), 10)
+			b = strconv.AppendUint(append(b, " MIN "...), uint64(s.numberOf(r.list, r.found[0])), 10)
 		}
 		if ret.Max {
-			b = strconv.AppendUint(append(b, " MAX "...), uint64(s.numberOf(r.found[n-1])), 10)
+			b = strconv.AppendUint(append(b, " MAX "...), uint64(s.numberOf(r.list, r.found[n-1])), 10)
 		}
 		if ret.All {
-			b = s.appendNumbers(append(b, " ALL "...), r.found)
+			b = s.appendNumbers(append(b, " ALL "...), r.list, r.found)
 		}
 	}
 	if ret.Count {
@@ -40,23 +45,23 @@ func (s *session) tellESearch(ret searchReturn, r searchResult) {
 		from, to := p.Of(len(r.found))
 		b = append(append(append(b, " PARTIAL ("...), p.Text()...), ' ')
 		if from < to {
-			b = s.appendNumbers(b, r.found[from:to])
+			b = s.appendNumbers(b, r.list, r.found[from:to])
 		} else {
 			b = append(b, "NIL"...)
 		}
 		b = append(b, ')')
 	}
 	if told := told(ret, r.found); r.modseq && len(told) > 0 {
-		b = strconv.AppendUint(append(b, " MODSEQ "...), uint64(s.view.highest(told)), 10)
+		b = strconv.AppendUint(append(b, " MODSEQ "...), uint64(r.highest(told)), 10)
 	}
 	s.conn.Write(append(b, "\r\n"...))
 }
 
 // appendNumbers appends messages as a set in the order they are in.
-func (s *session) appendNumbers(b []byte, found []int) []byte {
+func (s *session) appendNumbers(b []byte, list *store.MessageList, found []int) []byte {
 	numbers := make([]uint32, len(found))
 	for i, at := range found {
-		numbers[i] = s.numberOf(at)
+		numbers[i] = s.numberOf(list, at)
 	}
 	return imapwire.AppendNumSet(b, numbers)
 }

@@ -18,6 +18,7 @@ const (
 	catenatePartsMax      = 1000             // of one message
 	idFieldsMax           = 30               // RFC 2971 §3.3
 	idValueMax            = 1024             // likewise
+	progressEvery         = 10 * time.Second // between words of a long search (RFC 9585)
 	patternsMax           = 100              // of one LIST
 	patternMax            = 1000             // octets of reference and pattern
 	commandGrace          = 10 * time.Second // for a running command when the server stops

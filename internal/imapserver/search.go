@@ -3,11 +3,14 @@ package imapserver
 import (
 	"context"
 	"errors"
+	"fmt"
 	"strconv"
+	"time"
 
 	"github.com/angarium/angarium/internal/imapwire"
 	"github.com/angarium/angarium/internal/mail"
 	"github.com/angarium/angarium/internal/search"
+	"github.com/angarium/angarium/internal/store"
 )
 
 // parseSearch is SEARCH (RFC 3501 §6.4.4, RFC 4731, RFC 5182, RFC 9394).
@@ -23,7 +26,7 @@ func parseSearch(s *session, d *imapwire.Decoder) request {
 		if err != nil {
 			return err
 		}
-		r := searchResult{found: found, modseq: key.UsesModSeq()}
+		r := searchResult{found: found, list: s.view.list, modseq: key.UsesModSeq()}
 		if !ret.Given && s.has(rev2) { // RFC 9051 §6.4.4
 			ret.Given, ret.All = true, true
 		}
@@ -47,12 +50,36 @@ func (s *session) find(ctx context.Context, charset string, key *imapwire.Search
 	if key.UsesModSeq() {
 		s.enable(condstore)
 	}
-	ctx, cancel := context.WithTimeout(ctx, searchTimeMax)
-	defer cancel()
 	q := s.query()
 	q.Key, q.Charset = key, charset
-	found, err := search.Run(ctx, q)
+	ctx, cancel := context.WithTimeout(ctx, searchTimeMax)
+	defer cancel()
+	found, err := s.search(ctx, q)
 	return found, searchError(err)
+}
+
+// search runs a search. To a client that waits for long it tells how far it is
+// (RFC 9585).
+func (s *session) search(ctx context.Context, q *search.Query) (found []int, err error) {
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		found, err = search.Run(ctx, q)
+	}()
+	every := time.NewTicker(s.opts.ProgressEvery)
+	defer every.Stop()
+	for {
+		select {
+		case <-done:
+			return found, err
+		case <-every.C:
+			s.line(fmt.Sprintf("* OK [INPROGRESS (%s %d %d)] Still searching", imapwire.AppendString(nil, s.tag), q.Looked(), q.List.Len()))
+			if err := s.conn.Flush(); err != nil {
+				<-done
+				return nil, err
+			}
+		}
+	}
 }
 
 // query is one over the messages of the view.
@@ -73,8 +100,10 @@ func searchError(err error) error {
 
 // searchResult is what SEARCH or SORT found.
 type searchResult struct {
-	found  []int // indexes in the view
-	modseq bool  // MODSEQ was asked for
+	found  []int              // indexes in the list
+	list   *store.MessageList // what was searched
+	box    *store.Mailbox     // its mailbox, where the answer is to name it (RFC 7377 §2.1)
+	modseq bool               // MODSEQ was asked for
 }
 
 // uids returns the UIDs of ascending indexes.
@@ -85,18 +114,18 @@ func (v *view) uids(found []int) (uids mail.UIDSet) {
 	return uids
 }
 
-// number returns how the answer names the i-th message of the view.
-func (s *session) numberOf(i int) uint32 {
+// numberOf returns how the answer names the i-th message of a list.
+func (s *session) numberOf(list *store.MessageList, i int) uint32 {
 	if s.byUID {
-		return uint32(s.view.list.At(i).UID)
+		return uint32(list.At(i).UID)
 	}
 	return uint32(i + 1)
 }
 
-// highest returns the highest mod-sequence of messages.
-func (v *view) highest(found []int) (m mail.ModSeq) {
+// highest returns the highest mod-sequence of some of the messages searched.
+func (r *searchResult) highest(found []int) (m mail.ModSeq) {
 	for _, i := range found {
-		m = max(m, v.list.At(i).ModSeq)
+		m = max(m, r.list.At(i).ModSeq)
 	}
 	return m
 }
@@ -105,11 +134,11 @@ func (v *view) highest(found []int) (m mail.ModSeq) {
 func (s *session) tellSearch(response string, r searchResult) {
 	b := append(make([]byte, 0, 16+8*len(r.found)), response...)
 	for _, i := range r.found {
-		b = strconv.AppendUint(append(b, ' '), uint64(s.numberOf(i)), 10)
+		b = strconv.AppendUint(append(b, ' '), uint64(s.numberOf(r.list, i)), 10)
 	}
 	if r.modseq && len(r.found) > 0 {
 		b = append(b, " (MODSEQ "...)
-		b = append(strconv.AppendUint(b, uint64(s.view.highest(r.found)), 10), ')')
+		b = append(strconv.AppendUint(b, uint64(r.highest(r.found)), 10), ')')
 	}
 	s.conn.Write(append(b, "\r\n"...))
 }

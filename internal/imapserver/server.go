@@ -24,6 +24,7 @@ type Options struct {
 	SessionsPerAddressMax int
 	LoginTime             time.Duration // from the greeting to the login; default 1 min
 	IdleTime              time.Duration // silence after login; default 31 min
+	ProgressEvery         time.Duration // between words of a long search; default 10 s
 	LiteralMinus          bool          // offer LITERAL- instead of LITERAL+ (RFC 7888)
 }
 
@@ -77,6 +78,9 @@ func (srv *Server) Configure(o Options) {
 	}
 	if o.SessionsPerAddressMax == 0 {
 		o.SessionsPerAddressMax = sessionsPerAddressMax
+	}
+	if o.ProgressEvery == 0 {
+		o.ProgressEvery = progressEvery
 	}
 	srv.opts.Store(&o)
 }

@@ -445,3 +445,32 @@ func FuzzSession(f *testing.F) {
 	s := newTestServer(f, Options{SessionsMax: 1 << 20})
 	f.Fuzz(func(t *testing.T, in []byte) { servertest.Talk(t, s.addr, in) })
 }
+
+// TestProgress: a client that waits for a long search is told how far it is
+// (RFC 9585).
+func TestProgress(t *testing.T) {
+	s := newTestServer(t, Options{ProgressEvery: time.Nanosecond})
+	c := s.dial(t)
+	c.Line()
+	c.Send(t, "a LOGIN ada secret\r\n")
+	c.Line()
+	for range 200 {
+		c.Send(t, "b APPEND INBOX {4000+}\r\n"+strings.Repeat("word ", 800)+"\r\n")
+		c.Line()
+	}
+	c.Send(t, "c SELECT INBOX\r\n")
+	for !strings.HasPrefix(c.Line(), "c ") {
+	}
+	told := false
+	for range 100 {
+		c.Send(t, "d SEARCH BODY nothing\r\n")
+		for line := ""; !strings.HasPrefix(line, "d OK"); {
+			line = c.Line()
+			told = told || strings.HasPrefix(line, `* OK [INPROGRESS ("d" `)
+		}
+		if told {
+			return
+		}
+	}
+	t.Error("nothing was told in 100 searches")
+}

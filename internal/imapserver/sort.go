@@ -27,7 +27,7 @@ func parseSort(s *session, d *imapwire.Decoder) request {
 		if err != nil {
 			return searchError(err)
 		}
-		r := searchResult{found: found, modseq: key.UsesModSeq()}
+		r := searchResult{found: found, list: s.view.list, modseq: key.UsesModSeq()}
 		if ret.Given {
 			s.tellESearch(ret, r)
 		} else {
@@ -68,7 +68,7 @@ func parseThread(s *session, d *imapwire.Decoder) request {
 		if len(threads) > 0 {
 			b = append(b, ' ')
 		}
-		b = search.AppendThreads(b, threads, s.numberOf)
+		b = search.AppendThreads(b, threads, func(i int) uint32 { return s.numberOf(s.view.list, i) })
 		s.conn.Write(append(b, "\r\n"...))
 		return nil
 	}

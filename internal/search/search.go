@@ -32,7 +32,12 @@ type Query struct {
 
 	Index   *Index          // of texts; nil: every message is read
 	Account store.AccountID // whose messages these are
+
+	looked atomic.Int64
 }
+
+// Looked returns at how many messages the search looked until now.
+func (q *Query) Looked() int64 { return q.looked.Load() }
 
 // ErrCharset is a charset that is not known (RFC 3501 §7.1 BADCHARSET).
 var ErrCharset = errors.New("the charset is not known")
@@ -92,6 +97,7 @@ func (q *Query) parallel(ctx context.Context, t test) ([]int, error) {
 	err := inBlocks(q.List.Len(), func(from, to int) error {
 		hits, err := q.scan(&cursor{ctx: ctx, q: q}, t, from, to)
 		found[from/blockLen] = hits
+		q.looked.Add(int64(to - from))
 		if err == nil {
 			err = errs.Wrap("search.Run", ctx.Err())
 		}

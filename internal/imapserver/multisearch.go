@@ -1,0 +1,128 @@
+package imapserver
+
+import (
+	"context"
+	"slices"
+	"strings"
+
+	"github.com/angarium/angarium/internal/imapwire"
+	"github.com/angarium/angarium/internal/mail"
+	"github.com/angarium/angarium/internal/search"
+	"github.com/angarium/angarium/internal/store"
+)
+
+// multiSearch is ESEARCH (RFC 7377 §2): a search of several mailboxes.
+type multiSearch struct {
+	scopes  []eventGroup // without events
+	ret     searchReturn
+	charset string
+	key     *imapwire.SearchKey
+}
+
+// parseMultiSearch reads ESEARCH, whose answers name messages by UID.
+func parseMultiSearch(s *session, d *imapwire.Decoder) request {
+	m := &multiSearch{}
+	d.Space()
+	if d.TakeWord("IN") {
+		d.Space()
+		d.Expect('(')
+		for ok := true; ok && d.Err() == nil; ok = d.Take(' ') {
+			m.parseScope(d)
+		}
+		d.Expect(')')
+		d.Space()
+	} else {
+		m.scopes = []eventGroup{{filter: "SELECTED"}}
+	}
+	m.ret = d.SearchReturn()
+	m.ret.All = m.ret.All || !m.ret.Given
+	m.charset, m.key = d.SearchProgram()
+	only := len(m.scopes) == 1 && m.scopes[0].filter == "SELECTED"
+	if m.ret.Save && !only {
+		d.Fail("SAVE is for the selected mailbox alone") // RFC 7377 §2.2
+	}
+	return m.run
+}
+
+func (m *multiSearch) parseScope(d *imapwire.Decoder) {
+	g := eventGroup{filter: d.Word()}
+	switch g.filter {
+	case "SELECTED", "INBOXES", "PERSONAL", "SUBSCRIBED":
+	case "SUBTREE", "SUBTREE-ONE", "MAILBOXES":
+		d.Space()
+		g.parseNames(d)
+	default:
+		d.Fail("unknown kind of mailboxes " + g.filter)
+	}
+	if m.scopes = append(m.scopes, g); len(m.scopes) > patternsMax {
+		d.Fail("too many kinds of mailboxes")
+	}
+}
+
+func (m *multiSearch) run(ctx context.Context, s *session) error {
+	s.byUID = true // in the answers
+	defer func() { s.byUID = false }()
+	selected := slices.ContainsFunc(m.scopes, func(g eventGroup) bool { return g.filter == "SELECTED" })
+	if selected && s.view == nil {
+		return s.dec.Fail("no mailbox is selected")
+	}
+	ctx, cancel := context.WithTimeout(ctx, searchTimeMax)
+	defer cancel()
+	if err := s.expand(ctx, m.key, m.charset, 0); err != nil {
+		return err
+	}
+	v, err := s.acct.Snapshot()
+	if err != nil {
+		return err
+	}
+	for box := range v.Mailboxes() {
+		if box.NoSelect || !m.covers(s, v, box) {
+			continue
+		}
+		if err := m.searchBox(ctx, s, box); err != nil {
+			return searchError(err)
+		}
+	}
+	return nil
+}
+
+// covers reports whether a mailbox is to be searched.
+func (m *multiSearch) covers(s *session, v *store.Snapshot, box *store.Mailbox) bool {
+	return slices.ContainsFunc(m.scopes, func(g eventGroup) bool {
+		switch g.filter {
+		case "SELECTED":
+			return s.isSelected(box)
+		case "SUBTREE-ONE":
+			return slices.ContainsFunc(g.names, func(top string) bool {
+				below, ok := strings.CutPrefix(box.Name, top+string(mail.Separator))
+				return box.Name == top || ok && !strings.Contains(below, string(mail.Separator))
+			})
+		}
+		return g.covers(v, box.Name)
+	})
+}
+
+// searchBox searches one mailbox, the selected one as the client sees it.
+func (m *multiSearch) searchBox(ctx context.Context, s *session, box *store.Mailbox) error {
+	q := &search.Query{Store: s.srv.store, Recent: func(mail.UID) bool { return false }, Index: s.opts.Texts, Account: s.user.Account}
+	if s.isSelected(box) {
+		q = s.query()
+	} else {
+		var err error
+		if box, q.List, err = s.acct.Messages(ctx, box.ID); err != nil {
+			return err
+		}
+	}
+	q.Key, q.Charset = m.key, m.charset
+	found, err := s.search(ctx, q)
+	if err != nil {
+		return err
+	}
+	if m.ret.Save {
+		s.view.saved = s.view.uids(savedOf(m.ret, found))
+	}
+	if len(found) > 0 {
+		s.tellESearch(m.ret, searchResult{found: found, list: q.List, box: box, modseq: m.key.UsesModSeq()})
+	}
+	return nil
+}
