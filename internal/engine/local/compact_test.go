@@ -154,6 +154,42 @@ func TestNumbersAreUsedOnce(t *testing.T) {
 	}
 }
 
+// TestUnfinishedSegment: the power goes while a large blob is written, and its
+// segment's first sector is lost. That is no damage, and it goes.
+func TestUnfinishedSegment(t *testing.T) {
+	disk := vfs.NewMem()
+	e := open(t, disk, options())
+	newHistory().run(t, e, 1, 5, 1)
+	e.mu.Lock()
+	name := e.segmentName(e.nextSegmentLocked())
+	e.mu.Unlock()
+	e.Close()
+	f, err := disk.Create(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := f.WriteAt(bytes.Repeat([]byte("x"), 4096), 512); err != nil {
+		t.Fatal(err)
+	}
+	f.Close()
+	verify := func(o Options) {
+		t.Helper()
+		e := open(t, disk, o)
+		defer e.Close()
+		for d, err := range e.Verify(context.Background(), noPace) {
+			t.Fatal(d, err)
+		}
+	}
+	readOnly := options()
+	readOnly.ReadOnly = true
+	verify(readOnly) // as a check does, which changes nothing
+	verify(options())
+	if f, err := disk.Open(name); err == nil {
+		f.Close()
+		t.Fatal("the segment is still there")
+	}
+}
+
 // TestReplayedOnce: a commit that the index has is not applied to it again, so
 // that one drop takes back one keep.
 func TestReplayedOnce(t *testing.T) {

@@ -164,6 +164,10 @@ type segment struct {
 	blank   bool  // its header is zero, as when the power went before its sync
 }
 
+// unfinished reports whether a segment was being made when the power went: no
+// record names it, and its number may be used again.
+func (s *segment) unfinished() bool { return s.blank && s.live == 0 && s.info.kind != kindLog }
+
 // sealed is a blob that its writer may still hand to commits.
 type sealed struct {
 	record []byte // while it is not written

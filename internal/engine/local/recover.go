@@ -452,7 +452,8 @@ func (e *Engine) countLive() error {
 		if s.damaged && s.live > 0 {
 			e.finding(Finding{Segment: n, What: "the segment header is damaged"})
 		}
-		if s.info.kind != kindLog && s.live == 0 && n != newest && s.damaged == s.blank && !e.opts.ReadOnly && !e.lossy.Load() {
+		unused := s.unfinished() || s.info.kind != kindLog && s.live == 0 && !s.damaged && n != newest
+		if unused && !e.opts.ReadOnly && !e.lossy.Load() {
 			e.files.drop(n)
 			if err := e.fs.Remove(e.segmentName(n)); err != nil {
 				return errs.As("local.Open", errs.Temporary, "an unused segment cannot be removed", err)

@@ -96,6 +96,9 @@ func (v *verifier) report(pos position, space engine.SpaceID, what string) error
 }
 
 func (v *verifier) segment(ctx context.Context, seg segment) error {
+	if seg.unfinished() {
+		return nil
+	}
 	n := seg.info.number
 	what, err := v.e.verifyHeader(n)
 	if errors.Is(err, fs.ErrNotExist) {
