@@ -56,6 +56,47 @@ func TestBadLines(t *testing.T) {
 	}
 }
 
+// TestBadResync: what a client with QRESYNC may not be told, or not be left to
+// believe, is noticed.
+func TestBadResync(t *testing.T) {
+	for name, c := range map[string]struct {
+		lines []string // of SELECT, and of the FETCH that follows
+		fetch []string
+		quiet bool
+		want  int
+	}{
+		"good":                    {[]string{"* 2 EXISTS", "* VANISHED (EARLIER) 4", "* 1 FETCH (UID 5 FLAGS (k1) MODSEQ (12))"}, []string{"* 1 FETCH (UID 5 FLAGS (k1) MODSEQ (12))", "* 2 FETCH (UID 9 FLAGS () MODSEQ (3))"}, false, 0},
+		"changed meanwhile":       {[]string{"* 1 EXISTS", "* VANISHED (EARLIER) 4"}, []string{"* 1 FETCH (UID 5 FLAGS (k1) MODSEQ (21))"}, false, 0},
+		"vanished meanwhile":      {[]string{"* 2 EXISTS"}, []string{"* 1 FETCH (UID 4 FLAGS () MODSEQ (3))", "* VANISHED 5"}, false, 0},
+		"a change not told":       {[]string{"* 1 EXISTS", "* VANISHED (EARLIER) 4"}, []string{"* 1 FETCH (UID 5 FLAGS (k1) MODSEQ (12))"}, false, 17},
+		"an expunge not told":     {[]string{"* 1 EXISTS"}, []string{"* 1 FETCH (UID 5 FLAGS () MODSEQ (3))"}, false, 17},
+		"a message not told":      {[]string{"* 3 EXISTS"}, []string{"* 1 FETCH (UID 3 FLAGS () MODSEQ (3))", "* 2 FETCH (UID 4 FLAGS () MODSEQ (3))", "* 3 FETCH (UID 5 FLAGS () MODSEQ (3))"}, false, 17},
+		"EXPUNGE":                 {[]string{"* 3 EXISTS", "* 1 EXPUNGE"}, []string{"* 1 FETCH (UID 4 FLAGS () MODSEQ (3))", "* 2 FETCH (UID 5 FLAGS () MODSEQ (3))"}, false, 8},
+		"VANISHED during FETCH":   {[]string{"* 2 EXISTS"}, []string{"* 1 FETCH (UID 4 FLAGS () MODSEQ (3))", "* 2 FETCH (UID 5 FLAGS () MODSEQ (3))", "* VANISHED 5"}, true, 7},
+		"one modseq, two flags":   {[]string{"* 2 EXISTS"}, []string{"* 1 FETCH (UID 4 FLAGS () MODSEQ (23))", "* 1 FETCH (UID 4 FLAGS (k1) MODSEQ (23))", "* 2 FETCH (UID 5 FLAGS () MODSEQ (3))"}, false, 13},
+		"vanished what was not":   {[]string{"* 2 EXISTS"}, []string{"* 1 FETCH (UID 4 FLAGS () MODSEQ (3))", "* 2 FETCH (UID 5 FLAGS () MODSEQ (3))", "* VANISHED 3"}, false, 8},
+		"vanished and then there": {[]string{"* 2 EXISTS", "* VANISHED (EARLIER) 9"}, []string{"* 1 FETCH (UID 4 FLAGS () MODSEQ (3))", "* 2 FETCH (UID 5 FLAGS () MODSEQ (3))"}, false, 8},
+	} {
+		h := newHistory()
+		known := &cache{validity: 1, modseq: 20, known: 5, flags: map[uint32]string{4: "", 5: ""}}
+		s := &session{h: h, caches: map[string]*cache{"b": known}, view: &view{box: "b", keywords: map[string]bool{"k1": true}}}
+		for _, l := range c.lines {
+			s.line(l, false, "SELECT")
+		}
+		believed := *known
+		known.flags = map[uint32]string{}
+		var got []fetched
+		for _, l := range c.fetch {
+			if f := s.line(l, c.quiet, "FETCH"); f != nil {
+				got = append(got, *f)
+			}
+		}
+		s.compare("SELECT", believed, c.fetch, got)
+		h.auditVanished("b", map[string][]uint32{"x": {9}})
+		expect(t, name, h, c.want)
+	}
+}
+
 func expect(t *testing.T, name string, h *history, want int) {
 	t.Helper()
 	switch {

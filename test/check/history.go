@@ -69,12 +69,14 @@ type history struct {
 	writes     map[register][]write
 	reads      map[register][]read
 	told       []told
+	vanished   map[string]map[uint32]bool
+	versions   map[version]string // flags
 	violations []violation
 }
 
 func newHistory() *history {
 	return &history{uids: map[string]map[uint32]string{}, recent: map[string]map[uint32]int{},
-		writes: map[register][]write{}, reads: map[register][]read{}}
+		vanished: map[string]map[uint32]bool{}, versions: map[version]string{}, writes: map[register][]write{}, reads: map[register][]read{}}
 }
 
 func now() int64 { return time.Now().UnixNano() }

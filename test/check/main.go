@@ -1,8 +1,9 @@
 // Command check shows that a mail server keeps IMAP's promises to many clients
 // at once. Clients of one account append, flag, move, copy, expunge and look at
 // messages that name themselves; what each was told, and when, is compared with
-// what can have been (invariants 1 to 7, 9 to 12, 20 to 22, 24, 25 and 28 of the
-// reliability paper; those on mod-sequences wait for CONDSTORE). In the end all
+// what can have been (invariants 1 to 14, 17, 20 to 22, 24, 25 and 28 of the
+// reliability paper). Every other client enables QRESYNC, keeps what it knows of
+// mailboxes that it leaves, and catches up when it comes back. In the end all
 // mailboxes are read once more.
 //
 //	go run ./test/check --seconds 60 --seed 1
@@ -148,6 +149,7 @@ func Check(o options) (*history, error) {
 			return nil, err
 		}
 		h.audit(box, found)
+		h.auditVanished(box, found)
 	}
 	_, err = admin.Do("SELECT INBOX") // so that the mailboxes can be deleted
 	return h, err

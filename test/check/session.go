@@ -28,8 +28,11 @@ type session struct {
 	boxes []string
 	copy  string // the mailbox for copies
 	view  *view
-	own   map[string][]*instance // messages that this session appended and has not let go
-	n     int
+	// caches are what a client with QRESYNC knows of mailboxes; nil: it has not
+	// enabled it.
+	caches map[string]*cache
+	own    map[string][]*instance // messages that this session appended and has not let go
+	n      int
 }
 
 func (s *session) keyword() string { return fmt.Sprintf("k%d", s.id) }
@@ -46,6 +49,7 @@ var (
 // fetched is what a FETCH response told of one message.
 type fetched struct {
 	uid     uint32
+	modseq  uint64 // 0: not told
 	flags   []string
 	flagged bool // there were flags
 	token   string
@@ -73,6 +77,9 @@ func (s *session) line(line string, quiet bool, command string) *fetched {
 			s.view.keywords[strings.ToLower(k)] = true
 		}
 	}
+	if s.view != nil && s.caches != nil {
+		s.resync(line, quiet, command)
+	}
 	m := numbered.FindStringSubmatch(strings.SplitN(line, "\r\n", 2)[0])
 	if m == nil || s.view == nil {
 		return nil
@@ -88,6 +95,9 @@ func (s *session) line(line string, quiet bool, command string) *fetched {
 			v.uids = append(v.uids, 0)
 		}
 	case "EXPUNGE":
+		if s.caches != nil {
+			s.h.violate(8, "session %d, %s: %q after ENABLE QRESYNC", s.id, v.box, line)
+		}
 		if quiet {
 			s.h.violate(7, "session %d, %s: %q during %s", s.id, v.box, line, command)
 		}
@@ -138,6 +148,9 @@ func (s *session) fetch(n int, line string) *fetched {
 			}
 		}
 	}
+	if f.flagged && f.uid != 0 && s.caches != nil {
+		s.cached(f, line)
+	}
 	if m := subject.FindStringSubmatch(line); m != nil && f.uid != 0 {
 		f.token = m[1]
 		s.h.sawUID(v.box, f.uid, f.token)
@@ -147,6 +160,12 @@ func (s *session) fetch(n int, line string) *fetched {
 
 // run does random things until the time is over.
 func (s *session) run(end int64) error {
+	if s.id%2 == 1 {
+		lines, err := s.c.Do("ENABLE QRESYNC")
+		if err == nil && strings.Contains(strings.Join(lines, "\n"), "QRESYNC") {
+			s.caches = map[string]*cache{}
+		}
+	}
 	if err := s.choose(s.boxes[0]); err != nil {
 		return err
 	}
@@ -188,6 +207,9 @@ func (s *session) step() error {
 }
 
 func (s *session) choose(box string) error {
+	if s.caches != nil {
+		return s.catchUp(box)
+	}
 	s.view = &view{box: box, keywords: map[string]bool{}}
 	lines, _, at, err := s.do(fmt.Sprintf("SELECT %q", box), false)
 	if n, ok := harness.Number(lines, "[UIDNEXT "); ok {
@@ -281,6 +303,9 @@ func (s *session) store() error {
 	}
 	for _, u := range uids {
 		s.h.wrote(register{box, u, s.keyword()}, write{at, value})
+		if silent != "" && err == nil && s.caches != nil {
+			s.caches[box].assume(u, s.keyword(), value)
+		}
 	}
 	return err
 }
