@@ -3,20 +3,40 @@ package imapserver
 import (
 	"strings"
 	"testing"
+	"time"
 
+	"github.com/angarium/angarium/internal/engine/local"
 	"github.com/angarium/angarium/internal/netserver"
 	"github.com/angarium/angarium/internal/servertest"
+	"github.com/angarium/angarium/internal/vfs"
+	pebblevfs "github.com/cockroachdb/pebble/v2/vfs"
 )
 
-// testServer is a real server on loopback over the memory engine.
+// testServer is a real server on loopback.
 type testServer struct {
 	*servertest.Server
 	addr string
 }
 
+// newTestServer serves from the memory engine.
 func newTestServer(t testing.TB, o Options) *testServer {
 	t.Helper()
-	s := &testServer{Server: servertest.New(t)}
+	return serve(t, servertest.New(t), o)
+}
+
+// newLocalServer serves from the local engine, on a file system in memory.
+func newLocalServer(t testing.TB, o Options) *testServer {
+	t.Helper()
+	e, err := local.Open(t.Context(), vfs.NewMem(), "store", local.Options{Now: time.Now, CompactEvery: -1, IndexFS: pebblevfs.NewMem(), IndexCache: 1 << 20})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return serve(t, servertest.NewOn(t, e), o)
+}
+
+func serve(t testing.TB, on *servertest.Server, o Options) *testServer {
+	t.Helper()
+	s := &testServer{Server: on}
 	o.Log = s.Log
 	s.addr = s.Listen(t, netserver.ListenerOptions{Protocol: "imap", Refuse: Refuse, ALPN: []string{ALPN}, Handler: New(s.Store, s.Auth, o).Handle})
 	return s
@@ -27,11 +47,18 @@ func (s *testServer) dial(t testing.TB) *servertest.Client {
 	return servertest.Dial(t, s.addr)
 }
 
-// TestTranscripts plays testdata/*.txt. Connections are greeted and, with
-// "login" in the first line, logged in as ada.
-func TestTranscripts(t *testing.T) {
+// TestTranscripts plays testdata/*.txt: one file for a subject of the RFCs,
+// and in clients one for a mail program that people use, in the commands that
+// it sends. Connections are greeted and, with "login" in the first line,
+// logged in as ada.
+func TestTranscripts(t *testing.T) { playTranscripts(t, newTestServer) }
+
+// TestTranscriptsLocal plays them on the engine that is used.
+func TestTranscriptsLocal(t *testing.T) { playTranscripts(t, newLocalServer) }
+
+func playTranscripts(t *testing.T, start func(testing.TB, Options) *testServer) {
 	servertest.Transcripts(t, func(t *testing.T, first string) func() *servertest.Client {
-		s := newTestServer(t, Options{})
+		s := start(t, Options{})
 		return func() *servertest.Client {
 			c := s.dial(t)
 			if got := c.Line(); !strings.HasPrefix(got, "* OK [CAPABILITY ") {

@@ -166,15 +166,17 @@ func (c *Client) Send(t testing.TB, text string) {
 	}
 }
 
-// Transcripts plays testdata/*.txt, each on what start makes of its first
-// line: a function that opens further connections.
+// Transcripts plays the *.txt of testdata and of the directories in it, each
+// on what start makes of its first line: a function that opens further
+// connections.
 func Transcripts(t *testing.T, start func(t *testing.T, first string) (dial func() *Client)) {
 	files, err := filepath.Glob("testdata/*.txt")
 	if err != nil || len(files) == 0 {
 		t.Fatal("no transcripts", err)
 	}
-	for _, file := range files {
-		t.Run(strings.TrimSuffix(filepath.Base(file), ".txt"), func(t *testing.T) {
+	below, _ := filepath.Glob("testdata/*/*.txt")
+	for _, file := range append(files, below...) {
+		t.Run(strings.TrimSuffix(strings.TrimPrefix(file, "testdata/"), ".txt"), func(t *testing.T) {
 			t.Parallel()
 			b, err := os.ReadFile(file)
 			if err != nil {
