@@ -32,7 +32,7 @@ const sessionsMax = 12
 // options of a run.
 type options struct {
 	addr, user, password string
-	seconds              float64
+	seconds, round       float64
 	seed                 uint64
 	sessions             int
 }
@@ -43,6 +43,7 @@ func main() {
 	flag.StringVar(&o.user, "user", "check@check.example", "account, whose mailboxes the run makes")
 	flag.StringVar(&o.password, "password", "check-test", "its password")
 	flag.Float64Var(&o.seconds, "seconds", 30, "how long")
+	flag.Float64Var(&o.round, "round", 60, "seconds after which all is read once more, and new mailboxes are begun")
 	flag.Uint64Var(&o.seed, "seed", uint64(time.Now().UnixNano()), "seed of the random choices")
 	flag.IntVar(&o.sessions, "sessions", sessionsMax, "clients at a time")
 	flag.Parse()
@@ -61,21 +62,42 @@ func run(o options) error {
 		defer stop()
 	}
 	fmt.Printf("seed %d, %d sessions, %.0f s\n", o.seed, o.sessions, o.seconds)
-	h, err := Check(o)
-	if err != nil {
-		return err
+	var sum struct{ operations, messages, reads int }
+	for left := o.seconds; left > 0; left -= o.round {
+		round := o
+		round.seconds = min(left, o.round)
+		h, err := Check(round)
+		if err != nil {
+			return err
+		}
+		sum.operations += h.operations
+		sum.messages += len(h.instances)
+		for _, r := range h.reads {
+			sum.reads += len(r)
+		}
+		if len(h.violations) > 0 || left <= o.round {
+			fmt.Printf("%d operations (%.0f a second), %d messages, %d reads of flags, %d violations\n",
+				sum.operations, float64(sum.operations)/(o.seconds-left+round.seconds), sum.messages, sum.reads, len(h.violations))
+			if err := report(round.seed, h.violations); err != nil {
+				return err
+			}
+		}
+		o.seed++
 	}
-	fmt.Printf("%d operations (%.0f a second), %d messages, %d reads of flags, %d violations\n",
-		h.operations, float64(h.operations)/o.seconds, len(h.instances), len(h.reads), len(h.violations))
-	for i, v := range h.violations {
+	return nil
+}
+
+// report prints violations; its error says that there are any.
+func report(seed uint64, violations []violation) error {
+	for i, v := range violations {
 		if i == 20 {
-			fmt.Printf("… and %d more\n", len(h.violations)-i)
+			fmt.Printf("… and %d more\n", len(violations)-i)
 			break
 		}
 		fmt.Println(v)
 	}
-	if len(h.violations) > 0 {
-		return fmt.Errorf("failed with seed %d", o.seed)
+	if len(violations) > 0 {
+		return fmt.Errorf("failed with seed %d", seed)
 	}
 	return nil
 }
