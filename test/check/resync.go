@@ -17,6 +17,20 @@ type cache struct {
 	validity, modseq uint64
 	known            uint32 // UIDs above it may be missing
 	flags            map[uint32]string
+	// Of the command that is being answered:
+	told    bool   // HIGHESTMODSEQ was
+	highest uint64 // of what FETCH told
+}
+
+// tagged ends a command: without HIGHESTMODSEQ, the highest mod-sequence that a
+// FETCH told is the client's new one (RFC 7162 §3.2.5). So a server that tells
+// one above that of an expunge which it holds back must tell a lower
+// HIGHESTMODSEQ, or the client never learns of the expunge (invariant 15).
+func (c *cache) tagged() {
+	if !c.told {
+		c.modseq = max(c.modseq, c.highest)
+	}
+	c.told, c.highest = false, 0
 }
 
 var (
@@ -36,6 +50,7 @@ func (s *session) resync(line string, quiet bool, command string) {
 	c := s.caches[s.view.box]
 	if m := highestModSeq.FindStringSubmatch(line); m != nil {
 		c.modseq, _ = strconv.ParseUint(m[1], 10, 64)
+		c.told = true
 	}
 	rest, ok := strings.CutPrefix(line, "* VANISHED ")
 	if !ok {
@@ -114,6 +129,8 @@ func (s *session) cached(f *fetched, line string) {
 	if m := fetchModSeq.FindStringSubmatch(line); m != nil {
 		f.modseq, _ = strconv.ParseUint(m[1], 10, 64)
 		s.h.sawModSeq(s.view.box, f.uid, f.modseq, flags)
+		c := s.caches[s.view.box]
+		c.highest = max(c.highest, f.modseq)
 	}
 }
 

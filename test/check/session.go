@@ -67,6 +67,9 @@ func (s *session) do(command string, quiet bool) (lines []string, got []fetched,
 			got = append(got, *f)
 		}
 	}
+	if s.view != nil && s.caches != nil {
+		s.caches[s.view.box].tagged()
+	}
 	return lines, got, at, err
 }
 
@@ -199,11 +202,24 @@ func (s *session) step() error {
 	case k < 18:
 		return s.search()
 	case k < 19:
-		return s.choose(box)
+		return s.leave(box)
 	default:
 		_, _, _, err := s.do("NOOP", false)
 		return err
 	}
+}
+
+// leave looks at messages with commands that hold expunges back, and goes to
+// another mailbox before it is told of them.
+func (s *session) leave(box string) error {
+	if n := len(s.view.uids); n > 0 && s.caches != nil {
+		for range s.rng.IntN(4) {
+			if _, _, _, err := s.do(fmt.Sprintf("FETCH %d:%d (UID MODSEQ FLAGS)", max(1, n-50), n), true); err != nil {
+				return err
+			}
+		}
+	}
+	return s.choose(box)
 }
 
 func (s *session) choose(box string) error {
@@ -252,10 +268,14 @@ func (s *session) look() error {
 	var got []fetched
 	var at interval
 	var err error
+	items := "(UID FLAGS BODY.PEEK[HEADER.FIELDS (SUBJECT)])"
+	if s.caches != nil {
+		items = "(UID MODSEQ FLAGS BODY.PEEK[HEADER.FIELDS (SUBJECT)])"
+	}
 	if s.rng.IntN(2) == 0 {
-		_, got, at, err = s.do(fmt.Sprintf("FETCH %d:%d (UID FLAGS BODY.PEEK[HEADER.FIELDS (SUBJECT)])", from, to), true)
+		_, got, at, err = s.do(fmt.Sprintf("FETCH %d:%d %s", from, to, items), true)
 	} else if u := s.view.uids[from-1]; u != 0 {
-		_, got, at, err = s.do(fmt.Sprintf("UID FETCH %d:%d (UID FLAGS BODY.PEEK[HEADER.FIELDS (SUBJECT)])", u, u+20), false)
+		_, got, at, err = s.do(fmt.Sprintf("UID FETCH %d:%d %s", u, u+20, items), false)
 	}
 	at.begin = begin
 	for _, f := range got {
