@@ -78,7 +78,7 @@ func TestBadResync(t *testing.T) {
 		"vanished and then there": {[]string{"* 2 EXISTS", "* VANISHED (EARLIER) 9"}, []string{"* 1 FETCH (UID 4 FLAGS () MODSEQ (3))", "* 2 FETCH (UID 5 FLAGS () MODSEQ (3))"}, false, 8},
 	} {
 		h := newHistory()
-		known := &cache{validity: 1, modseq: 20, known: 5, flags: map[uint32]string{4: "", 5: ""}}
+		known := &cache{validity: 1, modseq: 20, known: 5, flags: map[uint32]string{4: "", 5: ""}, modseqs: map[uint32]uint64{}}
 		s := &session{h: h, caches: map[string]*cache{"b": known}, view: &view{box: "b", keywords: map[string]bool{"k1": true}}}
 		for _, l := range c.lines {
 			s.line(l, false, "SELECT")
@@ -155,6 +155,32 @@ func TestBadHistories(t *testing.T) {
 			h.sawRecent("b", 1, 1)
 			h.sawRecent("b", 1, 2)
 		}, nil, 24},
+		"IDLE told": {func(h *history) {
+			h.instances = []*instance{arrived("x", 1, 1, 2)}
+			h.watches = []*watched{{box: "b", at: 2 * idleSlack, there: map[uint32]bool{1: true}, last: 1}}
+		}, map[string][]uint32{"x": {1}}, 0},
+		"IDLE told nothing of an arrival": {func(h *history) {
+			h.instances = []*instance{arrived("x", 1, 1, 2), arrived("y", 2, 3, 4)}
+			h.watches = []*watched{{box: "b", at: 2 * idleSlack, there: map[uint32]bool{1: true}, last: 1}}
+		}, map[string][]uint32{"x": {1}, "y": {2}}, 19},
+		"IDLE told nothing of an expunge": {func(h *history) {
+			x := arrived("x", 1, 1, 2)
+			x.leave = interval{3, 4}
+			h.instances = []*instance{x}
+			h.watches = []*watched{{box: "b", at: 2 * idleSlack, there: map[uint32]bool{1: true}, last: 1}}
+		}, nil, 19},
+		"changed meanwhile, and stored": {func(h *history) {
+			h.versions = map[version]string{{"b", 1, 5}: "", {"b", 1, 7}: "k2", {"b", 1, 9}: "k1"}
+			h.conditions = []condition{{box: "b", uid: 1, unchanged: 5, modseq: 9}}
+		}, nil, 16},
+		"not changed, and refused": {func(h *history) {
+			h.versions = map[version]string{{"b", 1, 5}: ""}
+			h.conditions = []condition{{box: "b", uid: 1, unchanged: 5, modified: true}}
+		}, nil, 16},
+		"conditions that held": {func(h *history) {
+			h.versions = map[version]string{{"b", 1, 5}: "", {"b", 1, 7}: "k2", {"b", 1, 9}: "k1"}
+			h.conditions = []condition{{box: "b", uid: 1, unchanged: 5, modified: true}, {box: "b", uid: 1, unchanged: 7, modseq: 9}, {box: "b", uid: 1, unchanged: 9}}
+		}, nil, 0},
 		"from nowhere": {func(h *history) {}, map[string][]uint32{"x": {1}}, 28},
 	} {
 		h := newHistory()

@@ -71,6 +71,8 @@ type history struct {
 	told       []told
 	vanished   map[string]map[uint32]bool
 	versions   map[version]string // flags
+	watches    []*watched
+	conditions []condition
 	violations []violation
 }
 
@@ -169,6 +171,8 @@ func (h *history) judge() {
 		h.judgeOrder(box, all)
 	}
 	h.judgeTold(byBox)
+	h.judgeWatches(byBox)
+	h.judgeConditions()
 	h.judgeFlags()
 }
 

@@ -1,8 +1,9 @@
 // Command check shows that a mail server keeps IMAP's promises to many clients
 // at once. Clients of one account append, flag, move, copy, expunge and look at
-// messages that name themselves; what each was told, and when, is compared with
-// what can have been (invariants 1 to 14, 17, 20 to 22, 24, 25 and 28 of the
-// reliability paper). Every other client enables QRESYNC, keeps what it knows of
+// messages that name themselves, beside deliveries over LMTP and a POP3 client;
+// what each was told, and when, is compared with
+// what can have been (invariants 1 to 17, 19 to 22, 24, 25 and 28 of the
+// reliability paper; test/kill has 27 and 29). Every other client enables QRESYNC, keeps what it knows of
 // mailboxes that it leaves, and catches up when it comes back. In the end all
 // mailboxes are read once more.
 //
@@ -32,6 +33,7 @@ const sessionsMax = 12
 // options of a run.
 type options struct {
 	addr, user, password string
+	lmtp, pop3           string // "": not used
 	seconds, round       float64
 	seed                 uint64
 	sessions             int
@@ -40,6 +42,8 @@ type options struct {
 func main() {
 	var o options
 	flag.StringVar(&o.addr, "server", "", "address of an IMAP server (default: this project's own)")
+	flag.StringVar(&o.lmtp, "lmtp", "", "address of its LMTP server, which delivers into the account's INBOX")
+	flag.StringVar(&o.pop3, "pop3", "", "address of its POP3 server")
 	flag.StringVar(&o.user, "user", "check@check.example", "account, whose mailboxes the run makes")
 	flag.StringVar(&o.password, "password", "check-test", "its password")
 	flag.Float64Var(&o.seconds, "seconds", 30, "how long")
@@ -122,7 +126,7 @@ func serve(o *options) (stop func(), err error) {
 	if err := srv.Start(); err != nil {
 		return nil, err
 	}
-	o.addr = srv.IMAP
+	o.addr, o.lmtp, o.pop3 = srv.IMAP, srv.LMTP, srv.POP3
 	return func() { srv.Stop(); os.RemoveAll(dir) }, nil
 }
 
@@ -145,8 +149,12 @@ func Check(o options) (*history, error) {
 		}
 		defer admin.Do(fmt.Sprintf("DELETE %q", box))
 	}
+	if o.lmtp != "" {
+		boxes = append(boxes, "INBOX")
+		defer o.empty(admin)
+	}
 	end := now() + int64(o.seconds*float64(time.Second))
-	failures := make([]error, o.sessions)
+	failures := make([]error, o.sessions+1)
 	var wg sync.WaitGroup
 	for id := range o.sessions {
 		wg.Go(func() {
@@ -159,6 +167,9 @@ func Check(o options) (*history, error) {
 			s := &session{h: h, id: id, rng: rand.New(rand.NewPCG(o.seed, uint64(id))), c: c, boxes: boxes, copy: copies, own: map[string][]*instance{}}
 			failures[id] = s.run(end)
 		})
+	}
+	if o.lmtp != "" {
+		wg.Go(func() { failures[o.sessions] = newMailer(h, o).run(end) })
 	}
 	wg.Wait()
 	if err := errors.Join(failures...); err != nil {
@@ -175,6 +186,13 @@ func Check(o options) (*history, error) {
 	}
 	_, err = admin.Do("SELECT INBOX") // so that the mailboxes can be deleted
 	return h, err
+}
+
+// empty takes everything out of the INBOX, which the next round begins with.
+func (o *options) empty(admin *harness.IMAP) {
+	admin.Do("SELECT INBOX")
+	admin.Do(`STORE 1:* +FLAGS.SILENT (\Deleted)`)
+	admin.Do("CLOSE")
 }
 
 func (o *options) dial() (*harness.IMAP, error) {

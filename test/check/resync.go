@@ -17,6 +17,7 @@ type cache struct {
 	validity, modseq uint64
 	known            uint32 // UIDs above it may be missing
 	flags            map[uint32]string
+	modseqs          map[uint32]uint64
 	// Of the command that is being answered:
 	told    bool   // HIGHESTMODSEQ was
 	highest uint64 // of what FETCH told
@@ -131,6 +132,7 @@ func (s *session) cached(f *fetched, line string) {
 		s.h.sawModSeq(s.view.box, f.uid, f.modseq, flags)
 		c := s.caches[s.view.box]
 		c.highest = max(c.highest, f.modseq)
+		c.modseqs[f.uid] = max(c.modseqs[f.uid], f.modseq)
 	}
 }
 
@@ -157,7 +159,7 @@ func (s *session) catchUp(box string) error {
 	c := s.caches[box]
 	command := fmt.Sprintf("SELECT %q", box)
 	if c == nil {
-		c = &cache{flags: map[uint32]string{}}
+		c = &cache{flags: map[uint32]string{}, modseqs: map[uint32]uint64{}}
 		s.caches[box] = c
 	} else if c.modseq > 0 {
 		command += fmt.Sprintf(" (QRESYNC (%d %d))", c.validity, c.modseq)

@@ -62,7 +62,10 @@ func (s *session) do(command string, quiet bool) (lines []string, got []fetched,
 	lines, err = s.c.Do(command)
 	at.end = now()
 	s.h.count()
-	for _, line := range lines {
+	for i, line := range lines {
+		if i < len(lines)-1 && !strings.HasPrefix(line, "* ") {
+			s.h.violate(12, "session %d: %q in the answer to %q", s.id, line, command)
+		}
 		if f := s.line(line, quiet, command); f != nil {
 			got = append(got, *f)
 		}
@@ -203,6 +206,8 @@ func (s *session) step() error {
 		return s.search()
 	case k < 19:
 		return s.leave(box)
+	case s.rng.IntN(10) == 0:
+		return s.idle()
 	default:
 		_, _, _, err := s.do("NOOP", false)
 		return err
@@ -313,6 +318,9 @@ func (s *session) store() error {
 	box := s.view.box
 	var at interval
 	var err error
+	if s.caches != nil && s.rng.IntN(4) == 0 {
+		return s.storeUnchanged(uids[0], sign, value)
+	}
 	if s.rng.IntN(2) == 0 {
 		_, _, at, err = s.do(fmt.Sprintf("STORE %d:%d %sFLAGS%s (%s)", from+1, to, sign, silent, s.keyword()), true)
 	} else {
@@ -373,6 +381,7 @@ func (s *session) move() error {
 	if m == nil {
 		return nil // it was not there: the outcome stays open, and the audit says more
 	}
+	s.gone(i.uid, "UID MOVE")
 	uid, _ := strconv.ParseUint(m[2], 10, 32)
 	s.h.change(i, func() {
 		i.leave.end, target.arrive.end, target.uid = at.end, at.end, uint32(uid)
@@ -392,9 +401,17 @@ func (s *session) expunge() error {
 	}
 	_, _, at, err := s.do(fmt.Sprintf("UID EXPUNGE %d", i.uid), false)
 	if err == nil {
+		s.gone(i.uid, "UID EXPUNGE")
 		s.h.change(i, func() { i.leave.end = at.end })
 	}
 	return err
+}
+
+// gone is invariant 12: what a command did is told before its tagged answer.
+func (s *session) gone(uid uint32, command string) {
+	if slices.Contains(s.view.uids, uid) {
+		s.h.violate(12, "session %d, %s: UID %d is there after %s was answered", s.id, s.view.box, uid, command)
+	}
 }
 
 func (s *session) copies() error {

@@ -3,9 +3,11 @@ package harness
 import (
 	"bufio"
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"io"
 	"net"
+	"os"
 	"strconv"
 	"strings"
 	"time"
@@ -151,6 +153,32 @@ func Number(responses []string, key string) (uint64, bool) {
 		}
 	}
 	return 0, false
+}
+
+// Listen reads untagged responses for a while.
+func (c *IMAP) Listen(d time.Duration) (lines []string, err error) {
+	end := time.Now().Add(d)
+	for {
+		c.nc.SetReadDeadline(end)
+		if _, err := c.r.Peek(1); err != nil {
+			if errors.Is(err, os.ErrDeadlineExceeded) {
+				err = nil
+			}
+			return lines, err
+		}
+		c.nc.SetReadDeadline(time.Now().Add(60 * time.Second)) // the rest of what has begun
+		line, err := c.line()
+		if err != nil {
+			return lines, err
+		}
+		lines = append(lines, line)
+	}
+}
+
+// Done ends IDLE; its tagged response is to be awaited.
+func (c *IMAP) Done() error {
+	_, err := io.WriteString(c.nc, "DONE\r\n")
+	return err
 }
 
 // Close closes the connection without LOGOUT.
