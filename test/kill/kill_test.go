@@ -33,12 +33,12 @@ func TestLedgerCatches(t *testing.T) {
 	at := func(uid uint64, token, mailbox string) found {
 		return found{mailbox: mailbox, token: token, uid: uid, size: 10}
 	}
-	valid := map[string]uint64{"INBOX": 1}
+	const valid = "[UIDVALIDITY 1] [UIDNEXT 10] [HIGHESTMODSEQ 20]"
 	for name, test := range map[string]struct {
 		want     string
 		change   func(*entry)
 		messages []found
-		validity map[string]uint64
+		told     string
 	}{
 		"lost":      {"lost", nil, nil, valid},
 		"doubled":   {"twice", nil, []found{at(1, "t", "INBOX"), at(2, "t", "INBOX")}, valid},
@@ -49,12 +49,14 @@ func TestLedgerCatches(t *testing.T) {
 		"flag":      {"keyword", func(e *entry) { e.keyword = acked }, []found{at(1, "t", "INBOX")}, valid},
 		"foreign":   {"never sent", nil, []found{at(1, "t", "INBOX"), at(2, "u", "INBOX")}, valid},
 		"reused":    {"is t", nil, []found{at(9, "t", "INBOX")}, valid},
-		"validity":  {"UIDVALIDITY", nil, []found{at(1, "t", "INBOX")}, map[string]uint64{"INBOX": 2}},
+		"validity":  {"UIDVALIDITY", nil, []found{at(1, "t", "INBOX")}, "[UIDVALIDITY 2] [UIDNEXT 10] [HIGHESTMODSEQ 20]"},
+		"UIDNEXT":   {"UIDNEXT", nil, []found{at(1, "t", "INBOX")}, "[UIDVALIDITY 1] [UIDNEXT 9] [HIGHESTMODSEQ 20]"},
+		"modseq":    {"HIGHESTMODSEQ", nil, []found{at(1, "t", "INBOX")}, "[UIDVALIDITY 1] [UIDNEXT 10] [HIGHESTMODSEQ 19]"},
 		"good":      {"", nil, []found{at(1, "t", "INBOX")}, valid},
 	} {
 		t.Run(name, func(t *testing.T) {
 			l := newLedger()
-			l.validity[acct+"/INBOX"] = 1
+			l.tells(acct, "INBOX", []string{valid})
 			l.uids[uidKey{acct, "INBOX", 9}] = "older"
 			l.begin("t", acct, "INBOX", 10)
 			l.note("t", true, func(e *entry) {
@@ -63,7 +65,8 @@ func TestLedgerCatches(t *testing.T) {
 					test.change(e)
 				}
 			})
-			got := strings.Join(l.check(acct, test.messages, test.validity), "\n")
+			l.tells(acct, "INBOX", []string{test.told})
+			got := strings.Join(l.check(acct, test.messages), "\n")
 			if (test.want == "") != (got == "") || !strings.Contains(got, test.want) {
 				t.Fatalf("violations %q, want one with %q", got, test.want)
 			}

@@ -3,6 +3,8 @@ package main
 import (
 	"fmt"
 	"sync"
+
+	"github.com/angarium/angarium/test/harness"
 )
 
 // outcome is what a client knows of an operation.
@@ -33,14 +35,43 @@ type uidKey struct {
 // ledger is everything that clients were told, over all rounds.
 type ledger struct {
 	mu         sync.Mutex
-	entries    map[string]*entry // by token
-	operations int               // acknowledged
-	uids       map[uidKey]string // token seen under a UID once
-	validity   map[string]uint64 // by account and mailbox
+	entries    map[string]*entry   // by token
+	operations int                 // acknowledged
+	uids       map[uidKey]string   // token seen under a UID once
+	told       map[string]counters // by account and mailbox, the last
+	wrong      []string            // counters that were
+}
+
+// counters are what a server tells of a mailbox that may never go back.
+type counters struct{ validity, uidNext, modseq uint64 }
+
+// tells takes the counters from the answer to SELECT or EXAMINE. What was told
+// must hold after the next start also (invariants 2, 14 and 29 of the
+// reliability paper); check reports what does not.
+func (l *ledger) tells(account, mailbox string, answer []string) {
+	var c counters
+	c.validity, _ = harness.Number(answer, "[UIDVALIDITY ")
+	c.uidNext, _ = harness.Number(answer, "[UIDNEXT ")
+	c.modseq, _ = harness.Number(answer, "[HIGHESTMODSEQ ")
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	was := l.told[account+"/"+mailbox]
+	bad := func(name string, was, is uint64) {
+		l.wrong = append(l.wrong, fmt.Sprintf("%s: %s of %s was %d and is %d", account, name, mailbox, was, is))
+	}
+	switch {
+	case c.validity == 0 || was.validity != 0 && c.validity != was.validity:
+		bad("UIDVALIDITY", was.validity, c.validity)
+	case c.uidNext < was.uidNext:
+		bad("UIDNEXT", was.uidNext, c.uidNext)
+	case c.modseq < was.modseq:
+		bad("HIGHESTMODSEQ", was.modseq, c.modseq)
+	}
+	l.told[account+"/"+mailbox] = c
 }
 
 func newLedger() *ledger {
-	return &ledger{entries: map[string]*entry{}, uids: map[uidKey]string{}, validity: map[string]uint64{}}
+	return &ledger{entries: map[string]*entry{}, uids: map[uidKey]string{}, told: map[string]counters{}}
 }
 
 // begin notes that a message is about to be sent, so that it may exist.
@@ -84,19 +115,13 @@ type found struct {
 
 // check compares what an account holds with the ledger, and notes what is
 // certain now: a message that may have arrived either did or did not.
-func (l *ledger) check(account string, messages []found, validity map[string]uint64) (violations []string) {
+func (l *ledger) check(account string, messages []found) (violations []string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	bad := func(format string, a ...any) {
 		violations = append(violations, account+": "+fmt.Sprintf(format, a...))
 	}
-	for mailbox, v := range validity {
-		key := account + "/" + mailbox
-		if was, ok := l.validity[key]; ok && was != v {
-			bad("UIDVALIDITY of %s was %d and is %d", mailbox, was, v)
-		}
-		l.validity[key] = v
-	}
+	violations, l.wrong = l.wrong, nil
 	seen := map[string]found{}
 	for _, m := range messages {
 		key := uidKey{account, m.mailbox, m.uid}

@@ -64,11 +64,11 @@ func (r *round) mailer(name, account string, rng *rand.Rand) {
 		case k < 5:
 			err = r.append(c, account, name+"-"+strconv.Itoa(n), rng)
 		case k < 7:
-			err = r.change(c, rng, storeKeyword)
+			err = r.change(c, account, rng, storeKeyword)
 		case k < 9:
-			err = r.change(c, rng, moveToArchive)
+			err = r.change(c, account, rng, moveToArchive)
 		default:
-			err = r.change(c, rng, expunge)
+			err = r.change(c, account, rng, expunge)
 		}
 		var refused *harness.Answer
 		if err != nil && !errors.As(err, &refused) {
@@ -126,10 +126,12 @@ var expunge = verb{
 }
 
 // change applies a verb to a random range of a mailbox's messages.
-func (r *round) change(c *harness.IMAP, rng *rand.Rand, v verb) error {
-	if _, err := c.Do("SELECT " + v.mailbox); err != nil {
+func (r *round) change(c *harness.IMAP, account string, rng *rand.Rand, v verb) error {
+	lines, err := c.Do("SELECT " + v.mailbox)
+	if err != nil {
 		return err
 	}
+	r.led.tells(account, v.mailbox, lines)
 	all, err := list(c, v.mailbox, false)
 	if err != nil || len(all) == 0 {
 		return err

@@ -8,7 +8,7 @@
 //
 // It prints the rounds planned and checked, and ends with 1 when anything
 // acknowledged is missing, doubled or altered, when a UID names another message
-// than before, or when a UIDVALIDITY changed.
+// than before, when a UIDVALIDITY changed, or UIDNEXT or HIGHESTMODSEQ went back.
 package main
 
 import (
