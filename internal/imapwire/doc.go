@@ -8,7 +8,7 @@ package imapwire
 // Limits of one command (reliability paper 4.4).
 const (
 	LineBeforeLoginMax = 8 << 10   // octets of a line before login
-	LineMax            = 1 << 20   // octets of a line after login; UID sets of sync tools are long
+	LineMax            = 2 << 20   // octets of a line after login; UID sets of SOGo and of sync tools have 1 MiB
 	LiteralMax         = 128 << 10 // octets of a literal that is not a message
 	LiteralsMax        = 1000      // literals of one command
 	LiteralSumMax      = 1 << 20   // octets of all of them

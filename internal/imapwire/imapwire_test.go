@@ -178,6 +178,20 @@ func TestNumSet(t *testing.T) {
 	}
 }
 
+// TestLongNumSet: a set may be as long as the line, more than TokensMax
+// numbers.
+func TestLongNumSet(t *testing.T) {
+	text := strings.Repeat("1,3,", LineMax/4-1) + "5:70"
+	d, _ := decode(t, text)
+	set := d.NumSet()
+	if err := d.End(); err != nil || len(text) != LineMax || len(set) != LineMax/2-1 {
+		t.Errorf("%d octets, %d ranges: %v", len(text), len(set), err)
+	}
+	if got := len(set.Resolve(9)); got != 3 {
+		t.Errorf("%d ranges behind one another", got)
+	}
+}
+
 // TestFlags: RFC 3501 §9 flag.
 func TestFlags(t *testing.T) {
 	d, _ := decode(t, `(\seen $Forwarded \Recent Junk)`)

@@ -51,14 +51,25 @@ func (d *Decoder) PlainNumSet() NumSet {
 	return s
 }
 
+// seqNumber reads a number of a set. It is no word of the command to be
+// counted: clients name 100,000 UIDs in one set, and the length of the line
+// bounds how many there are.
 func (d *Decoder) seqNumber() (n uint32, star bool) {
 	if d.Take('*') {
 		return NumMax, true
 	}
-	if n = d.Number32(); n == 0 {
+	large := uint64(0)
+	for c := d.Peek(); c >= '0' && c <= '9'; c = d.Peek() {
+		if large = large*10 + uint64(c-'0'); large > NumMax {
+			d.Fail("the number is too large")
+			return 0, false
+		}
+		d.pos++
+	}
+	if large == 0 {
 		d.Fail("expected a number above zero or *")
 	}
-	return n, false
+	return uint32(large), false
 }
 
 // Resolve returns the ranges with "*" replaced by largest, in ascending order,
