@@ -124,9 +124,14 @@ func deliver(t *testing.T, s *harness.Server, messages ...string) {
 
 func login(t *testing.T, s *harness.Server) *harness.IMAP {
 	t.Helper()
+	return loginAs(t, s, user)
+}
+
+func loginAs(t *testing.T, s *harness.Server, name string) *harness.IMAP {
+	t.Helper()
 	c, err := harness.DialIMAP(s.IMAP)
 	if err == nil {
-		err = c.Login(user, password)
+		err = c.Login(name, password)
 	}
 	if err != nil {
 		t.Fatal(err)
