@@ -111,7 +111,7 @@ func (s *servers) serveAll(l listeners) error {
 		if err != nil {
 			return err
 		}
-		s.net.Serve(ln, s.options(spec.Protocol))
+		s.net.Serve(ln, s.options(spec.Protocol, entry))
 	}
 	return nil
 }

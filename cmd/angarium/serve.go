@@ -138,7 +138,7 @@ func (a *app) listen() error {
 	}
 	for protocol, lns := range passed {
 		for _, ln := range lns {
-			a.servers.net.Serve(ln, a.servers.options(protocol))
+			a.servers.net.Serve(ln, a.servers.options(protocol, protocol))
 		}
 	}
 	if len(passed) > 0 && a.settings.file == "" && len(a.settings.listen) == 0 {

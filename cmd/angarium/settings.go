@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"log/slog"
 	"os"
@@ -10,6 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/angarium/angarium/internal/config"
+	"github.com/angarium/angarium/internal/imapserver"
 )
 
 // settings are the flags that say which server is meant.
@@ -63,7 +65,7 @@ func (o *settings) load() (*config.Config, error) {
 	if unix.Getrlimit(unix.RLIMIT_NOFILE, &limit) == nil {
 		c.Limits.Connections = min(c.Limits.Connections, max(1, int(min(limit.Cur, 1<<30)*4/5)))
 	}
-	if err := c.Check(); err != nil {
+	if err := errors.Join(c.Check(), c.CheckCapabilities(imapserver.Capabilities())); err != nil {
 		return nil, usageError{err}
 	}
 	return c, nil

@@ -183,8 +183,12 @@ func certificateFiles(c *config.Config) (cert, key string, err error) {
 }
 
 func imapOptions(c *config.Config, log *slog.Logger, texts *search.Index) imapserver.Options {
+	var cuts []imapserver.Cut
+	for _, cut := range c.IMAP.Cut {
+		cuts = append(cuts, imapserver.Cut(cut))
+	}
 	return imapserver.Options{Log: log, Texts: texts, MessageMax: c.Limits.MessageOctets, SessionsMax: c.Limits.SessionsPerAccount, SessionsPerAddressMax: c.Limits.SessionsPerAddress,
-		LoginTime: time.Duration(c.Limits.LoginTime), IdleTime: time.Duration(c.Limits.IdleTime), LiteralMinus: c.IMAP.LiteralMinus}
+		LoginTime: time.Duration(c.Limits.LoginTime), IdleTime: time.Duration(c.Limits.IdleTime), LiteralMinus: c.IMAP.LiteralMinus, Cuts: cuts}
 }
 
 func pop3Options(c *config.Config, log *slog.Logger) pop3server.Options {
@@ -213,12 +217,13 @@ func (s *servers) configure(c *config.Config, log *slog.Logger) error {
 	return nil
 }
 
-// options returns what is served on a listener of a protocol.
-func (s *servers) options(protocol string) netserver.ListenerOptions {
+// options returns what is served on a listener of a protocol, which the
+// configuration calls by the name entry.
+func (s *servers) options(protocol, entry string) netserver.ListenerOptions {
 	o := netserver.ListenerOptions{Protocol: protocol, ImplicitTLS: protocol == "imaps" || protocol == "pop3s"}
 	switch protocol {
 	case "imap", "imaps":
-		o.ALPN, o.Refuse, o.Handler = []string{imapserver.ALPN}, imapserver.Refuse, s.imap.Handle
+		o.ALPN, o.Refuse, o.Handler = []string{imapserver.ALPN}, imapserver.Refuse, s.imap.On(entry)
 	case "pop3", "pop3s":
 		o.ALPN, o.Refuse, o.Handler = []string{pop3server.ALPN}, pop3server.Refuse, s.pop3.Handle
 	case "lmtp":

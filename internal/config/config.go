@@ -60,7 +60,17 @@ type Limits struct {
 
 // IMAP holds options of IMAP.
 type IMAP struct {
-	LiteralMinus bool `toml:"literal_minus" comment:"Offer LITERAL- instead of LITERAL+ (RFC 7888): clients may not send more than 4096 octets unasked."`
+	LiteralMinus bool  `toml:"literal_minus" comment:"Offer LITERAL- instead of LITERAL+ (RFC 7888): clients may not send more than 4096 octets unasked."`
+	Cut          []Cut `toml:"cut" comment:"Capabilities to be neither offered nor there, for some or for all; each cut needs a table of its own, [[imap.cut]]."`
+}
+
+// Cut takes capabilities away from the sessions for which each of its
+// conditions holds; without any, from all.
+type Cut struct {
+	Capabilities []string `toml:"capabilities" comment:"Names like MOVE; THREAD stands for all that begin with THREAD= too."`
+	Listeners    []string `toml:"listeners,omitempty" comment:"Entries of listen, or imap or imaps for all of that kind."`
+	Users        []string `toml:"users,omitempty" comment:"Accounts; * stands for anything."`
+	Clients      []string `toml:"clients,omitempty" comment:"Names that clients give themselves with ID, or NAME/VERSION; * stands for anything."`
 }
 
 // POP3 holds options of POP3.
@@ -134,7 +144,7 @@ func explain(name string, err error) error {
 			e := &strict.Errors[i]
 			row, _ := e.Position()
 			key := strings.Join(e.Key(), ".")
-			lines = append(lines, fmt.Errorf("%s:%d: unknown key %q; did you mean %q?", name, row, key, nearest(key)))
+			lines = append(lines, fmt.Errorf("%s:%d: unknown key %q; did you mean %q?", name, row, key, nearest(key, Keys())))
 		}
 		return errors.Join(lines...)
 	case errors.As(err, &decode):
@@ -149,9 +159,14 @@ func Keys() []string { return keysOf(reflect.TypeFor[Config](), "") }
 
 func keysOf(t reflect.Type, prefix string) (keys []string) {
 	for f := range t.Fields() {
-		key := prefix + f.Tag.Get("toml")
+		name, _, _ := strings.Cut(f.Tag.Get("toml"), ",")
+		key := prefix + name
 		if f.Type.Kind() == reflect.Struct {
 			keys = append(keys, keysOf(f.Type, key+".")...)
+			continue
+		}
+		if f.Type.Kind() == reflect.Slice && f.Type.Elem().Kind() == reflect.Struct {
+			keys = append(keys, keysOf(f.Type.Elem(), key+".")...)
 			continue
 		}
 		keys = append(keys, key)
@@ -159,9 +174,9 @@ func keysOf(t reflect.Type, prefix string) (keys []string) {
 	return keys
 }
 
-// nearest returns the valid key that takes the fewest edits.
-func nearest(key string) string {
-	return slices.MinFunc(Keys(), func(a, b string) int { return distance(key, a) - distance(key, b) })
+// nearest returns the valid name that takes the fewest edits.
+func nearest(name string, valid []string) string {
+	return slices.MinFunc(valid, func(a, b string) int { return distance(name, a) - distance(name, b) })
 }
 
 // distance is the number of octets to insert, delete or replace.
@@ -238,6 +253,34 @@ func (c *Config) Check() error {
 	} {
 		if span.value < span.floor || span.value > span.ceiling {
 			bad("limits.%s is %s; it must be from %s to %s", key, time.Duration(span.value), time.Duration(span.floor), time.Duration(span.ceiling))
+		}
+	}
+	for _, cut := range c.IMAP.Cut {
+		if len(cut.Capabilities) == 0 {
+			bad("imap.cut names no capabilities")
+		}
+		for _, l := range cut.Listeners {
+			if l != "imap" && l != "imaps" && !slices.Contains(c.Listen, l) {
+				bad("imap.cut: %q is neither imap, imaps nor an entry of listen", l)
+			}
+		}
+	}
+	return errors.Join(wrong...)
+}
+
+// CheckCapabilities says which capabilities of IMAP are named that are none.
+// It is given those that there are; THREAD stands for those with THREAD=.
+func (c *Config) CheckCapabilities(known []string) error {
+	var wrong []error
+	for _, cut := range c.IMAP.Cut {
+		for _, name := range cut.Capabilities {
+			upper := strings.ToUpper(name)
+			if !slices.ContainsFunc(known, func(k string) bool {
+				k = strings.ToUpper(k)
+				return k == upper || strings.HasPrefix(k, upper+"=")
+			}) {
+				wrong = append(wrong, fmt.Errorf("imap.cut: there is no capability %q; did you mean %q?", name, nearest(upper, known)))
+			}
 		}
 	}
 	return errors.Join(wrong...)

@@ -22,25 +22,28 @@ func (d Duration) String() string { b, _ := d.MarshalText(); return string(b) }
 
 func TestErrors(t *testing.T) {
 	for in, want := range map[string]string{
-		"data = \"/d\"\n":                                               `a.toml: config_version is missing`,
-		"config_version = 1\ndta = \"/d\"\n":                            `a.toml:2: unknown key "dta"; did you mean "data"?`,
-		"config_version = 1\n[limits]\nconections = 1\n":                `a.toml:3: unknown key "limits.conections"; did you mean "limits.connections"?`,
-		"config_version = 2\n":                                          `config_version is 2; this program reads 1`,
-		"config_version = 1\nlisten = [\"smtp=:25\"]\n":                 `"smtp=:25" is not PROTO=ADDRESS`,
-		"config_version = 1\nlisten = [\"imap=143\"]\n":                 `neither host:port nor`,
-		"config_version = 1\nlisten = [\"imap=:143\", \"imap=:143\"]\n": `twice`,
-		"config_version = 1\nlisten = []\n":                             `listen is empty`,
-		"config_version = 1\ndata = 3\n":                                `a.toml:2:`,
-		"config_version = 1\n[tls]\nkey = \"k\"\n":                      `tls needs both`,
-		"config_version = 1\n[log]\nlevel = \"loud\"\n":                 `log.level "loud"`,
-		"config_version = 1\n[limits]\nmessage_octets = 1073741825\n":   `limits.message_octets is 1073741825; it must be from 1 to 1073741824`,
-		"config_version = 1\n[limits]\nidle_time = \"29m59s\"\n":        `limits.idle_time is 29m59s; it must be from 30m0s to 24h0m0s`,
-		"config_version = 1\n[limits]\nlogin_time = \"3m1s\"\n":         `limits.login_time is 3m1s`,
-		"config_version = 1\n[limits]\nconnections = 0\n":               `limits.connections is 0`,
-		"config_version = 1\nsocket_mode = \"0999\"\n":                  `socket_mode "0999"`,
-		"config_version = 1\ndefault_domain = \"a@b\"\n":                `is no domain`,
-		"config_version = 1\n[store]\nexpunge_retention = \"-1h\"\n":    `no time span`,
-		"config_version = 1\ndata = \"/d\"\ndata = \"/e\"\n":            `a.toml:3:`,
+		"data = \"/d\"\n":                                                                        `a.toml: config_version is missing`,
+		"config_version = 1\ndta = \"/d\"\n":                                                     `a.toml:2: unknown key "dta"; did you mean "data"?`,
+		"config_version = 1\n[limits]\nconections = 1\n":                                         `a.toml:3: unknown key "limits.conections"; did you mean "limits.connections"?`,
+		"config_version = 2\n":                                                                   `config_version is 2; this program reads 1`,
+		"config_version = 1\nlisten = [\"smtp=:25\"]\n":                                          `"smtp=:25" is not PROTO=ADDRESS`,
+		"config_version = 1\nlisten = [\"imap=143\"]\n":                                          `neither host:port nor`,
+		"config_version = 1\nlisten = [\"imap=:143\", \"imap=:143\"]\n":                          `twice`,
+		"config_version = 1\nlisten = []\n":                                                      `listen is empty`,
+		"config_version = 1\ndata = 3\n":                                                         `a.toml:2:`,
+		"config_version = 1\n[tls]\nkey = \"k\"\n":                                               `tls needs both`,
+		"config_version = 1\n[log]\nlevel = \"loud\"\n":                                          `log.level "loud"`,
+		"config_version = 1\n[limits]\nmessage_octets = 1073741825\n":                            `limits.message_octets is 1073741825; it must be from 1 to 1073741824`,
+		"config_version = 1\n[limits]\nidle_time = \"29m59s\"\n":                                 `limits.idle_time is 29m59s; it must be from 30m0s to 24h0m0s`,
+		"config_version = 1\n[limits]\nlogin_time = \"3m1s\"\n":                                  `limits.login_time is 3m1s`,
+		"config_version = 1\n[limits]\nconnections = 0\n":                                        `limits.connections is 0`,
+		"config_version = 1\nsocket_mode = \"0999\"\n":                                           `socket_mode "0999"`,
+		"config_version = 1\ndefault_domain = \"a@b\"\n":                                         `is no domain`,
+		"config_version = 1\n[store]\nexpunge_retention = \"-1h\"\n":                             `no time span`,
+		"config_version = 1\ndata = \"/d\"\ndata = \"/e\"\n":                                     `a.toml:3:`,
+		"config_version = 1\n[[imap.cut]]\nuser = [\"a\"]\n":                                     `unknown key "imap.cut.user"; did you mean "imap.cut.users"?`,
+		"config_version = 1\n[[imap.cut]]\nusers = [\"a\"]\n":                                    `imap.cut names no capabilities`,
+		"config_version = 1\n[[imap.cut]]\ncapabilities = [\"ID\"]\nlisteners = [\"imap=:1\"]\n": `"imap=:1" is neither imap, imaps nor an entry of listen`,
 	} {
 		_, err := Parse("a.toml", []byte(in))
 		if err == nil || !strings.Contains(err.Error(), want) {
@@ -49,10 +52,33 @@ func TestErrors(t *testing.T) {
 	}
 }
 
+// TestCapabilities: names that are none are told with the nearest one.
+func TestCapabilities(t *testing.T) {
+	known := []string{"IDLE", "MOVE", "THREAD=REFERENCES", "THREAD=REFS", "IMAP4rev2"}
+	for name, want := range map[string]string{
+		"MOVE": "", "move": "", "THREAD": "", "thread=refs": "", "IMAP4REV2": "",
+		"MOOV":        `imap.cut: there is no capability "MOOV"; did you mean "MOVE"?`,
+		"THREAD=REF":  `imap.cut: there is no capability "THREAD=REF"; did you mean "THREAD=REFS"?`,
+		"THREAD=":     `imap.cut: there is no capability "THREAD="; did you mean "THREAD=REFS"?`,
+		"THREAD=REFX": `imap.cut: there is no capability "THREAD=REFX"; did you mean "THREAD=REFS"?`,
+	} {
+		c := Defaults()
+		c.IMAP.Cut = []Cut{{Capabilities: []string{"IDLE", name}}}
+		got := ""
+		if err := c.CheckCapabilities(known); err != nil {
+			got = err.Error()
+		}
+		if got != want {
+			t.Errorf("%s: %q, want %q", name, got, want)
+		}
+	}
+}
+
 // TestText: what is shown can be read, and is the same.
 func TestText(t *testing.T) {
 	c := Defaults()
 	c.POP3.FlagOnly = true
+	c.IMAP.Cut = []Cut{{Capabilities: []string{"MOVE"}, Users: []string{"ada@example.org"}}, {Capabilities: []string{"ID"}, Listeners: []string{"imap"}}}
 	text, err := c.Text()
 	if err != nil {
 		t.Fatal(err)

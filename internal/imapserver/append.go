@@ -30,7 +30,7 @@ func parseAppend(s *session, d *imapwire.Decoder) request {
 			code, err = a.append(tx, name)
 			return err
 		})
-		if err == nil {
+		if err == nil && s.offers("UIDPLUS") {
 			s.code = code
 		}
 		return err
@@ -102,6 +102,9 @@ func (s *session) readMessages(ctx context.Context, name string, a *appending) e
 		if !d.Take(' ') {
 			return d.End()
 		}
+		if d.Needs("MULTIAPPEND"); d.Err() != nil {
+			return d.Err()
+		}
 		if len(a.messages) >= appendMessagesMax {
 			return &refusal{"LIMIT", "too many messages in one command"}
 		}
@@ -160,14 +163,19 @@ func (f *filling) fill(ctx context.Context) error {
 	d := f.s.dec
 	switch {
 	case d.TakeWord("CATENATE"):
+		d.Needs("CATENATE")
 		d.Space()
 		f.catenate(ctx)
 	case d.TakeWord("UTF8"):
+		d.Needs("UTF8=ACCEPT")
 		d.Space()
 		d.Expect('(')
 		f.literal()
 		d.Expect(')')
 	default:
+		if d.PeekText("~") {
+			d.Needs("BINARY") // RFC 3516 §4.4
+		}
 		f.literal()
 	}
 	switch {

@@ -15,7 +15,9 @@ func parseAuthenticate(s *session, d *imapwire.Decoder) request {
 	d.Space()
 	mechanism := d.Word()
 	initial := ""
+	d.Needs("AUTH=" + mechanism)
 	if d.Take(' ') {
+		d.Needs("SASL-IR")
 		initial = d.Rest()
 	}
 	return func(ctx context.Context, s *session) error {

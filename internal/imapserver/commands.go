@@ -2,6 +2,7 @@ package imapserver
 
 import (
 	"context"
+	"strings"
 
 	"github.com/angarium/angarium/internal/imapwire"
 )
@@ -23,7 +24,14 @@ type command struct {
 	seqs   seqUse
 	uid    bool // has a form with UIDs (RFC 3501 §6.4.8)
 	open   bool // run reads on where parse ended
+	added  bool // came with the first capability of cap, and is cut with it
 	parse  func(s *session, d *imapwire.Decoder) request
+}
+
+// isCut reports whether the command is gone with its capability.
+func (c *command) isCut(cut cutSet) bool {
+	first, _, _ := strings.Cut(c.cap, " ")
+	return c.added && cut[first]
 }
 
 // request is one parsed command, ready to run.
@@ -33,16 +41,16 @@ var commands = []command{
 	{name: "CAPABILITY", states: anyState, parse: bare((*session).capability)},
 	{name: "NOOP", states: anyState, parse: bare((*session).noop)},
 	{name: "LOGOUT", states: anyState, seqs: noSync, parse: bare((*session).logout)},
-	{name: "ID", cap: "ID", states: anyState, parse: parseID},
+	{name: "ID", cap: "ID", added: true, states: anyState, parse: parseID},
 
 	{name: "STARTTLS", states: notAuthenticated, parse: bare((*session).startTLS)},
 	{name: "AUTHENTICATE", cap: "SASL-IR", states: notAuthenticated, parse: parseAuthenticate},
 	{name: "LOGIN", states: notAuthenticated, parse: parseLogin},
 
-	{name: "UNAUTHENTICATE", cap: "UNAUTHENTICATE", states: afterLogin, seqs: noSync, parse: bare((*session).unauthenticate)},
-	{name: "LANGUAGE", cap: "LANGUAGE", states: anyState, parse: parseLanguage},
-	{name: "COMPARATOR", cap: "I18NLEVEL=2", states: afterLogin, parse: parseComparator},
-	{name: "ENABLE", cap: "ENABLE CONDSTORE QRESYNC UIDONLY", states: afterLogin, parse: parseEnable},
+	{name: "UNAUTHENTICATE", cap: "UNAUTHENTICATE", added: true, states: afterLogin, seqs: noSync, parse: bare((*session).unauthenticate)},
+	{name: "LANGUAGE", cap: "LANGUAGE", added: true, states: anyState, parse: parseLanguage},
+	{name: "COMPARATOR", cap: "I18NLEVEL=2", added: true, states: afterLogin, parse: parseComparator},
+	{name: "ENABLE", cap: "ENABLE CONDSTORE QRESYNC UIDONLY", added: true, states: afterLogin, parse: parseEnable},
 	{name: "SELECT", states: afterLogin, seqs: noSync, parse: parseSelect},
 	{name: "EXAMINE", states: afterLogin, seqs: noSync, parse: parseExamine},
 	{name: "CREATE", cap: "CREATE-SPECIAL-USE", states: afterLogin, parse: parseCreate},
@@ -52,28 +60,28 @@ var commands = []command{
 	{name: "UNSUBSCRIBE", states: afterLogin, parse: parseUnsubscribe},
 	{name: "LIST", cap: "LIST-EXTENDED LIST-STATUS LIST-METADATA CHILDREN SPECIAL-USE OBJECTID", states: afterLogin, parse: parseList},
 	{name: "LSUB", states: afterLogin, parse: parseLsub},
-	{name: "NAMESPACE", cap: "NAMESPACE", states: afterLogin, parse: bare((*session).namespace)},
-	{name: "GETMETADATA", cap: "METADATA", states: afterLogin, parse: parseGetMetadata},
-	{name: "SETMETADATA", states: afterLogin, parse: parseSetMetadata},
+	{name: "NAMESPACE", cap: "NAMESPACE", added: true, states: afterLogin, parse: bare((*session).namespace)},
+	{name: "GETMETADATA", cap: "METADATA", added: true, states: afterLogin, parse: parseGetMetadata},
+	{name: "SETMETADATA", cap: "METADATA", added: true, states: afterLogin, parse: parseSetMetadata},
 	{name: "STATUS", cap: "STATUS=SIZE", states: afterLogin, parse: parseStatus},
 	{name: "APPEND", cap: "MULTIAPPEND CATENATE UTF8=ACCEPT", states: afterLogin, open: true, parse: parseAppend},
-	{name: "NOTIFY", cap: "NOTIFY", states: afterLogin, parse: parseNotify},
-	{name: "IDLE", cap: "IDLE", states: afterLogin, parse: bare((*session).startIdle)},
+	{name: "NOTIFY", cap: "NOTIFY", added: true, states: afterLogin, parse: parseNotify},
+	{name: "IDLE", cap: "IDLE", added: true, states: afterLogin, parse: bare((*session).startIdle)},
 
-	{name: "ESEARCH", cap: "MULTISEARCH INPROGRESS", states: afterLogin, parse: parseMultiSearch},
+	{name: "ESEARCH", cap: "MULTISEARCH INPROGRESS", added: true, states: afterLogin, parse: parseMultiSearch},
 
 	{name: "CHECK", states: selected, parse: bare((*session).noop)},
 	{name: "CLOSE", states: selected, seqs: noSync, parse: bare((*session).closeMailbox)},
-	{name: "UNSELECT", cap: "UNSELECT", states: selected, seqs: noSync, parse: bare((*session).unselect)},
+	{name: "UNSELECT", cap: "UNSELECT", added: true, states: selected, seqs: noSync, parse: bare((*session).unselect)},
 	{name: "EXPUNGE", cap: "UIDPLUS", states: selected, uid: true, parse: parseExpunge},
 	{name: "SEARCH", cap: "ESEARCH SEARCHRES PARTIAL WITHIN SAVEDATE FILTERS", states: selected, seqs: keepExpunge, uid: true, parse: parseSearch},
-	{name: "SORT", cap: "SORT SORT=DISPLAY ESORT", states: selected, seqs: keepExpunge, uid: true, parse: parseSort},
+	{name: "SORT", cap: "SORT SORT=DISPLAY ESORT", added: true, states: selected, seqs: keepExpunge, uid: true, parse: parseSort},
 	{name: "THREAD", cap: "THREAD=ORDEREDSUBJECT THREAD=REFERENCES THREAD=REFS", states: selected, seqs: keepExpunge, uid: true, parse: parseThread},
 	{name: "FETCH", cap: "BINARY PREVIEW", states: selected, seqs: keepExpunge, uid: true, parse: parseFetch},
 	{name: "STORE", states: selected, seqs: keepExpunge, uid: true, parse: parseStore},
 	{name: "COPY", states: selected, uid: true, parse: parseCopy},
-	{name: "REPLACE", cap: "REPLACE", states: selected, uid: true, open: true, parse: parseReplace},
-	{name: "MOVE", cap: "MOVE", states: selected, uid: true, parse: parseMove},
+	{name: "REPLACE", cap: "REPLACE", added: true, states: selected, uid: true, open: true, parse: parseReplace},
+	{name: "MOVE", cap: "MOVE", added: true, states: selected, uid: true, parse: parseMove},
 }
 
 // bare is the parse function of a command without arguments.
@@ -86,11 +94,15 @@ func bare(run func(s *session, ctx context.Context) error) func(*session, *imapw
 // index returns the table by name, and the capabilities that its rows give.
 func index(rows []command) (byName map[string]*command, caps string) {
 	byName = make(map[string]*command, len(rows))
+	seen := map[string]bool{}
 	for i := range rows {
 		row := &rows[i]
 		byName[row.name] = row
-		if row.cap != "" {
-			caps += " " + row.cap
+		for _, c := range strings.Fields(row.cap) {
+			if !seen[c] {
+				seen[c] = true
+				caps += " " + c
+			}
 		}
 	}
 	return byName, caps

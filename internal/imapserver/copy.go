@@ -30,7 +30,7 @@ func parseCopy(s *session, d *imapwire.Decoder) request {
 			return err
 		})
 		if err == nil {
-			s.code = copyUID(done)
+			s.code = s.copyUID(done)
 		}
 		return err
 	}
@@ -45,8 +45,8 @@ func setAndMailbox(d *imapwire.Decoder) (set imapwire.NumSet, mailbox string) {
 }
 
 // copyUID returns the COPYUID response code (RFC 4315 §3), "" for no message.
-func copyUID(c store.Copied) string {
-	if len(c.Source) == 0 {
+func (s *session) copyUID(c store.Copied) string {
+	if len(c.Source) == 0 || !s.offers("UIDPLUS") {
 		return ""
 	}
 	b := append([]byte("COPYUID "), strconv.FormatUint(uint64(c.UIDValidity), 10)...)

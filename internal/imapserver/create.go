@@ -25,7 +25,7 @@ func parseCreate(s *session, d *imapwire.Decoder) request {
 			box, err = tx.CreateMailbox(name, store.CreateOptions{SpecialUse: use})
 			return err
 		})
-		if err == nil {
+		if err == nil && s.offers("OBJECTID") {
 			s.code = "MAILBOXID (" + box.ID.String() + ")" // RFC 8474 §4.1
 		}
 		return err
@@ -37,6 +37,7 @@ const virtualUses = mail.UseAll | mail.UseFlagged
 
 // createParameters reads USE, the only parameter of CREATE.
 func createParameters(d *imapwire.Decoder) (use mail.SpecialUse) {
+	d.Needs("CREATE-SPECIAL-USE")
 	d.List(func() {
 		if name := d.Word(); name != "USE" {
 			d.Fail("unknown parameter " + name)

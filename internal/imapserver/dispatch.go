@@ -82,7 +82,7 @@ func (s *session) run(row *command, name string) error {
 	switch {
 	case d.Err() != nil:
 		return d.Err()
-	case row == nil, s.byUID && !row.uid:
+	case row == nil, s.byUID && !row.uid, row.isCut(s.cut):
 		return d.Fail("unknown command " + name[:min(len(name), foundCommandsMax)])
 	case row.uid && !s.byUID && name != "EXPUNGE" && s.has(uidOnly):
 		return errUIDRequired

@@ -38,7 +38,7 @@ var enabledNames = strings.NewReplacer("IMAP4REV2", "IMAP4rev2")
 func (s *session) has(f features) bool { return s.enabled&f == f }
 
 // parseEnable is ENABLE (RFC 5161). Names that are unknown are passed over
-// (§3.1).
+// (§3.1), also those that are cut.
 func parseEnable(s *session, d *imapwire.Decoder) request {
 	var names []string
 	for ok := true; ok; ok = d.Peek() == ' ' {
@@ -49,8 +49,9 @@ func parseEnable(s *session, d *imapwire.Decoder) request {
 		line := "* ENABLED"
 		for _, name := range names {
 			f, ok := enableNames[name]
-			if ok && !s.has(f) {
-				line += " " + enabledNames.Replace(name)
+			name = enabledNames.Replace(name)
+			if ok && !s.has(f) && s.offers(name) {
+				line += " " + name
 				s.enable(f)
 			}
 		}
@@ -77,5 +78,8 @@ func (s *session) enable(f features) {
 
 // highestModSeq tells up to where the client knows everything.
 func (s *session) highestModSeq() {
+	if !s.offers("CONDSTORE") {
+		return
+	}
 	s.line("* OK [HIGHESTMODSEQ " + strconv.FormatUint(uint64(s.view.complete), 10) + "] Everything until then was told")
 }

@@ -12,6 +12,7 @@ import (
 func parseExpunge(s *session, d *imapwire.Decoder) request {
 	var set imapwire.NumSet
 	if s.byUID {
+		d.Needs("UIDPLUS")
 		d.Space()
 		set = d.NumSet()
 	}

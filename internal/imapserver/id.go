@@ -2,6 +2,7 @@ package imapserver
 
 import (
 	"context"
+	"strings"
 
 	"github.com/angarium/angarium/internal/imapwire"
 )
@@ -15,19 +16,35 @@ func parseID(s *session, d *imapwire.Decoder) request {
 		}
 		return sendID
 	}
-	n := 0
+	n, id := 0, clientID{}
 	d.List(func() {
 		if n++; n > idFieldsMax {
 			d.Fail("too many fields")
 		}
 		name := d.String()
 		d.Space()
-		if value, _ := d.NString(); len(name) > idFieldsMax || len(value) > idValueMax {
+		value, _ := d.NString()
+		if len(name) > idFieldsMax || len(value) > idValueMax {
 			d.Fail("the field is too long")
 		}
+		switch strings.ToLower(name) {
+		case "name":
+			id.name = value
+		case "version":
+			id.version = value
+		}
 	})
-	return sendID
+	return func(ctx context.Context, s *session) error {
+		s.client = id
+		if s.recut() {
+			s.line("* CAPABILITY " + s.capabilities())
+		}
+		return sendID(ctx, s)
+	}
 }
+
+// clientID is what a client says of itself (RFC 2971 §3.3).
+type clientID struct{ name, version string }
 
 func sendID(_ context.Context, s *session) error {
 	s.line(`* ID ("name" "Angarium")`)

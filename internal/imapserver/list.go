@@ -28,6 +28,7 @@ func parseList(s *session, d *imapwire.Decoder) request {
 	var l listRequest
 	d.Space()
 	if d.Peek() == '(' {
+		d.Needs("LIST-EXTENDED")
 		l.extended = true
 		l.selectionOptions(d)
 		d.Space()
@@ -35,12 +36,14 @@ func parseList(s *session, d *imapwire.Decoder) request {
 	l.reference = d.Mailbox()
 	d.Space()
 	if d.Peek() == '(' {
+		d.Needs("LIST-EXTENDED")
 		l.extended = true
 		d.List(func() { l.addPattern(d) })
 	} else {
 		l.addPattern(d)
 	}
 	if d.Take(' ') {
+		d.Needs("LIST-EXTENDED")
 		l.extended = true
 		if d.Word() != "RETURN" {
 			d.Fail("expected RETURN")
@@ -65,6 +68,7 @@ func (l *listRequest) selectionOptions(d *imapwire.Decoder) {
 		case "SUBSCRIBED":
 			l.subscribed, l.tellSubscribed = true, true
 		case "SPECIAL-USE":
+			d.Needs("SPECIAL-USE")
 			l.specialUse = true
 		case "RECURSIVEMATCH":
 			l.recursive = true
@@ -85,9 +89,11 @@ func (l *listRequest) returnOptions(d *imapwire.Decoder) {
 			l.tellSubscribed = true
 		case "CHILDREN", "SPECIAL-USE": // always told
 		case "STATUS":
+			d.Needs("LIST-STATUS")
 			d.Space()
 			l.status = parseStatusItems(d)
 		case "METADATA":
+			d.Needs("LIST-METADATA")
 			d.Space()
 			l.metadata = &getMetadata{maxSize: -1}
 			l.metadata.readEntries(d)
@@ -209,12 +215,14 @@ func (s *session) tellMailbox(v *store.Snapshot, n *listed, l *listRequest) {
 	if l.tellSubscribed && v.IsSubscribed(n.name) {
 		attributes = append(attributes, `\Subscribed`)
 	}
-	if v.HasChildren(n.name) {
+	switch {
+	case !s.offers("CHILDREN"):
+	case v.HasChildren(n.name):
 		attributes = append(attributes, `\HasChildren`)
-	} else {
+	default:
 		attributes = append(attributes, `\HasNoChildren`)
 	}
-	if n.box != nil {
+	if n.box != nil && s.offers("SPECIAL-USE") {
 		attributes = append(attributes, n.box.SpecialUse.Names()...)
 	}
 	b := s.appendMailboxLine(nil, "LIST", attributes, n.name)

@@ -27,7 +27,7 @@ func parseMove(s *session, d *imapwire.Decoder) request {
 			done, err = tx.Move(s.view.box.ID, uids, to.ID)
 			return err
 		})
-		if code := copyUID(done); err == nil && code != "" {
+		if code := s.copyUID(done); err == nil && code != "" {
 			s.line("* OK [" + code + "] Moved")
 		}
 		return err

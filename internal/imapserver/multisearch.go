@@ -34,7 +34,7 @@ func parseMultiSearch(s *session, d *imapwire.Decoder) request {
 	} else {
 		m.scopes = []eventGroup{{filter: "SELECTED"}}
 	}
-	m.ret = d.SearchReturn()
+	m.ret = d.SearchReturn("ESEARCH")
 	m.ret.All = m.ret.All || !m.ret.Given
 	m.charset, m.key = d.SearchProgram()
 	only := len(m.scopes) == 1 && m.scopes[0].filter == "SELECTED"

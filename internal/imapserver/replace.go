@@ -46,7 +46,7 @@ func parseReplace(s *session, d *imapwire.Decoder) request {
 			}
 			return err
 		})
-		if err == nil {
+		if err == nil && s.offers("UIDPLUS") {
 			s.line("* OK [" + code + "] Replacement is there")
 		}
 		return err

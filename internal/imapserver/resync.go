@@ -26,6 +26,7 @@ func (p *selectParameters) parse(s *session, d *imapwire.Decoder) {
 	d.List(func() {
 		switch name := d.Word(); name {
 		case "CONDSTORE":
+			d.Needs("CONDSTORE")
 			p.enable |= condstore
 		case "QRESYNC":
 			if !s.has(qresync) {

@@ -16,7 +16,7 @@ import (
 // parseSearch is SEARCH (RFC 3501 §6.4.4, RFC 4731, RFC 5182, RFC 9394).
 func parseSearch(s *session, d *imapwire.Decoder) request {
 	d.Space()
-	ret := d.SearchReturn()
+	ret := d.SearchReturn("ESEARCH")
 	charset, key := d.SearchProgram()
 	return func(ctx context.Context, s *session) error {
 		found, err := s.find(ctx, charset, key)
@@ -73,6 +73,9 @@ func (s *session) search(ctx context.Context, q *search.Query) (found []int, err
 		case <-done:
 			return found, err
 		case <-every.C:
+			if !s.offers("INPROGRESS") {
+				continue
+			}
 			s.line(fmt.Sprintf("* OK [INPROGRESS (%s %d %d)] Still searching", imapwire.AppendString(nil, s.tag), q.Looked(), q.List.Len()))
 			if err := s.conn.Flush(); err != nil {
 				<-done

@@ -101,6 +101,8 @@ func (s *session) tellSelected(v *view) error {
 	s.line("* OK [UIDVALIDITY " + strconv.FormatUint(uint64(v.box.UIDValidity), 10) + "] UIDs are valid")
 	s.line("* OK [UIDNEXT " + strconv.FormatUint(uint64(v.box.UIDNext), 10) + "] Predicted next UID")
 	s.highestModSeq()
-	s.line("* OK [MAILBOXID (" + v.box.ID.String() + ")] Its name for ever") // RFC 8474 §4.2
+	if s.offers("OBJECTID") {
+		s.line("* OK [MAILBOXID (" + v.box.ID.String() + ")] Its name for ever") // RFC 8474 §4.2
+	}
 	return nil
 }

@@ -26,6 +26,9 @@ type Options struct {
 	IdleTime              time.Duration // silence after login; default 31 min
 	ProgressEvery         time.Duration // between words of a long search; default 10 s
 	LiteralMinus          bool          // offer LITERAL- instead of LITERAL+ (RFC 7888)
+	Cuts                  []Cut
+
+	cuts []cutRule
 }
 
 // Server makes sessions.
@@ -82,12 +85,17 @@ func (srv *Server) Configure(o Options) {
 	if o.ProgressEvery == 0 {
 		o.ProgressEvery = progressEvery
 	}
+	o.cuts = cutRules(o.Cuts)
 	srv.opts.Store(&o)
 }
 
-// Handle serves one connection (netserver.Handler).
-func (srv *Server) Handle(ctx context.Context, c *netserver.Conn) {
-	s := newSession(srv, c)
+// On returns what serves the connections of a listener. Its name is for cuts.
+func (srv *Server) On(listener string) netserver.Handler {
+	return func(ctx context.Context, c *netserver.Conn) { srv.handle(ctx, c, listener) }
+}
+
+func (srv *Server) handle(ctx context.Context, c *netserver.Conn, listener string) {
+	s := newSession(srv, c, listener)
 	s.busy = srv.commandContext(ctx)
 	defer s.end()
 	s.serve(ctx)

@@ -38,6 +38,10 @@ type session struct {
 	stop  func() // of the watch
 	view  *view  // nil unless selected
 	begun time.Time
+	cut   cutSet // capabilities that the session does not have
+	// What decides over them, beside the user.
+	listener string
+	client   clientID
 	// enabled is what the client turned on.
 	enabled features
 	notify  *notify      // nil: NOTIFY was not used
@@ -55,12 +59,10 @@ type session struct {
 	changed bool
 }
 
-func newSession(srv *Server, c *netserver.Conn) *session {
-	s := &session{srv: srv, opts: srv.opts.Load(), conn: c, state: notAuthenticated, begun: time.Now()}
+func newSession(srv *Server, c *netserver.Conn, listener string) *session {
+	s := &session{srv: srv, opts: srv.opts.Load(), conn: c, state: notAuthenticated, begun: time.Now(), listener: listener}
 	s.dec = imapwire.NewDecoder(source{s})
-	if s.opts.LiteralMinus {
-		s.dec.SetLiteralMinus()
-	}
+	s.recut()
 	return s
 }
 
@@ -160,6 +162,7 @@ func (s *session) login(id auth.Identity) error {
 	s.stop = acct.Watch(s.conn.Wake)
 	s.conn.Known()
 	s.dec.SetLineMax(imapwire.LineMax)
+	s.recut()
 	s.code = "CAPABILITY " + s.capabilities()
 	return nil
 }

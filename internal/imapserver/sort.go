@@ -10,7 +10,7 @@ import (
 // parseSort is SORT (RFC 5256 §3, RFC 5267 §3).
 func parseSort(s *session, d *imapwire.Decoder) request {
 	d.Space()
-	ret := d.SearchReturn()
+	ret := d.SearchReturn("ESORT")
 	criteria := d.SortKeys()
 	d.Space()
 	charset, key := d.CharsetAndKeys()
@@ -47,10 +47,12 @@ var threadings = map[string]search.Threading{
 // parseThread is THREAD (RFC 5256 §3).
 func parseThread(s *session, d *imapwire.Decoder) request {
 	d.Space()
-	algorithm, ok := threadings[d.Word()]
+	name := d.Word()
+	algorithm, ok := threadings[name]
 	if !ok {
 		d.Fail("unknown threading algorithm")
 	}
+	d.Needs("THREAD=" + name)
 	d.Space()
 	charset, key := d.CharsetAndKeys()
 	return func(ctx context.Context, s *session) error {

@@ -29,6 +29,11 @@ var statusItems = map[string]statusItem{
 	"APPENDLIMIT":   statusAppendLimit,
 }
 
+// statusCapabilities holds those of items that came with an extension.
+var statusCapabilities = map[string]string{
+	"SIZE": "STATUS=SIZE", "HIGHESTMODSEQ": "CONDSTORE", "MAILBOXID": "OBJECTID", "APPENDLIMIT": "APPENDLIMIT",
+}
+
 // counter is an item that the mailbox itself knows.
 func counter(get func(b *store.Mailbox) uint64) statusItem {
 	return func(_ context.Context, _ *session, dst []byte, _ *store.Snapshot, b *store.Mailbox) ([]byte, error) {
@@ -96,6 +101,7 @@ func parseStatusItems(d *imapwire.Decoder) (items []string) {
 		if statusItems[item] == nil {
 			d.Fail("unknown status item " + item)
 		}
+		d.Needs(statusCapabilities[item])
 		items = append(items, item)
 	})
 	if len(items) == 0 {

@@ -44,6 +44,7 @@ func (c *storeCommand) modifiers(d *imapwire.Decoder) {
 		if name := d.Word(); name != "UNCHANGEDSINCE" {
 			d.Fail("unknown store modifier " + name)
 		}
+		d.Needs("CONDSTORE")
 		d.Space()
 		c.Conditional, c.UnchangedSince = true, d.ModSeq()
 	})

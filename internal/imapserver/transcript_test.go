@@ -38,7 +38,7 @@ func serve(t testing.TB, on *servertest.Server, o Options) *testServer {
 	t.Helper()
 	s := &testServer{Server: on}
 	o.Log = s.Log
-	s.addr = s.Listen(t, netserver.ListenerOptions{Protocol: "imap", Refuse: Refuse, ALPN: []string{ALPN}, Handler: New(s.Store, s.Auth, o).Handle})
+	s.addr = s.Listen(t, netserver.ListenerOptions{Protocol: "imap", Refuse: Refuse, ALPN: []string{ALPN}, Handler: New(s.Store, s.Auth, o).On("imap")})
 	return s
 }
 

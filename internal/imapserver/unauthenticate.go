@@ -17,5 +17,7 @@ func (s *session) unauthenticate(context.Context) error {
 	s.state, s.begun, s.bad = notAuthenticated, time.Now(), 0
 	s.conn.Unknown()
 	s.dec.Reset(imapwire.LineBeforeLoginMax)
+	s.client = clientID{}
+	s.recut()
 	return nil
 }

@@ -36,7 +36,8 @@ type Decoder struct {
 
 	anyOctets bool // a literal may hold NUL
 	lineMax   int
-	nonSync   int64 // octets of a non-synchronising literal
+	nonSync   int64 // octets of a non-synchronising literal; -1: there is none
+	without   map[string]bool
 	line      []byte
 	pos       int
 	tokens    int
@@ -56,8 +57,19 @@ func (d *Decoder) Reset(lineMax int) { d.utf8, d.lineMax = false, lineMax }
 // SetLineMax sets the longest line.
 func (d *Decoder) SetLineMax(n int) { d.lineMax = n }
 
-// SetLiteralMinus holds the client to LITERAL- (RFC 7888 §5).
-func (d *Decoder) SetLiteralMinus() { d.nonSync = NonSyncMax }
+// SetNonSync sets how many octets a literal may have that does not wait (RFC
+// 7888): NonSyncMax for LITERAL-, -1 when there is to be none.
+func (d *Decoder) SetNonSync(octets int64) { d.nonSync = octets }
+
+// Without sets the capabilities whose grammar is not understood.
+func (d *Decoder) Without(capabilities map[string]bool) { d.without = capabilities }
+
+// Needs fails where the grammar of a capability begins that is not understood.
+func (d *Decoder) Needs(capability string) {
+	if d.without[capability] {
+		d.Fail(capability + " is not available")
+	}
+}
 
 // Next waits for the next command.
 func (d *Decoder) Next() error {
@@ -394,7 +406,7 @@ func (d *Decoder) literal() string {
 		return ""
 	}
 	if !sync && n > d.nonSync {
-		d.Fail("a non-synchronising literal may have 4096 octets at most")
+		d.Fail("a non-synchronising literal of this size is not taken")
 		return ""
 	}
 	d.literals++
@@ -441,7 +453,7 @@ func (d *Decoder) MessageLiteral(max int64) (n int64, tooBig bool) {
 		return 0, false
 	}
 	if !sync && n > d.nonSync {
-		d.Fail("a non-synchronising literal may have 4096 octets at most")
+		d.Fail("a non-synchronising literal of this size is not taken")
 		return 0, false
 	}
 	if n > max {

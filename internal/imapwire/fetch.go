@@ -35,11 +35,13 @@ func (d *Decoder) FetchModifiers() (m FetchModifiers) {
 	d.List(func() {
 		switch name := d.Word(); name {
 		case "CHANGEDSINCE":
+			d.Needs("CONDSTORE")
 			d.Space()
 			m.Changed, m.ChangedSince = true, d.ModSeq()
 		case "VANISHED":
 			m.Vanished = true
 		case "PARTIAL":
+			d.Needs("PARTIAL")
 			d.Space()
 			m.Partial = d.Partial()
 		default:
@@ -68,6 +70,12 @@ var fetchNames = map[string]bool{
 	"FLAGS": true, "UID": true, "INTERNALDATE": true, "ENVELOPE": true, "BODY": true, "BODYSTRUCTURE": true,
 	"MODSEQ": true, "SAVEDATE": true, "EMAILID": true, "THREADID": true, "PREVIEW": true,
 	"RFC822": true, "RFC822.HEADER": true, "RFC822.TEXT": true, "RFC822.SIZE": true,
+}
+
+// fetchCapabilities holds those of items that came with an extension.
+var fetchCapabilities = map[string]string{
+	"MODSEQ": "CONDSTORE", "SAVEDATE": "SAVEDATE", "EMAILID": "OBJECTID", "THREADID": "OBJECTID", "PREVIEW": "PREVIEW",
+	"BINARY": "BINARY", "BINARY.PEEK": "BINARY", "BINARY.SIZE": "BINARY",
 }
 
 // FetchItems reads the items of FETCH or fails.
@@ -106,6 +114,7 @@ func (d *Decoder) fetchName() string {
 
 func (d *Decoder) fetchItem(name string) FetchItem {
 	item := FetchItem{Name: name}
+	d.Needs(fetchCapabilities[name])
 	switch {
 	case (name == "BODY" || name == "BODY.PEEK") && d.Take('['):
 		item.Name, item.Peek = "BODY[", name == "BODY.PEEK"

@@ -119,7 +119,7 @@ func TestLimits(t *testing.T) {
 	}
 	for n, good := range map[int]bool{NonSyncMax - 1: true, NonSyncMax: true, NonSyncMax + 1: false} {
 		d, _ := decode(t, literal(n))
-		d.SetLiteralMinus()
+		d.SetNonSync(NonSyncMax)
 		if d.AString(); (d.Err() == nil) != good {
 			t.Errorf("LITERAL- with %d: %v", n, d.Err())
 		}

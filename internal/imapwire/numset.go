@@ -29,6 +29,7 @@ func (s NumSet) IsSaved() bool { return len(s) == 1 && s[0].saved }
 // NumSet reads a sequence set or fails.
 func (d *Decoder) NumSet() NumSet {
 	if d.Take('$') {
+		d.Needs("SEARCHRES")
 		return Saved
 	}
 	return d.PlainNumSet()

@@ -74,6 +74,12 @@ var searchIntervals = map[string]SearchOp{"OLDER": SearchOlder, "YOUNGER": Searc
 
 var searchIDs = map[string]SearchOp{"EMAILID": SearchEmailID, "THREADID": SearchThreadID}
 
+// searchCapabilities holds those of keys that came with an extension.
+var searchCapabilities = map[string]string{
+	"OLDER": "WITHIN", "YOUNGER": "WITHIN", "EMAILID": "OBJECTID", "THREADID": "OBJECTID", "MODSEQ": "CONDSTORE", "FILTER": "FILTERS",
+	"SAVEDBEFORE": "SAVEDATE", "SAVEDON": "SAVEDATE", "SAVEDSINCE": "SAVEDATE", "SAVEDATESUPPORTED": "SAVEDATE",
+}
+
 // UsesNumbers reports whether sequence numbers are among the keys.
 func (k *SearchKey) UsesNumbers() bool {
 	return k.Op == SearchSeq && !k.Set.IsSaved() || slices.ContainsFunc(k.Keys, (*SearchKey).UsesNumbers)
@@ -144,6 +150,7 @@ func (d *Decoder) searchKey(depth int, charset *string) *SearchKey {
 }
 
 func (d *Decoder) namedKey(name string, depth int) *SearchKey {
+	d.Needs(searchCapabilities[name])
 	not := func(k *SearchKey) *SearchKey { return &SearchKey{Op: SearchNot, Keys: []*SearchKey{k}} }
 	if f := searchFlags[name]; f != 0 {
 		return &SearchKey{Op: SearchFlag, Flag: f}
@@ -296,11 +303,12 @@ func (d *Decoder) Partial() *Partial {
 }
 
 // SearchReturn reads RETURN, its options and the space behind them, if they
-// are next.
-func (d *Decoder) SearchReturn() (r SearchReturn) {
+// are next. The capability is the one that they belong to.
+func (d *Decoder) SearchReturn(capability string) (r SearchReturn) {
 	if !d.TakeWord("RETURN") {
 		return r
 	}
+	d.Needs(capability)
 	r.Given = true
 	d.Space()
 	d.List(func() {
@@ -314,8 +322,10 @@ func (d *Decoder) SearchReturn() (r SearchReturn) {
 		case "COUNT":
 			r.Count = true
 		case "SAVE":
+			d.Needs("SEARCHRES")
 			r.Save = true
 		case "PARTIAL":
+			d.Needs("PARTIAL")
 			d.Space()
 			r.Partial = d.Partial()
 		default:

@@ -42,6 +42,9 @@ func (d *Decoder) SortKeys() (keys []SortKey) {
 		if !ok {
 			d.Fail("unknown sort criterion " + name)
 		}
+		if field >= SortDisplayFrom {
+			d.Needs("SORT=DISPLAY")
+		}
 		if k.Field = field; len(keys) == sortKeysMax {
 			d.Fail("too many sort criteria")
 		}
