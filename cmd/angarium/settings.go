@@ -65,7 +65,7 @@ func (o *settings) load() (*config.Config, error) {
 	if unix.Getrlimit(unix.RLIMIT_NOFILE, &limit) == nil {
 		c.Limits.Connections = min(c.Limits.Connections, max(1, int(min(limit.Cur, 1<<30)*4/5)))
 	}
-	if err := errors.Join(c.Check(), c.CheckCapabilities(imapserver.Capabilities())); err != nil {
+	if err := errors.Join(c.Check(), c.CheckCapabilities(imapserver.Capabilities(), imapserver.Optional)); err != nil {
 		return nil, usageError{err}
 	}
 	return c, nil

@@ -188,7 +188,7 @@ func imapOptions(c *config.Config, log *slog.Logger, texts *search.Index) imapse
 		cuts = append(cuts, imapserver.Cut(cut))
 	}
 	return imapserver.Options{Log: log, Texts: texts, MessageMax: c.Limits.MessageOctets, SessionsMax: c.Limits.SessionsPerAccount, SessionsPerAddressMax: c.Limits.SessionsPerAddress,
-		LoginTime: time.Duration(c.Limits.LoginTime), IdleTime: time.Duration(c.Limits.IdleTime), LiteralMinus: c.IMAP.LiteralMinus, Cuts: cuts}
+		LoginTime: time.Duration(c.Limits.LoginTime), IdleTime: time.Duration(c.Limits.IdleTime), LiteralMinus: c.IMAP.LiteralMinus, Offer: c.IMAP.Offer, Cuts: cuts}
 }
 
 func pop3Options(c *config.Config, log *slog.Logger) pop3server.Options {

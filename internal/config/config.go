@@ -60,8 +60,9 @@ type Limits struct {
 
 // IMAP holds options of IMAP.
 type IMAP struct {
-	LiteralMinus bool  `toml:"literal_minus" comment:"Offer LITERAL- instead of LITERAL+ (RFC 7888): clients may not send more than 4096 octets unasked."`
-	Cut          []Cut `toml:"cut" comment:"Capabilities to be neither offered nor there, for some or for all; each cut needs a table of its own, [[imap.cut]]."`
+	LiteralMinus bool     `toml:"literal_minus" comment:"Offer LITERAL- instead of LITERAL+ (RFC 7888): clients may not send more than 4096 octets unasked."`
+	Offer        []string `toml:"offer" comment:"Capabilities that are not there unless they are named here: XLIST."`
+	Cut          []Cut    `toml:"cut" comment:"Capabilities to be neither offered nor there, for some or for all; each cut needs a table of its own, [[imap.cut]]."`
 }
 
 // Cut takes capabilities away from the sessions for which each of its
@@ -269,9 +270,15 @@ func (c *Config) Check() error {
 }
 
 // CheckCapabilities says which capabilities of IMAP are named that are none.
-// It is given those that there are; THREAD stands for those with THREAD=.
-func (c *Config) CheckCapabilities(known []string) error {
+// It is given those that there are, and those that offer can name; THREAD
+// stands for those with THREAD=.
+func (c *Config) CheckCapabilities(known, optional []string) error {
 	var wrong []error
+	for _, name := range c.IMAP.Offer {
+		if !slices.ContainsFunc(optional, func(o string) bool { return strings.EqualFold(o, name) }) {
+			wrong = append(wrong, fmt.Errorf("imap.offer: %q is not one of %s", name, strings.Join(optional, ", ")))
+		}
+	}
 	for _, cut := range c.IMAP.Cut {
 		for _, name := range cut.Capabilities {
 			upper := strings.ToUpper(name)

@@ -65,7 +65,7 @@ func TestCapabilities(t *testing.T) {
 		c := Defaults()
 		c.IMAP.Cut = []Cut{{Capabilities: []string{"IDLE", name}}}
 		got := ""
-		if err := c.CheckCapabilities(known); err != nil {
+		if err := c.CheckCapabilities(known, []string{"IDLE"}); err != nil {
 			got = err.Error()
 		}
 		if got != want {
@@ -74,10 +74,22 @@ func TestCapabilities(t *testing.T) {
 	}
 }
 
+// TestOffer: only what is optional can be offered.
+func TestOffer(t *testing.T) {
+	for name, ok := range map[string]bool{"XLIST": true, "xlist": true, "MOVE": false, "": false} {
+		c := Defaults()
+		c.IMAP.Offer = []string{name}
+		if err := c.CheckCapabilities([]string{"MOVE", "XLIST"}, []string{"XLIST"}); (err == nil) != ok {
+			t.Errorf("%q: %v", name, err)
+		}
+	}
+}
+
 // TestText: what is shown can be read, and is the same.
 func TestText(t *testing.T) {
 	c := Defaults()
 	c.POP3.FlagOnly = true
+	c.IMAP.Offer = []string{"XLIST"}
 	c.IMAP.Cut = []Cut{{Capabilities: []string{"MOVE"}, Users: []string{"ada@example.org"}}, {Capabilities: []string{"ID"}, Listeners: []string{"imap"}}}
 	text, err := c.Text()
 	if err != nil {

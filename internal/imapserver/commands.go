@@ -59,6 +59,7 @@ var commands = []command{
 	{name: "SUBSCRIBE", states: afterLogin, parse: parseSubscribe},
 	{name: "UNSUBSCRIBE", states: afterLogin, parse: parseUnsubscribe},
 	{name: "LIST", cap: "LIST-EXTENDED LIST-STATUS LIST-METADATA CHILDREN SPECIAL-USE OBJECTID", states: afterLogin, parse: parseList},
+	{name: "XLIST", cap: "XLIST", added: true, states: afterLogin, parse: parseXList},
 	{name: "LSUB", states: afterLogin, parse: parseLsub},
 	{name: "NAMESPACE", cap: "NAMESPACE", added: true, states: afterLogin, parse: bare((*session).namespace)},
 	{name: "GETMETADATA", cap: "METADATA", added: true, states: afterLogin, parse: parseGetMetadata},

@@ -38,6 +38,9 @@ var dependents = map[string][]string{
 	"LITERAL+": {"IMAP4rev2"}, "LITERAL-": {"IMAP4rev2"}, "BINARY": {"IMAP4rev2"}, "STATUS=SIZE": {"IMAP4rev2"},
 }
 
+// Optional are the capabilities that are cut unless Options.Offer names them.
+var Optional = []string{"XLIST"}
+
 // Capabilities returns all that can be cut, by name: what the server can
 // advertise but for IMAP4rev1 and LOGINDISABLED.
 func Capabilities() []string {
@@ -86,9 +89,12 @@ type cutRule struct {
 	set cutSet
 }
 
-// cutRules makes the options' cuts ready.
-func cutRules(cuts []Cut) (rules []cutRule) {
-	for _, c := range cuts {
+// cutRules makes the options' cuts ready, and one of what is not offered.
+func cutRules(o *Options) (rules []cutRule) {
+	off := Cut{Capabilities: slices.DeleteFunc(slices.Clone(Optional), func(name string) bool {
+		return slices.ContainsFunc(o.Offer, func(offered string) bool { return strings.EqualFold(offered, name) })
+	})}
+	for _, c := range append([]Cut{off}, o.Cuts...) {
 		rules = append(rules, cutRule{c, c.names()})
 	}
 	return rules

@@ -62,6 +62,7 @@ var cutProbes = map[string]struct{ command, works string }{
 	"UNSELECT":              {`UNSELECT`, `a OK`},
 	"UTF8=ACCEPT":           {`ENABLE UTF8=ACCEPT`, `ENABLED UTF8=ACCEPT`},
 	"WITHIN":                {`SEARCH OLDER 1`, `a OK`},
+	"XLIST":                 {`XLIST "" *`, `a OK`},
 	// INPROGRESS only says something after a while: TestProgress. LITERAL- is
 	// there instead of LITERAL+: TestLimits.
 	"INPROGRESS": {}, "LITERAL-": {},
@@ -105,7 +106,7 @@ func probe(t *testing.T, addr, command string) string {
 func TestEachCapabilityCut(t *testing.T) {
 	s := servertest.New(t)
 	listen := func(o Options) string {
-		o.Log = s.Log
+		o.Log, o.Offer = s.Log, Optional
 		return s.Listen(t, netserver.ListenerOptions{Protocol: "imap", Handler: New(s.Store, s.Auth, o).On("imap")})
 	}
 	whole := listen(Options{})
@@ -146,6 +147,7 @@ func TestCutDependents(t *testing.T) {
 		"MOVE":      "MOVE IMAP4rev2",
 		"AUTH":      "AUTH=LOGIN AUTH=PLAIN",
 		"SORTED":    "",
+		"xlist":     "XLIST",
 	} {
 		got := (&Cut{Capabilities: []string{name}}).names()
 		if len(got) != len(strings.Fields(want)) {
@@ -220,6 +222,19 @@ func TestCutConditions(t *testing.T) {
 			if has := strings.Contains(caps+" ", " "+name+" "); has == gone {
 				t.Errorf("%+v: %s", tc, caps)
 			}
+		}
+	}
+}
+
+// TestOptional: what is optional is there only when it is offered.
+func TestOptional(t *testing.T) {
+	s := newTestServer(t, Options{})
+	for _, name := range Optional {
+		if got := probe(t, s.addr, "!CAPABILITY"); strings.Contains(got, " "+name) {
+			t.Errorf("%s: %s", name, got)
+		}
+		if got := probe(t, s.addr, cutProbes[name].command); regexp.MustCompile(cutProbes[name].works).MatchString(got) {
+			t.Errorf("%s: %s", name, got)
 		}
 	}
 }

@@ -21,6 +21,8 @@ type listRequest struct {
 	tellSubscribed bool
 	status         []string
 	metadata       *getMetadata // RFC 9590
+
+	xlist bool
 }
 
 // parseList is LIST (RFC 3501 §6.3.8, RFC 5258).
@@ -116,7 +118,7 @@ type listed struct {
 
 func (l *listRequest) run(ctx context.Context, s *session) error {
 	if !l.extended && l.patterns[0] == "" {
-		s.line(`* LIST (\Noselect) "/" ""`)
+		s.line("* " + l.response() + ` (\Noselect) "/" ""`)
 		return nil
 	}
 	s.enableByStatus(l.status)
@@ -222,10 +224,10 @@ func (s *session) tellMailbox(v *store.Snapshot, n *listed, l *listRequest) {
 	default:
 		attributes = append(attributes, `\HasNoChildren`)
 	}
-	if n.box != nil && s.offers("SPECIAL-USE") {
-		attributes = append(attributes, n.box.SpecialUse.Names()...)
+	if n.box != nil && (l.xlist || s.offers("SPECIAL-USE")) {
+		attributes = append(attributes, l.uses(n.box)...)
 	}
-	b := s.appendMailboxLine(nil, "LIST", attributes, n.name)
+	b := s.appendMailboxLine(nil, l.response(), attributes, n.name)
 	if l.recursive && l.subscribed && n.below {
 		b = append(b, ` ("CHILDINFO" ("SUBSCRIBED"))`...)
 	}

@@ -26,6 +26,7 @@ type Options struct {
 	IdleTime              time.Duration // silence after login; default 31 min
 	ProgressEvery         time.Duration // between words of a long search; default 10 s
 	LiteralMinus          bool          // offer LITERAL- instead of LITERAL+ (RFC 7888)
+	Offer                 []string      // of Optional
 	Cuts                  []Cut
 
 	cuts []cutRule
@@ -85,7 +86,7 @@ func (srv *Server) Configure(o Options) {
 	if o.ProgressEvery == 0 {
 		o.ProgressEvery = progressEvery
 	}
-	o.cuts = cutRules(o.Cuts)
+	o.cuts = cutRules(&o)
 	srv.opts.Store(&o)
 }
 

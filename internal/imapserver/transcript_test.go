@@ -50,7 +50,7 @@ func (s *testServer) dial(t testing.TB) *servertest.Client {
 // TestTranscripts plays testdata/*.txt: one file for a subject of the RFCs,
 // and in clients one for a mail program that people use, in the commands that
 // it sends. Connections are greeted and, with "login" in the first line,
-// logged in as ada.
+// logged in as ada, with "optional" on a server that offers what is Optional.
 func TestTranscripts(t *testing.T) { playTranscripts(t, newTestServer) }
 
 // TestTranscriptsLocal plays them on the engine that is used.
@@ -58,7 +58,11 @@ func TestTranscriptsLocal(t *testing.T) { playTranscripts(t, newLocalServer) }
 
 func playTranscripts(t *testing.T, start func(testing.TB, Options) *testServer) {
 	servertest.Transcripts(t, func(t *testing.T, first string) func() *servertest.Client {
-		s := start(t, Options{})
+		var o Options
+		if strings.Contains(first, "optional") {
+			o.Offer = Optional
+		}
+		s := start(t, o)
 		return func() *servertest.Client {
 			c := s.dial(t)
 			if got := c.Line(); !strings.HasPrefix(got, "* OK [CAPABILITY ") {
