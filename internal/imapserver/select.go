@@ -23,8 +23,7 @@ func selectRequest(s *session, d *imapwire.Decoder, readOnly bool) request {
 		p.parse(s, d)
 	}
 	return func(ctx context.Context, s *session) error {
-		if s.view != nil && s.enabled&(condstore|rev2) != 0 {
-			// RFC 7162 §3.2.11, RFC 9051 §6.3.2
+		if s.view != nil { // RFC 7162 §3.2.11, RFC 9051 §6.3.2
 			s.line("* OK [CLOSED] The mailbox selected before is closed")
 		}
 		s.unselect(ctx) // also when this fails

@@ -3,6 +3,7 @@ package main
 import (
 	"math/rand/v2"
 	"os"
+	"slices"
 	"testing"
 	"time"
 
@@ -52,6 +53,49 @@ func TestBadLines(t *testing.T) {
 		for _, l := range c.lines {
 			s.line(l, c.quiet, "TEST")
 		}
+		expect(t, name, h, c.want)
+	}
+}
+
+// TestBadUIDOnly: the same of what a client without sequence numbers is told.
+func TestBadUIDOnly(t *testing.T) {
+	for name, c := range map[string]struct {
+		lines []string
+		want  int
+	}{
+		"good":          {[]string{"* 3 EXISTS", "* 7 UIDFETCH (FLAGS (k1))", "* 4 UIDFETCH (FLAGS ())", "* VANISHED 7", "* VANISHED 9", "* 4 UIDFETCH (FLAGS ())"}, 0},
+		"FETCH":         {[]string{"* 1 EXISTS", "* 1 FETCH (UID 4)"}, 9},
+		"EXPUNGE":       {[]string{"* 1 EXISTS", "* 1 EXPUNGE"}, 8},
+		"one too many":  {[]string{"* 1 EXISTS", "* 7 UIDFETCH (FLAGS ())", "* 8 UIDFETCH (FLAGS ())"}, 9},
+		"vanished late": {[]string{"* 1 EXISTS", "* 7 UIDFETCH (FLAGS ())", "* VANISHED 8"}, 8},
+	} {
+		h := newHistory()
+		s := &session{h: h, uidOnly: true, caches: map[string]*cache{"b": {flags: map[uint32]string{}, modseqs: map[uint32]uint64{}}},
+			view: &view{box: "b", keywords: map[string]bool{"k1": true}}}
+		for _, l := range c.lines {
+			s.line(l, false, "TEST")
+		}
+		expect(t, name, h, c.want)
+	}
+}
+
+// TestBadSearch: a search that does not find what the session wrote is noticed.
+func TestBadSearch(t *testing.T) {
+	reg := register{"b", 1, "k1"}
+	for name, c := range map[string]struct {
+		lines []string
+		want  int
+	}{
+		"SEARCH":           {[]string{"* SEARCH 1 5"}, 0},
+		"ESEARCH":          {[]string{`* ESEARCH (TAG "t1") UID ALL 1:2,5`}, 0},
+		"SEARCH without":   {[]string{"* SEARCH 5"}, 20},
+		"ESEARCH without":  {[]string{`* ESEARCH (TAG "t1") UID ALL 2,5`}, 20},
+		"ESEARCH, nothing": {[]string{`* ESEARCH (TAG "t1") UID`}, 20},
+	} {
+		h := newHistory()
+		h.writes[reg] = []write{{interval{1, 2}, true}}
+		h.reads[reg] = []read{{interval{3, 4}, slices.Contains(hits(c.lines), 1), 0}}
+		h.judge()
 		expect(t, name, h, c.want)
 	}
 }

@@ -2,12 +2,16 @@ package main
 
 import (
 	"fmt"
+	"math/rand/v2"
 	"strings"
 	"time"
 )
 
 // idleSlack is how long a change may take to reach a client that idles.
 const idleSlack = int64(time.Second)
+
+// idleWait is how long a client idles.
+func idleWait(rng *rand.Rand) time.Duration { return time.Duration(rng.Int64N(2 * idleSlack)) }
 
 // watched is what a client had been told when it ended an IDLE.
 type watched struct {
@@ -21,6 +25,9 @@ type watched struct {
 // idle waits for what the server tells by itself, and then asks which messages
 // it had told of until then.
 func (s *session) idle() error {
+	if s.others != nil {
+		return s.watchOthers()
+	}
 	if s.caches != nil {
 		return nil // VANISHED has no numbers to go by
 	}
@@ -33,7 +40,7 @@ func (s *session) idle() error {
 	}
 	w := &watched{box: s.view.box, session: s.id}
 	s.tell(lines)
-	lines, err = s.c.Listen(time.Duration(s.rng.Int64N(2 * idleSlack)))
+	lines, err = s.c.Listen(idleWait(s.rng))
 	if err != nil {
 		return err
 	}

@@ -69,6 +69,9 @@ func (s *session) resync(line string, quiet bool, command string) {
 		}
 		v := s.view
 		at := v.place(uid)
+		if s.uidOnly {
+			at = v.learn(uid) - 1
+		}
 		if at < 0 {
 			s.h.violate(8, "session %d, %s: UID %d vanished and was not there", s.id, v.box, uid)
 			continue
@@ -155,6 +158,9 @@ func (c *cache) assume(uid uint32, keyword string, value bool) {
 func (s *session) catchUp(box string) error {
 	if s.view != nil {
 		s.caches[s.view.box].known = s.view.known()
+		if s.uidOnly && slices.Contains(s.view.uids, 0) {
+			s.caches[s.view.box].known = 0 // any may be missing
+		}
 	}
 	c := s.caches[box]
 	command := fmt.Sprintf("SELECT %q", box)
@@ -165,8 +171,7 @@ func (s *session) catchUp(box string) error {
 		command += fmt.Sprintf(" (QRESYNC (%d %d))", c.validity, c.modseq)
 	}
 	knew := c.modseq
-	s.view = &view{box: box, keywords: map[string]bool{}}
-	lines, _, at, err := s.do(command, false)
+	lines, at, err := s.selects(box, command)
 	if err != nil {
 		return err
 	}

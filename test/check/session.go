@@ -28,17 +28,24 @@ type session struct {
 	boxes []string
 	copy  string // the mailbox for copies
 	view  *view
+	next  *view // of the mailbox that is being selected, until the server says that the other is closed
 	// caches are what a client with QRESYNC knows of mailboxes; nil: it has not
 	// enabled it.
-	caches map[string]*cache
-	own    map[string][]*instance // messages that this session appended and has not let go
-	n      int
+	caches  map[string]*cache
+	uidOnly bool                   // there are no sequence numbers (RFC 9586)
+	others  map[string]*status     // what NOTIFY told of other mailboxes; nil: it is off
+	own     map[string][]*instance // messages that this session appended and has not let go
+	n       int
 }
+
+// byUID reports whether the session may not use sequence numbers: with NOTIFY
+// an EXPUNGE may be under way when a command is sent (RFC 5465 §5.3).
+func (s *session) byUID() bool { return s.uidOnly || s.others != nil }
 
 func (s *session) keyword() string { return fmt.Sprintf("k%d", s.id) }
 
 var (
-	numbered  = regexp.MustCompile(`^\* (\d+) (EXISTS|EXPUNGE|RECENT|FETCH)(.*)$`)
+	numbered  = regexp.MustCompile(`^\* (\d+) (EXISTS|EXPUNGE|RECENT|FETCH|UIDFETCH)(.*)$`)
 	fetchUID  = regexp.MustCompile(`UID (\d+)`)
 	fetchFlag = regexp.MustCompile(`FLAGS \(([^)]*)\)`)
 	subject   = regexp.MustCompile(`(?i)Subject: (\S+)`)
@@ -66,6 +73,9 @@ func (s *session) do(command string, quiet bool) (lines []string, got []fetched,
 		if i < len(lines)-1 && !strings.HasPrefix(line, "* ") {
 			s.h.violate(12, "session %d: %q in the answer to %q", s.id, line, command)
 		}
+		if s.next != nil && strings.HasPrefix(line, "* OK [CLOSED]") {
+			s.view, s.next = s.next, nil
+		}
 		if f := s.line(line, quiet, command); f != nil {
 			got = append(got, *f)
 		}
@@ -86,6 +96,9 @@ func (s *session) line(line string, quiet bool, command string) *fetched {
 	if s.view != nil && s.caches != nil {
 		s.resync(line, quiet, command)
 	}
+	if s.others != nil && strings.HasPrefix(line, "* STATUS ") {
+		s.status(line)
+	}
 	m := numbered.FindStringSubmatch(strings.SplitN(line, "\r\n", 2)[0])
 	if m == nil || s.view == nil {
 		return nil
@@ -102,7 +115,7 @@ func (s *session) line(line string, quiet bool, command string) *fetched {
 		}
 	case "EXPUNGE":
 		if s.caches != nil {
-			s.h.violate(8, "session %d, %s: %q after ENABLE QRESYNC", s.id, v.box, line)
+			s.h.violate(8, "session %d, %s: %q after ENABLE QRESYNC or UIDONLY", s.id, v.box, line)
 		}
 		if quiet {
 			s.h.violate(7, "session %d, %s: %q during %s", s.id, v.box, line, command)
@@ -113,9 +126,37 @@ func (s *session) line(line string, quiet bool, command string) *fetched {
 		}
 		v.uids = slices.Delete(v.uids, n-1, n)
 	case "FETCH":
+		if s.uidOnly {
+			s.h.violate(9, "session %d, %s: %.60q after ENABLE UIDONLY", s.id, v.box, line)
+		}
+		return s.fetch(n, line)
+	case "UIDFETCH":
+		if n = v.learn(uint32(n)); n == 0 {
+			s.h.violate(9, "session %d, %s: %.60q, but there is no such message", s.id, v.box, line)
+			return nil
+		}
 		return s.fetch(n, line)
 	}
 	return nil
+}
+
+// learn returns the number that a client without sequence numbers gives to a
+// UID; those that it does not know are the last. It is 0 for one too many.
+func (v *view) learn(uid uint32) int {
+	known := slices.Index(v.uids, 0)
+	if known < 0 {
+		known = len(v.uids)
+	}
+	at, ok := slices.BinarySearch(v.uids[:known], uid)
+	switch {
+	case ok:
+	case known == len(v.uids):
+		return 0
+	default:
+		copy(v.uids[at+1:known+1], v.uids[at:known])
+		v.uids[at] = uid
+	}
+	return at + 1
 }
 
 func (s *session) fetch(n int, line string) *fetched {
@@ -125,7 +166,9 @@ func (s *session) fetch(n int, line string) *fetched {
 		return nil
 	}
 	f := &fetched{}
-	if m := fetchUID.FindStringSubmatch(line); m != nil {
+	if s.uidOnly {
+		f.uid = v.uids[n-1]
+	} else if m := fetchUID.FindStringSubmatch(line); m != nil {
 		uid, _ := strconv.ParseUint(m[1], 10, 32)
 		f.uid = uint32(uid)
 		if v.uids[n-1] != 0 && v.uids[n-1] != f.uid {
@@ -166,11 +209,8 @@ func (s *session) fetch(n int, line string) *fetched {
 
 // run does random things until the time is over.
 func (s *session) run(end int64) error {
-	if s.id%2 == 1 {
-		lines, err := s.c.Do("ENABLE QRESYNC")
-		if err == nil && strings.Contains(strings.Join(lines, "\n"), "QRESYNC") {
-			s.caches = map[string]*cache{}
-		}
+	if err := s.profile(); err != nil {
+		return err
 	}
 	if err := s.choose(s.boxes[0]); err != nil {
 		return err
@@ -183,6 +223,29 @@ func (s *session) run(end int64) error {
 		}
 	}
 	return nil
+}
+
+// profile turns extensions on, where the server has them.
+func (s *session) profile() error {
+	lines, err := s.c.Do("CAPABILITY")
+	if err != nil {
+		return err
+	}
+	caps := strings.Join(lines, " ") + " "
+	has := func(name string) bool { return strings.Contains(caps, " "+name+" ") }
+	switch k := s.id % 6; {
+	case k == 1 && has("UIDONLY") && has("QRESYNC"):
+		_, err = s.c.Do("ENABLE QRESYNC UIDONLY")
+		s.caches, s.uidOnly = map[string]*cache{}, true
+	case k == 2 && has("NOTIFY"):
+		s.others = map[string]*status{}
+	case k%2 == 1 && has("QRESYNC"):
+		_, err = s.c.Do("ENABLE QRESYNC")
+		s.caches = map[string]*cache{}
+	case k == 4 && has("IMAP4rev2"):
+		_, err = s.c.Do("ENABLE IMAP4rev2")
+	}
+	return err
 }
 
 func (s *session) step() error {
@@ -201,7 +264,7 @@ func (s *session) step() error {
 	case k < 16:
 		return s.copies()
 	case k < 17:
-		return s.status(box)
+		return s.count(box)
 	case k < 18:
 		return s.search()
 	case k < 19:
@@ -219,6 +282,9 @@ func (s *session) step() error {
 func (s *session) leave(box string) error {
 	if n := len(s.view.uids); n > 0 && s.caches != nil {
 		for range s.rng.IntN(4) {
+			if s.uidOnly {
+				break // nothing is held back
+			}
 			if _, _, _, err := s.do(fmt.Sprintf("FETCH %d:%d (UID MODSEQ FLAGS)", max(1, n-50), n), true); err != nil {
 				return err
 			}
@@ -231,12 +297,29 @@ func (s *session) choose(box string) error {
 	if s.caches != nil {
 		return s.catchUp(box)
 	}
-	s.view = &view{box: box, keywords: map[string]bool{}}
-	lines, _, at, err := s.do(fmt.Sprintf("SELECT %q", box), false)
+	lines, at, err := s.selects(box, fmt.Sprintf("SELECT %q", box))
 	if n, ok := harness.Number(lines, "[UIDNEXT "); ok {
 		s.h.wasTold(told{at, box, uint32(n), -1})
 	}
+	if err == nil && s.others != nil {
+		return s.notify()
+	}
 	return err
+}
+
+// selects selects a mailbox. Until [CLOSED] what is told is of the one before
+// (RFC 7162 §3.2.11, invariant 12).
+func (s *session) selects(box, command string) ([]string, interval, error) {
+	s.next = &view{box: box, keywords: map[string]bool{}}
+	if s.view == nil {
+		s.view, s.next = s.next, nil
+	}
+	lines, _, at, err := s.do(command, false)
+	if s.next != nil {
+		s.h.violate(12, "session %d: %s is answered, and the mailbox before is not [CLOSED]", s.id, command)
+		s.view, s.next = s.next, nil
+	}
+	return lines, at, err
 }
 
 func (s *session) append(box string) error {
@@ -277,9 +360,11 @@ func (s *session) look() error {
 	if s.caches != nil {
 		items = "(UID MODSEQ FLAGS BODY.PEEK[HEADER.FIELDS (SUBJECT)])"
 	}
-	if s.rng.IntN(2) == 0 {
+	if u := s.view.uids[from-1]; !s.byUID() && s.rng.IntN(2) == 0 {
 		_, got, at, err = s.do(fmt.Sprintf("FETCH %d:%d %s", from, to, items), true)
-	} else if u := s.view.uids[from-1]; u != 0 {
+	} else if u == 0 && s.byUID() {
+		_, got, at, err = s.do("UID FETCH 1:* "+items, false)
+	} else if u != 0 {
 		_, got, at, err = s.do(fmt.Sprintf("UID FETCH %d:%d %s", u, u+20, items), false)
 	}
 	at.begin = begin
@@ -321,7 +406,7 @@ func (s *session) store() error {
 	if s.caches != nil && s.rng.IntN(4) == 0 {
 		return s.storeUnchanged(uids[0], sign, value)
 	}
-	if s.rng.IntN(2) == 0 {
+	if !s.byUID() && s.rng.IntN(2) == 0 {
 		_, _, at, err = s.do(fmt.Sprintf("STORE %d:%d %sFLAGS%s (%s)", from+1, to, sign, silent, s.keyword()), true)
 	} else {
 		_, _, at, err = s.do(fmt.Sprintf("UID STORE %s %sFLAGS%s (%s)", list(uids), sign, silent, s.keyword()), false)
@@ -435,30 +520,21 @@ func (s *session) copies() error {
 	return nil
 }
 
-func (s *session) status(box string) error {
+func (s *session) count(box string) error {
 	if box == s.view.box {
 		return nil
 	}
 	lines, _, at, err := s.do(fmt.Sprintf("STATUS %q (MESSAGES UIDNEXT)", box), false)
+	// NOTIFY may tell of others in the same answer.
+	lines = slices.DeleteFunc(lines, func(l string) bool {
+		name, ok := strings.CutPrefix(l, "* STATUS ")
+		return !ok || !strings.HasPrefix(strings.Trim(name, `"`), box)
+	})
+	lines = lines[max(0, len(lines)-1):]
 	messages, ok := harness.Number(lines, "MESSAGES ")
 	next, ok2 := harness.Number(lines, "UIDNEXT ")
 	if ok && ok2 {
 		s.h.wasTold(told{at, box, uint32(next), int(messages)})
-	}
-	return err
-}
-
-// search asks for this session's own keyword, which nobody else changes.
-func (s *session) search() error {
-	lines, _, _, err := s.do("SEARCH KEYWORD "+s.keyword(), true)
-	for _, line := range lines {
-		if rest, ok := strings.CutPrefix(line, "* SEARCH"); ok {
-			for _, x := range strings.Fields(rest) {
-				if n, err := strconv.Atoi(x); err != nil || n < 1 || n > len(s.view.uids) {
-					s.h.violate(10, "session %d, %s: %q, but there are %d messages", s.id, s.view.box, line, len(s.view.uids))
-				}
-			}
-		}
 	}
 	return err
 }
