@@ -1,6 +1,7 @@
 package mail
 
 import (
+	"math/rand/v2"
 	"strings"
 	"testing"
 )
@@ -95,6 +96,30 @@ func TestParseUIDSet(t *testing.T) {
 		got, err := ParseUIDSet(text)
 		if (err == nil) != (want != "") || got.String() != want {
 			t.Errorf("%q: %q, %v; want %q", text, got, err, want)
+		}
+	}
+}
+
+// TestUIDSetMinus compares with the plain definition.
+func TestUIDSetMinus(t *testing.T) {
+	for seed := range uint64(200) {
+		rng := rand.New(rand.NewPCG(seed, 0))
+		var sets [2]UIDSet
+		for i := range sets {
+			for u := UID(1); u < 40; u++ {
+				if rng.IntN(3) > 0 {
+					sets[i] = sets[i].Append(u)
+				}
+			}
+		}
+		var want UIDSet
+		for u := range sets[0].All() {
+			if !sets[1].Contains(u) {
+				want = want.Append(u)
+			}
+		}
+		if got := sets[0].Minus(sets[1]); got.String() != want.String() {
+			t.Fatalf("%s minus %s is %s, want %s", sets[0], sets[1], got, want)
 		}
 	}
 }

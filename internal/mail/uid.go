@@ -164,10 +164,10 @@ func (s UIDSet) Slice(from, to int) (part UIDSet) {
 // Minus returns the members of s that are not in t.
 func (s UIDSet) Minus(t UIDSet) (rest UIDSet) {
 	for _, r := range s {
+		for len(t) > 0 && t[0].Last < r.First {
+			t = t[1:]
+		}
 		for _, x := range t {
-			if x.Last < r.First {
-				continue
-			}
 			if x.First > r.Last || r.First > r.Last {
 				break
 			}
