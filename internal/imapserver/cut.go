@@ -26,14 +26,16 @@ type Cut struct {
 // dependents are the capabilities that do not work without another one. For
 // IMAP4rev2 they are what it includes (RFC 9051 appendix E).
 var dependents = map[string][]string{
-	"CONDSTORE":     {"QRESYNC"},                                        // RFC 7162 §3.2
-	"ENABLE":        {"QRESYNC", "UIDONLY", "UTF8=ACCEPT", "IMAP4rev2"}, // RFC 5161 §3.1
-	"ESEARCH":       {"SEARCHRES", "ESORT", "MULTISEARCH", "IMAP4rev2"}, // RFC 5182 §1, RFC 5267 §3, RFC 7377 §2
-	"LIST-EXTENDED": {"LIST-STATUS", "LIST-METADATA", "IMAP4rev2"},      // RFC 5819 §1, RFC 9590 §1
-	"METADATA":      {"LIST-METADATA", "FILTERS"},                       // RFC 5466 §2
-	"SORT":          {"SORT=DISPLAY", "ESORT"},                          // RFC 5957 §3, RFC 5267 §3
-	"SPECIAL-USE":   {"CREATE-SPECIAL-USE", "IMAP4rev2"},                // RFC 6154 §3
-	"NAMESPACE":     {"IMAP4rev2"}, "UNSELECT": {"IMAP4rev2"}, "UIDPLUS": {"IMAP4rev2"}, "SEARCHRES": {"IMAP4rev2"},
+	"CONDSTORE":      {"QRESYNC"},                                                          // RFC 7162 §3.2
+	"ENABLE":         {"QRESYNC", "UIDONLY", "UTF8=ACCEPT", "IMAP4rev2"},                   // RFC 5161 §3.1
+	"ESEARCH":        {"SEARCHRES", "ESORT", "MULTISEARCH", "IMAP4rev2", "CONTEXT=SEARCH"}, // RFC 5182 §1, RFC 5267 §3 and §4.1, RFC 7377 §2
+	"ESORT":          {"CONTEXT=SORT"},                                                     // RFC 5267 §4.1
+	"CONTEXT=SEARCH": {"CONTEXT=SORT"},                                                     // which without CANCELUPDATE would not be whole
+	"LIST-EXTENDED":  {"LIST-STATUS", "LIST-METADATA", "IMAP4rev2"},                        // RFC 5819 §1, RFC 9590 §1
+	"METADATA":       {"LIST-METADATA", "FILTERS"},                                         // RFC 5466 §2
+	"SORT":           {"SORT=DISPLAY", "ESORT"},                                            // RFC 5957 §3, RFC 5267 §3
+	"SPECIAL-USE":    {"CREATE-SPECIAL-USE", "IMAP4rev2"},                                  // RFC 6154 §3
+	"NAMESPACE":      {"IMAP4rev2"}, "UNSELECT": {"IMAP4rev2"}, "UIDPLUS": {"IMAP4rev2"}, "SEARCHRES": {"IMAP4rev2"},
 	"IDLE": {"IMAP4rev2"}, "SASL-IR": {"IMAP4rev2"}, "LIST-STATUS": {"IMAP4rev2"}, "MOVE": {"IMAP4rev2"},
 	"LITERAL+": {"IMAP4rev2"}, "LITERAL-": {"IMAP4rev2"}, "BINARY": {"IMAP4rev2"}, "STATUS=SIZE": {"IMAP4rev2"},
 }

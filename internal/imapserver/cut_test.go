@@ -20,6 +20,8 @@ var cutProbes = map[string]struct{ command, works string }{
 	"CATENATE":              {"APPEND INBOX CATENATE (TEXT {3+}\r\nabc)", `a OK`},
 	"CHILDREN":              {`LIST "" *`, `HasNoChildren`},
 	"CONDSTORE":             {`FETCH 1 FLAGS (CHANGEDSINCE 1)`, `a OK`},
+	"CONTEXT=SEARCH":        {`SEARCH RETURN (UPDATE) ALL`, `a OK`},
+	"CONTEXT=SORT":          {`SORT RETURN (UPDATE) (DATE) UTF-8 ALL`, `a OK`},
 	"CREATE-SPECIAL-USE":    {`CREATE x (USE (\Important))`, `a OK`},
 	"ENABLE":                {`ENABLE CONDSTORE`, `a OK`},
 	"ESEARCH":               {`SEARCH RETURN (COUNT) ALL`, `a OK`},
@@ -143,7 +145,8 @@ func TestCutDependents(t *testing.T) {
 	for name, want := range map[string]string{
 		"condstore": "CONDSTORE QRESYNC",
 		"THREAD":    "THREAD=ORDEREDSUBJECT THREAD=REFERENCES THREAD=REFS",
-		"SORT":      "SORT SORT=DISPLAY ESORT",
+		"SORT":      "SORT SORT=DISPLAY ESORT CONTEXT=SORT",
+		"CONTEXT":   "CONTEXT=SEARCH CONTEXT=SORT",
 		"MOVE":      "MOVE IMAP4rev2",
 		"AUTH":      "AUTH=LOGIN AUTH=PLAIN",
 		"SORTED":    "",

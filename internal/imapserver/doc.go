@@ -8,11 +8,12 @@
 //     while it waits in IDLE.
 //  3. Sequence numbers exist in view.go only; sets are resolved to UIDs before
 //     anything else happens.
-//  4. EXISTS, EXPUNGE and unsolicited FETCH come from sync and from nowhere
-//     else, the session's own changes included.
+//  4. EXISTS, EXPUNGE, unsolicited FETCH and the updates of contexts come from
+//     sync and from nowhere else, the session's own changes included.
 //  5. sync runs after a command and before its tagged line; commands that may
 //     not announce expunges keep them back for the next that may.
-//  6. Order of untagged lines: expunges, EXISTS, flags.
+//  6. Order of untagged lines: REMOVEFROM of what is expunged, expunges, EXISTS,
+//     flags, ADDTO and REMOVEFROM.
 //  7. No transaction is open while octets go to the network.
 //  8. A command that answers NO has committed nothing, FETCH's \Seen excepted:
 //     one Update per command.

@@ -68,6 +68,9 @@ func (s *session) enable(f features) {
 	if f&tellMetadata != 0 {
 		s.notes, _ = s.notesNow()
 	}
+	if f&uidOnly != 0 && s.view != nil {
+		s.endContexts(func(c *searchContext) bool { return !c.byUID }, "Sequence numbers are not used any more")
+	}
 	if f&utf8Names != 0 {
 		s.dec.SetUTF8()
 	}

@@ -18,15 +18,7 @@ func (s *session) tellESearch(ret searchReturn, r searchResult) {
 	if !ret.Min && !ret.Max && !ret.All && !ret.Count && ret.Partial == nil {
 		return
 	}
-	b := append([]byte("* ESEARCH (TAG "), imapwire.AppendString(nil, s.tag)...)
-	if r.box != nil {
-		b = s.appendMailbox(append(b, " MAILBOX "...), r.box.Name)
-		b = strconv.AppendUint(append(b, " UIDVALIDITY "...), uint64(r.box.UIDValidity), 10)
-	}
-	b = append(b, ')')
-	if s.byUID {
-		b = append(b, " UID"...)
-	}
+	b := s.searchCorrelator(s.tag, r.box, s.byUID)
 	if n := len(r.found); n > 0 {
 		if ret.Min {
 			b = strconv.AppendUint(append(b, " MIN "...), uint64(s.numberOf(r.list, r.found[0])), 10)
@@ -55,6 +47,21 @@ func (s *session) tellESearch(ret searchReturn, r searchResult) {
 		b = strconv.AppendUint(append(b, " MODSEQ "...), uint64(r.highest(told)), 10)
 	}
 	s.conn.Write(append(b, "\r\n"...))
+}
+
+// searchCorrelator begins ESEARCH: whose results follow (RFC 4466 §2.6.2), with
+// a mailbox also of which (RFC 7377 §2.1).
+func (s *session) searchCorrelator(tag string, box *store.Mailbox, byUID bool) []byte {
+	b := append([]byte("* ESEARCH (TAG "), imapwire.AppendString(nil, tag)...)
+	if box != nil {
+		b = s.appendMailbox(append(b, " MAILBOX "...), box.Name)
+		b = strconv.AppendUint(append(b, " UIDVALIDITY "...), uint64(box.UIDValidity), 10)
+	}
+	b = append(b, ')')
+	if byUID {
+		b = append(b, " UID"...)
+	}
+	return b
 }
 
 // appendNumbers appends messages as a set in the order they are in.

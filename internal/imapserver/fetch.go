@@ -2,6 +2,7 @@ package imapserver
 
 import (
 	"context"
+	"slices"
 	"sync"
 
 	"github.com/angarium/angarium/internal/errs"
@@ -61,19 +62,21 @@ func fetchPlan(items []imapwire.FetchItem, byUID bool) plan {
 		items = append([]imapwire.FetchItem{{Name: "UID"}}, items...)
 	}
 	for i := range items {
-		row := fetchRows[items[i].Name]
-		doubled := false
-		for _, have := range p.items {
-			doubled = doubled || have.Name == items[i].Name && row.section == nil
-		}
-		if doubled {
-			continue
-		}
-		p.items = append(p.items, plannedItem{&items[i], row})
-		p.seen = p.seen || row.seen && !items[i].Peek
-		p.modseq = p.modseq || items[i].Name == "MODSEQ"
+		p.add([]plannedItem{{&items[i], fetchRows[items[i].Name]}})
 	}
 	return p
+}
+
+// add adds items that are not in the plan yet.
+func (p *plan) add(items []plannedItem) {
+	for _, item := range items {
+		if item.row.section == nil && slices.ContainsFunc(p.items, func(have plannedItem) bool { return have.Name == item.Name }) {
+			continue
+		}
+		p.items = append(p.items, item)
+		p.seen = p.seen || item.row.seen && !item.Peek
+		p.modseq = p.modseq || item.Name == "MODSEQ"
+	}
 }
 
 // fetcher answers for one message after the other.

@@ -19,6 +19,8 @@ const (
 	idFieldsMax           = 30               // RFC 2971 §3.3
 	idValueMax            = 1024             // likewise
 	progressEvery         = 10 * time.Second // between words of a long search (RFC 9585)
+	contextsMax           = 10               // of one session (RFC 5267 §4.3.1)
+	contextKeyMax         = 256 << 10        // octets of one's search in memory, about
 	patternsMax           = 100              // of one LIST
 	patternMax            = 1000             // octets of reference and pattern
 	commandGrace          = 10 * time.Second // for a running command when the server stops

@@ -17,6 +17,9 @@ type multiSearch struct {
 	ret     searchReturn
 	charset string
 	key     *imapwire.SearchKey
+
+	found []int // in the selected mailbox, if that was searched
+	done  bool  // it was
 }
 
 // parseMultiSearch reads ESEARCH, whose answers name messages by UID.
@@ -63,8 +66,11 @@ func (m *multiSearch) run(ctx context.Context, s *session) error {
 	s.byUID = true // in the answers
 	defer func() { s.byUID = false }()
 	selected := slices.ContainsFunc(m.scopes, func(g eventGroup) bool { return g.filter == "SELECTED" })
-	if selected && s.view == nil {
+	if (selected || m.ret.Update) && s.view == nil { // RFC 7377 §2.2
 		return s.dec.Fail("no mailbox is selected")
+	}
+	if err := s.mayUpdate(m.ret); err != nil {
+		return err
 	}
 	ctx, cancel := context.WithTimeout(ctx, searchTimeMax)
 	defer cancel()
@@ -82,6 +88,12 @@ func (m *multiSearch) run(ctx context.Context, s *session) error {
 		if err := m.searchBox(ctx, s, box); err != nil {
 			return searchError(err)
 		}
+	}
+	switch {
+	case m.done:
+		s.keepUpdated(m.ret, &searchContext{multi: true, charset: m.charset, key: m.key}, m.found)
+	case m.ret.Update:
+		s.noUpdate(s.tag, "The selected mailbox is not among those searched")
 	}
 	return nil
 }
@@ -117,6 +129,9 @@ func (m *multiSearch) searchBox(ctx context.Context, s *session, box *store.Mail
 	found, err := s.search(ctx, q)
 	if err != nil {
 		return err
+	}
+	if s.isSelected(box) {
+		m.found, m.done = found, true
 	}
 	if m.ret.Save {
 		s.view.saved = s.view.uids(savedOf(m.ret, found))

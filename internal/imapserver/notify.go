@@ -219,7 +219,8 @@ func (s *session) isSelected(box *store.Mailbox) bool {
 // tellEvents tells what happened, outside of commands.
 func (s *session) tellEvents(ctx context.Context) error {
 	n := s.notify
-	s.byUID = true // RFC 5465 §5.1: unasked FETCH has the UID
+	s.changed = false // by the last command, whose own sync told of it
+	s.byUID = true    // RFC 5465 §5.1: unasked FETCH has the UID
 	if s.view != nil && n.selected.events != 0 {
 		if err := s.sync(ctx, !n.delayed); err != nil {
 			return err

@@ -13,12 +13,16 @@ import (
 	"github.com/angarium/angarium/internal/store"
 )
 
-// parseSearch is SEARCH (RFC 3501 §6.4.4, RFC 4731, RFC 5182, RFC 9394).
+// parseSearch is SEARCH (RFC 3501 §6.4.4, RFC 4731, RFC 5182, RFC 5267,
+// RFC 9394).
 func parseSearch(s *session, d *imapwire.Decoder) request {
 	d.Space()
 	ret := d.SearchReturn("ESEARCH")
 	charset, key := d.SearchProgram()
 	return func(ctx context.Context, s *session) error {
+		if err := s.mayUpdate(ret); err != nil {
+			return err
+		}
 		found, err := s.find(ctx, charset, key)
 		if ret.Save {
 			s.view.saved = s.view.uids(savedOf(ret, found))
@@ -35,6 +39,7 @@ func parseSearch(s *session, d *imapwire.Decoder) request {
 		} else {
 			s.tellSearch("* SEARCH", r)
 		}
+		s.keepUpdated(ret, &searchContext{charset: charset, key: key}, found)
 		return nil
 	}
 }

@@ -441,6 +441,7 @@ func FuzzSession(f *testing.F) {
 	f.Add([]byte("a LOGIN ada secret\r\nb APPEND INBOX (\\Seen) {3+}\r\nabc\r\nc IDLE\r\nDONE\r\n"))
 	f.Add([]byte("a LOGIN {3+}\r\nada {6+}\r\nsecret\r\nb LIST (SUBSCRIBED RECURSIVEMATCH) \"\" (% *) RETURN (STATUS (MESSAGES))\r\n"))
 	f.Add([]byte("a LOGIN ada secret\r\nb SELECT INBOX\r\nc UID SEARCH CHARSET UTF-8 OR (FROM a) NOT KEYWORD b\r\nd UID STORE 1:* +FLAGS.SILENT (a \\Seen)\r\ne MOVE 1 Trash\r\n"))
+	f.Add([]byte("a LOGIN ada secret\r\nb SELECT INBOX\r\nc UID SORT RETURN (UPDATE (UID) CONTEXT) (REVERSE DATE) UTF-8 OR 1:* UID *\r\nd APPEND INBOX {1+}\r\nx\r\ne CANCELUPDATE \"c\"\r\n"))
 	f.Add([]byte("a AUTHENTICATE PLAIN\r\n*\r\n"))
 	s := newTestServer(f, Options{SessionsMax: 1 << 20})
 	f.Fuzz(func(t *testing.T, in []byte) { servertest.Talk(t, s.addr, in) })

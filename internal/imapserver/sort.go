@@ -7,7 +7,7 @@ import (
 	"github.com/angarium/angarium/internal/search"
 )
 
-// parseSort is SORT (RFC 5256 §3, RFC 5267 §3).
+// parseSort is SORT (RFC 5256 §3, RFC 5267 §3 and §4).
 func parseSort(s *session, d *imapwire.Decoder) request {
 	d.Space()
 	ret := d.SearchReturn("ESORT")
@@ -17,6 +17,9 @@ func parseSort(s *session, d *imapwire.Decoder) request {
 	return func(ctx context.Context, s *session) error {
 		ctx, cancel := context.WithTimeout(ctx, searchTimeMax)
 		defer cancel()
+		if err := s.mayUpdate(ret); err != nil {
+			return err
+		}
 		found, err := s.find(ctx, charset, key)
 		if err == nil {
 			found, err = s.query().Sort(ctx, found, criteria)
@@ -33,6 +36,7 @@ func parseSort(s *session, d *imapwire.Decoder) request {
 		} else {
 			s.tellSearch("* SORT", r)
 		}
+		s.keepUpdated(ret, &searchContext{charset: charset, key: key, criteria: criteria}, found)
 		return nil
 	}
 }

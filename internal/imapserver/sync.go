@@ -32,6 +32,7 @@ func (s *session) sync(ctx context.Context, expunges bool) error {
 		return s.syncError(err)
 	}
 	changes := store.Diff(v.list, list)
+	s.leaveContexts(changes.Gone)
 	v.synced = max(list.ModSeq(), now.ModSeq())
 	heldBack := len(changes.Gone) > 0 && !expunges
 	switch {
@@ -60,22 +61,86 @@ func (s *session) sync(ctx context.Context, expunges bool) error {
 	if t.changed = changes.Changed; quiet {
 		t.changed = nil // RFC 5465 §5
 	}
-	if n := s.notify; n != nil && n.selected.fetch != nil && len(changes.Added) > 0 && !s.changed {
-		if err := s.tellNew(ctx, changes.Added, n.selected.fetch); err != nil {
-			return err
-		}
+	if err := s.tellMessages(ctx, &t, changes); err != nil {
+		return err
 	}
-	s.tellFlags(&t)
 	if s.has(condstore) {
 		s.tellComplete(len(changes.Gone) > 0, heldBack && len(changes.Changed) > 0)
 	}
 	return nil
 }
 
-// tellNew tells of new messages what NOTIFY asked for (RFC 5465 §5.2).
-func (s *session) tellNew(ctx context.Context, added mail.UIDSet, p *plan) error {
+// tellMessages tells of messages that are new or not as they were.
+func (s *session) tellMessages(ctx context.Context, t *teller, changes store.Changes) error {
+	results := s.revise(ctx, looked(t.old, s.view.list, changes))
+	plans := s.plansOfContexts(changes.Added, results)
+	if err := s.tellNew(ctx, changes.Added, func(u mail.UID) *plan { return plans[u] }); err != nil {
+		return err
+	}
+	s.tellFlags(t)
+	for _, c := range s.view.contexts {
+		s.tellContext(c, results[c])
+	}
+	if n := s.notify; n != nil && n.selected.fetch != nil {
+		return s.tellNew(ctx, changes.Added, func(u mail.UID) *plan {
+			if plans[u] != nil {
+				return nil
+			}
+			return n.selected.fetch
+		})
+	}
+	return nil
+}
+
+// looked returns the messages at which contexts look again: those that are not
+// as they were, and the last ones of the mailbox, which "*" means. What went is
+// not looked at, also while it stays in the view.
+func looked(old, now *store.MessageList, c store.Changes) mail.UIDSet {
+	all := slices.Concat(c.Added, c.Changed, c.Touched)
+	for _, list := range [...]*store.MessageList{old, now} {
+		if n := list.Len(); n > 0 && (len(c.Added) > 0 || len(c.Gone) > 0) {
+			last := list.At(n - 1).UID
+			all = append(all, mail.UIDRange{First: last, Last: last})
+		}
+	}
+	return mail.UIDSetOf(all...).Minus(c.Gone)
+}
+
+// plansOfContexts returns what contexts ask to be told of new messages that came
+// into their results (RFC 5465 §7), together with what NOTIFY asks for.
+func (s *session) plansOfContexts(added mail.UIDSet, results map[*searchContext]change) map[mail.UID]*plan {
+	plans := map[mail.UID]*plan{}
+	for _, c := range s.view.contexts {
+		for _, u := range results[c].added.uids {
+			if c.items == nil || !added.Contains(u) {
+				continue
+			}
+			if plans[u] == nil {
+				plans[u] = &plan{}
+			}
+			plans[u].add(c.items)
+		}
+	}
+	if n := s.notify; n != nil && n.selected.fetch != nil {
+		for _, p := range plans {
+			p.add(n.selected.fetch.items)
+		}
+	}
+	return plans
+}
+
+// tellNew tells of new messages that the client did not make itself what was
+// asked for (RFC 5465 §5.2).
+func (s *session) tellNew(ctx context.Context, added mail.UIDSet, planOf func(u mail.UID) *plan) error {
+	if s.changed {
+		return nil
+	}
 	f := &fetcher{ctx: ctx, s: s}
 	for i, m := range s.view.list.Select(added) {
+		p := planOf(m.UID)
+		if p == nil {
+			continue
+		}
 		if err := f.message(i, m, *p); err != nil && fatal(err) {
 			return err
 		}

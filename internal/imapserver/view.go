@@ -19,6 +19,7 @@ type view struct {
 	touched  mail.UIDSet // whose mod-sequence it tells (RFC 7162 §3.1.3)
 	silent   silentStore
 	saved    mail.UIDSet // what SEARCH with SAVE found (RFC 5182)
+	contexts []*searchContext
 }
 
 // silentStore is the session's own STORE .SILENT, which sync does not tell.
@@ -75,6 +76,35 @@ func (v *view) uidRanges(set imapwire.NumSet) mail.UIDSet {
 		uids = uids.AppendRange(mail.UIDRange{First: mail.UID(r.First), Last: mail.UID(r.Last)})
 	}
 	return uids
+}
+
+// fix replaces sequence numbers and "$" by the UIDs that they mean now (RFC
+// 5267 §4.3). No message comes between two later, so that a range stays one.
+func (v *view) fix(key *imapwire.SearchKey) {
+	for _, k := range key.Keys {
+		v.fix(k)
+	}
+	var fixed imapwire.NumSet
+	switch {
+	case key.Op != imapwire.SearchSeq && key.Op != imapwire.SearchUID:
+		return
+	case key.Set.IsSaved():
+		for _, r := range v.saved {
+			fixed = append(fixed, imapwire.NumRange{First: uint32(r.First), Last: uint32(r.Last)})
+		}
+	case key.Op == imapwire.SearchUID:
+		return // "*" goes on to mean the last message
+	default:
+		n := uint32(v.list.Len())
+		for _, r := range key.Set.Resolve(n) {
+			if r.First > n {
+				break
+			}
+			first, last := v.list.At(int(r.First)-1), v.list.At(int(min(r.Last, n))-1)
+			fixed = append(fixed, imapwire.NumRange{First: uint32(first.UID), Last: uint32(last.UID)})
+		}
+	}
+	key.Op, key.Set = imapwire.SearchUID, fixed
 }
 
 // setText returns messages as a set of UIDs or sequence numbers.

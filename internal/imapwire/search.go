@@ -253,10 +253,13 @@ func (d *Decoder) modSeqKey() *SearchKey {
 // ModSeq reads a mod-sequence (RFC 7162 §7 mod-sequence-valzer).
 func (d *Decoder) ModSeq() mail.ModSeq { return mail.ModSeq(d.Number()) }
 
-// SearchReturn is what RETURN asks for (RFC 4731 §3.1, RFC 5182, RFC 9394).
+// SearchReturn is what RETURN asks for (RFC 4731 §3.1, RFC 5182, RFC 9394, RFC
+// 5267 §4). CONTEXT is a hint that changes nothing (RFC 5267 §4.2).
 type SearchReturn struct {
 	Given, Min, Max, All, Count, Save bool
 	Partial                           *Partial
+	Update                            bool
+	UpdateItems                       []FetchItem // of new messages (RFC 5465 §7)
 }
 
 // Partial is a range of results, counted from 1, or with FromEnd from the last
@@ -302,6 +305,9 @@ func (d *Decoder) Partial() *Partial {
 	return p
 }
 
+// contextOf gives the capabilities of RFC 5267 §4 by those they build on.
+var contextOf = map[string]string{"ESEARCH": "CONTEXT=SEARCH", "ESORT": "CONTEXT=SORT"}
+
 // SearchReturn reads RETURN, its options and the space behind them, if they
 // are next. The capability is the one that they belong to.
 func (d *Decoder) SearchReturn(capability string) (r SearchReturn) {
@@ -324,6 +330,15 @@ func (d *Decoder) SearchReturn(capability string) (r SearchReturn) {
 		case "SAVE":
 			d.Needs("SEARCHRES")
 			r.Save = true
+		case "CONTEXT":
+			d.Needs(contextOf[capability])
+		case "UPDATE":
+			d.Needs(contextOf[capability])
+			r.Update = true
+			if d.Peek() == '(' || d.PeekText(" (") {
+				d.Take(' ')
+				r.UpdateItems = d.FetchItems()
+			}
 		case "PARTIAL":
 			d.Needs("PARTIAL")
 			d.Space()

@@ -36,19 +36,28 @@ func (q *Query) read(c *cursor, found []int) ([]item, error) {
 	out := make([]item, len(found))
 	err := inBlocks(len(found), func(from, to int) error {
 		for n := from; n < to; n++ {
-			m := q.List.At(found[n])
-			f, err := q.fieldsOf(c, m)
-			if err != nil {
+			var err error
+			if out[n], err = q.readItem(c, found[n]); err != nil {
 				return err
-			}
-			out[n] = item{found[n], m, f, m.InternalDate}
-			if f.dated {
-				out[n].sent = f.sent
 			}
 		}
 		return c.ctx.Err()
 	})
 	return out, err
+}
+
+// readItem returns the fields of the i-th message.
+func (q *Query) readItem(c *cursor, i int) (item, error) {
+	m := q.List.At(i)
+	f, err := q.fieldsOf(c, m)
+	if err != nil {
+		return item{}, err
+	}
+	it := item{i, m, f, m.InternalDate}
+	if f.dated {
+		it.sent = f.sent
+	}
+	return it, nil
 }
 
 func (q *Query) fieldsOf(c *cursor, m *store.Message) (*fields, error) {

@@ -29,6 +29,7 @@ type Query struct {
 	Charset string                // of the strings in Key; "" is UTF-8
 	Recent  func(u mail.UID) bool // whether a message is \Recent for the session
 	Saved   mail.UIDSet           // what "$" stands for (RFC 5182)
+	Only    mail.UIDSet           // nil: every message of the list is looked at
 
 	Index   *Index          // of texts; nil: every message is read
 	Account store.AccountID // whose messages these are
@@ -69,6 +70,9 @@ func Run(ctx context.Context, q *Query) ([]int, error) {
 	if err != nil {
 		return nil, err
 	}
+	if q.Only != nil {
+		return q.scanOnly(ctx, t)
+	}
 	if t.cost == costRow {
 		return q.scan(&cursor{ctx: ctx, q: q}, t, 0, q.List.Len())
 	}
@@ -89,6 +93,30 @@ func (q *Query) scan(c *cursor, t test, from, to int) (hits []int, err error) {
 		}
 	}
 	return hits, nil
+}
+
+// scanOnly looks at the messages of Only: the cost follows their number, not
+// that of the list.
+func (q *Query) scanOnly(ctx context.Context, t test) (hits []int, err error) {
+	var all []int
+	for i := range q.List.Select(q.Only) {
+		all = append(all, i)
+	}
+	found := make([][]int, (len(all)+blockLen-1)/blockLen)
+	err = inBlocks(len(all), func(from, to int) error {
+		c := &cursor{ctx: ctx, q: q}
+		for _, i := range all[from:to] {
+			ok, err := t.match(c, i, q.List.At(i))
+			if err != nil {
+				return err
+			}
+			if ok {
+				found[from/blockLen] = append(found[from/blockLen], i)
+			}
+		}
+		return errs.Wrap("search.Run", ctx.Err())
+	})
+	return slices.Concat(found...), err
 }
 
 // parallel scans blocks of messages on all processors.
@@ -365,9 +393,9 @@ func (c *cursor) header(m *store.Message, name string, kept bool, needle []byte)
 }
 
 // maybe returns which messages of the list can hold a text, as bits; nil when
-// the index does not say.
+// the index does not say. To look into few messages is less work than to ask it.
 func (q *Query) maybe(needle []byte) []uint64 {
-	if q.Index == nil || len(needle) < gramOctets {
+	if q.Index == nil || q.Only != nil || len(needle) < gramOctets {
 		return nil
 	}
 	return q.Index.candidates(q.Account, q.List, needle)

@@ -139,6 +139,7 @@ type Changes struct {
 	Gone    mail.UIDSet // in the old list only
 	Added   mail.UIDSet // in the new list only
 	Changed mail.UIDSet // in both, with other flags
+	Touched mail.UIDSet // in both, with the same flags and another mod-sequence
 }
 
 // Diff tells what happened from one list to a later one. Chunks that both
@@ -177,7 +178,11 @@ func (c *Changes) diffMessages(old, new []Message) {
 			c.Added = c.Added.Append(new[j].UID)
 			j++
 		default:
-			if old[i].ModSeq != new[j].ModSeq && !old[i].Flags.Equal(new[j].Flags) {
+			switch {
+			case old[i].ModSeq == new[j].ModSeq:
+			case old[i].Flags.Equal(new[j].Flags):
+				c.Touched = c.Touched.Append(old[i].UID)
+			default:
 				c.Changed = c.Changed.Append(old[i].UID)
 			}
 			i, j = i+1, j+1
