@@ -4,7 +4,7 @@ import "strings"
 
 // BaseSubject returns what RFC 5256 §2.1 leaves of a subject whose encoded
 // words are decoded, and whether the subject is that of a reply or forward.
-// Linear in the length of s, but for the number of brackets before the base.
+// Linear in the length of s.
 func BaseSubject(s string) (base string, reply bool) {
 	s = strings.Join(strings.FieldsFunc(s, func(r rune) bool { return r == ' ' || r == '\t' || r == '\r' || r == '\n' }), " ")
 	for {
@@ -33,15 +33,19 @@ func trimTrailers(s string, reply *bool) string {
 func trimPrefixes(s string, reply *bool) string {
 	for {
 		s = strings.TrimLeft(s, " ")
-		if rest, ok := cutRefwd(s); ok {
-			s, *reply = rest, true
-			continue
+		rest, ok := cutRefwd(s)
+		if !ok {
+			break
 		}
-		if rest, ok := cutBlob(s); ok && rest != "" {
-			s = rest
-			continue
+		s, *reply = rest, true
+	}
+	// There is no "re:" behind these blobs, so that all of them go.
+	for {
+		rest, ok := cutBlob(s)
+		if !ok || rest == "" {
+			return s
 		}
-		return s
+		s = rest
 	}
 }
 

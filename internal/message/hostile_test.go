@@ -1,0 +1,65 @@
+package message_test
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/angarium/angarium/internal/doubling"
+	"github.com/angarium/angarium/internal/message"
+)
+
+// TestA20: encoded words and charsets that are no words and no charsets take
+// linear time and no more memory than text of that length may.
+func TestA20(t *testing.T) {
+	repeat := func(text string) func(n int) string {
+		return func(n int) string { return strings.Repeat(text, n/len(text)) }
+	}
+	for name, shape := range map[string]func(n int) string{
+		"openings":            repeat("=?"),
+		"no end":              repeat("=?a?q?b "),
+		"no text":             repeat("=?a?q?"),
+		"words":               repeat("=?utf-8?q?=C3=A4?= "),
+		"unknown charsets":    repeat("=?x-none?b?AAAA?= "),
+		"charsets in turn":    repeat("=?utf-8?q?a?= =?iso-8859-1?q?b?= "),
+		"languages":           repeat("=?utf-8*de*en*fr?q?a?= "),
+		"iso-2022-jp escapes": func(n int) string { return "=?iso-2022-jp?b?" + strings.Repeat("GyRCGyhC", n/8) + "?=" },
+		"iso-2022-jp words":   repeat("=?iso-2022-jp?b?GyRC?= "),
+		"utf-16, odd":         repeat("=?utf-16?b?2AA=?= "),
+		"utf-7":               repeat("=?utf-7?q?+AGE-?= "),
+		"base64 of nothing":   repeat("=?utf-8?b?====?= "),
+		"8 bit":               repeat("\xff\xfe\x80"),
+	} {
+		doubling.Check(t, name, 256<<10, func(n int) func() {
+			text := shape(n)
+			return func() { message.DecodeHeader(text) }
+		})
+		const n = 256 << 10
+		if got := len(message.DecodeHeader(shape(n))); got > 3*n {
+			t.Errorf("%s: %d octets became %d", name, n, got)
+		}
+	}
+}
+
+// TestA20Subjects: what SORT and THREAD make of a subject.
+func TestA20Subjects(t *testing.T) {
+	for name, shape := range map[string]func(n int) string{
+		"blobs":             func(n int) string { return strings.Repeat("[a]", n) + "b" },
+		"blobs, then re":    func(n int) string { return strings.Repeat("[a]", n) + "re: b" },
+		"blobs, then rest":  func(n int) string { return strings.Repeat("[a]", n) + "red" },
+		"re":                func(n int) string { return strings.Repeat("re: ", n) },
+		"blobs and re":      func(n int) string { return strings.Repeat("[a] re [b]: ", n) },
+		"forwarded":         func(n int) string { return strings.Repeat("[fwd:", n) + strings.Repeat("]", n) },
+		"forwarded, blobs":  func(n int) string { return strings.Repeat("[fwd:", n) + strings.Repeat("[a]", n) + strings.Repeat("]", n) },
+		"trailers":          func(n int) string { return "a" + strings.Repeat("(fwd)", n) },
+		"open brackets":     func(n int) string { return strings.Repeat("[", n) },
+		"open, then closed": func(n int) string { return strings.Repeat("[", n) + strings.Repeat("]", n) },
+		"spaces":            func(n int) string { return strings.Repeat(" ", n) + "a" + strings.Repeat(" ", n) },
+		"spaced blobs":      func(n int) string { return strings.Repeat("[a] ", n) + "b" + strings.Repeat(" ", n) },
+		"forwarded, spaced": func(n int) string { return strings.Repeat("[fwd: ", n) + "[a]" + strings.Repeat(" ]", n) },
+	} {
+		doubling.Check(t, name, 20_000, func(n int) func() {
+			text := shape(n)
+			return func() { message.BaseSubject(text) }
+		})
+	}
+}
