@@ -1,0 +1,198 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"log/slog"
+	"net"
+	"time"
+
+	"github.com/angarium/angarium/internal/auth"
+	"github.com/angarium/angarium/internal/directory"
+	"github.com/angarium/angarium/internal/imapserver"
+	"github.com/angarium/angarium/internal/netserver"
+	"github.com/angarium/angarium/internal/store"
+)
+
+type server struct {
+	net  *netserver.Server
+	addr string
+}
+
+func serve(ctx context.Context, st *store.Store, sessions int) (*server, error) {
+	log := slog.New(slog.DiscardHandler)
+	a := auth.New(directory.New(st, "large.example"), auth.Options{Log: log, Now: time.Now})
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return nil, err
+	}
+	s := &server{netserver.New(ctx, netserver.Options{Log: log, Certificates: nil}), ln.Addr().String()}
+	imap := imapserver.New(st, a, imapserver.Options{Log: log, SessionsMax: sessions + 10})
+	s.net.Serve(ln, netserver.ListenerOptions{Protocol: "imap", Refuse: imapserver.Refuse, Handler: imap.Handle})
+	return s, nil
+}
+
+func (s *server) stop() {
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	s.net.Shutdown(ctx)
+}
+
+// client reads answers into one buffer and looks only for their end.
+type client struct {
+	nc     net.Conn
+	octets int64 // of the last answer
+}
+
+var buffer [1 << 20]byte // of the one client that reads at a time
+
+func dial(addr string) (*client, error) {
+	nc, err := net.Dial("tcp", addr)
+	if err != nil {
+		return nil, err
+	}
+	c := &client{nc: nc}
+	if err := c.await("* OK "); err != nil {
+		return nil, err
+	}
+	return c, c.do("LOGIN " + user + " " + password)
+}
+
+func (c *client) do(command string) error {
+	if _, err := c.nc.Write([]byte("a " + command + "\r\n")); err != nil {
+		return err
+	}
+	return c.await("a OK ")
+}
+
+// await reads until a line that begins with the text, which must be the last.
+func (c *client) await(text string) error {
+	c.octets = 0
+	have := 0
+	for {
+		n, err := c.nc.Read(buffer[have:])
+		if err != nil {
+			return err
+		}
+		c.octets += int64(n)
+		have += n
+		last := bytes.LastIndexByte(buffer[:max(have-1, 0)], '\n') + 1
+		line := buffer[last:have]
+		switch {
+		case line[len(line)-1] == '\n' && bytes.HasPrefix(line, []byte(text)):
+			return nil
+		case line[len(line)-1] == '\n' && bytes.HasPrefix(line, []byte("a ")):
+			return fmt.Errorf("%s", line)
+		}
+		// A line that is longer than half of the buffer is no last line.
+		have = copy(buffer[:], line[max(0, len(line)-len(buffer)/2):])
+	}
+}
+
+// commands runs commands one by one.
+func commands(addr string, messages int) error {
+	c, err := dial(addr)
+	if err != nil {
+		return err
+	}
+	defer c.nc.Close()
+	fmt.Printf("%-44s %10s %10s %14s %14s\n", "", "ms", "CPU ms", "octets sent", "allocated KiB")
+	_, before, _ := memory(true)
+	if err := c.measure("SELECT INBOX", 1, " (the list is read from disk)"); err != nil {
+		return err
+	}
+	_, after, _ := memory(true)
+	list := after - before
+	half := messages/2 + 1
+	for _, command := range []string{ // the same again: the least of three
+		"SELECT INBOX",
+		"FETCH 1:* (UID FLAGS)",
+		"UID FETCH 1:* (FLAGS)",
+		"FETCH 1:* FAST",
+		fmt.Sprintf("UID FETCH 1:* (FLAGS) (CHANGEDSINCE %d)", 1<<40),
+		"SEARCH UNSEEN",
+		"UID SEARCH RETURN (COUNT) SEEN",
+		"UID SEARCH RETURN (ALL) UNSEEN",
+		"UID SEARCH RETURN (PARTIAL -1:-100) ALL",
+		"SORT (REVERSE ARRIVAL) UTF-8 ALL",
+		"STATUS INBOX (MESSAGES UNSEEN UIDNEXT)",
+		"NOOP",
+	} {
+		if err := c.measure(command, 3, ""); err != nil {
+			return err
+		}
+	}
+	for _, command := range []string{ // what changes something is done once
+		fmt.Sprintf("STORE %d +FLAGS (\\Deleted)", half),
+		"EXPUNGE",
+		"APPEND INBOX {3+}\r\nx\r\n",
+		"STORE 1:* +FLAGS.SILENT (\\Answered)",
+	} {
+		if err := c.measure(command, 1, ""); err != nil {
+			return err
+		}
+	}
+	fmt.Printf("the list of messages in memory: %.1f MiB, %.0f octets a message\n", float64(list)/(1<<20), float64(list)/float64(messages))
+	return nil
+}
+
+// measure tells the least of some runs: the first fills pools.
+func (c *client) measure(command string, runs int, note string) error {
+	least, leastCPU, allocated := time.Hour, time.Hour, uint64(1<<63)
+	for range runs {
+		before, _, _ := memory(false)
+		begin, beginCPU := time.Now(), cpu()
+		if err := c.do(command); err != nil {
+			return fmt.Errorf("%s: %w", command, err)
+		}
+		least, leastCPU = min(least, time.Since(begin)), min(leastCPU, cpu()-beginCPU)
+		after, _, _ := memory(false)
+		allocated = min(allocated, after-before)
+	}
+	name, _, _ := bytes.Cut([]byte(command), []byte("\r\n"))
+	fmt.Printf("%-44s %10.2f %10.2f %14d %14.1f\n", string(name)+note, float64(least.Microseconds())/1000, float64(leastCPU.Microseconds())/1000, c.octets, float64(allocated)/1024)
+	return nil
+}
+
+// many has sessions select the mailbox, all at once, and tells what each
+// costs, then what one change costs with all of them there.
+func many(addr string, sessions int) error {
+	first, err := dial(addr)
+	if err != nil {
+		return err
+	}
+	defer first.nc.Close()
+	if err := first.do("SELECT INBOX"); err != nil {
+		return err
+	}
+	_, heap, stacks := memory(true)
+	clients := make([]*client, sessions)
+	for i := range clients {
+		if clients[i], err = dial(addr); err != nil {
+			return err
+		}
+		defer clients[i].nc.Close()
+		if err := clients[i].do("SELECT INBOX"); err != nil {
+			return err
+		}
+	}
+	_, heap2, stacks2 := memory(true)
+	fmt.Printf("%d sessions with the mailbox selected: %.1f KiB of heap and %.1f KiB of stack each, the client's part included\n",
+		sessions, float64(int64(heap2-heap))/1024/float64(sessions), float64(int64(stacks2-stacks))/1024/float64(sessions))
+	before, _, _ := memory(false)
+	begin := time.Now()
+	if err := first.do("STORE 1 FLAGS (\\Flagged)"); err != nil {
+		return err
+	}
+	for _, c := range clients {
+		if err := c.do("NOOP"); err != nil {
+			return err
+		}
+	}
+	after, _, _ := memory(false)
+	_, heap3, _ := memory(true)
+	fmt.Printf("one STORE, and a NOOP in each: %.1f ms, %.1f KiB allocated; %.1f KiB of heap more\n",
+		float64(time.Since(begin).Microseconds())/1000, float64(after-before)/1024, float64(int64(heap3-heap2))/1024)
+	return nil
+}
