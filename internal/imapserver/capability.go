@@ -13,7 +13,8 @@ import (
 
 // capability is CAPABILITY (RFC 3501 §6.1.1).
 func (s *session) capability(context.Context) error {
-	s.line("* CAPABILITY " + s.capabilities())
+	s.conn.WriteString("* CAPABILITY ")
+	s.line(s.capabilities())
 	return nil
 }
 

@@ -3,8 +3,6 @@ package imapserver
 import (
 	"context"
 	"strings"
-
-	"github.com/angarium/angarium/internal/imapwire"
 )
 
 // startIdle is IDLE (RFC 2177), a mode of the session's loop: until DONE it
@@ -37,7 +35,7 @@ func (s *session) idle() error {
 	if woken, err := s.conn.ParkForWake(); woken || err != nil {
 		return err
 	}
-	line, err := s.conn.ReadLine(imapwire.LineBeforeLoginMax)
+	line, err := s.conn.ReadLine(doneMax)
 	if err != nil {
 		return err
 	}

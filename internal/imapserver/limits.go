@@ -9,6 +9,7 @@ const (
 	badMax            = 20               // and after, one behind the other
 	loginTimeMax      = time.Minute      // from the greeting to the login, unless the options say otherwise
 	idleTimeMax       = 31 * time.Minute // silence after login, likewise; RFC 3501 §5.4 asks for 30
+	doneMax           = 1024             // octets of the line that ends IDLE
 	saslStepsMax      = 5                // responses of one exchange
 	sessionsMax       = 100              // of one account
 	// Of one account from one address; loopback does not count.

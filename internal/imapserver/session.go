@@ -104,7 +104,7 @@ func (s *session) step() error {
 // await waits for the next command, as long as the state allows.
 func (s *session) await() error {
 	if s.state == notAuthenticated {
-		s.conn.SetReadTimeout(max(0, s.opts.LoginTime-time.Since(s.begun)))
+		s.conn.SetReadDeadline(s.begun.Add(s.opts.LoginTime))
 	} else {
 		s.conn.SetReadTimeout(s.opts.IdleTime)
 	}
@@ -161,7 +161,7 @@ func (s *session) login(id auth.Identity) error {
 	s.user, s.acct, s.state = id, acct, authenticated
 	s.stop = acct.Watch(s.conn.Wake)
 	s.conn.Known()
-	s.dec.SetLineMax(imapwire.LineMax)
+	s.dec.SetLimits(imapwire.AfterLogin)
 	s.recut()
 	s.code = "CAPABILITY " + s.capabilities()
 	return nil

@@ -132,7 +132,7 @@ func TestLimits(t *testing.T) {
 		}
 	}
 	// The line before login, and after it.
-	for n, want := range map[int]string{imapwire.LineBeforeLoginMax - 1: "a BAD", imapwire.LineBeforeLoginMax: "a BAD", imapwire.LineBeforeLoginMax + 1: "* BYE [LIMIT]"} {
+	for n, want := range map[int]string{imapwire.BeforeLoginMax - 1: "a BAD", imapwire.BeforeLoginMax: "a BAD", imapwire.BeforeLoginMax + 1: "* BYE [LIMIT]"} {
 		c := s.dial(t)
 		c.Line()
 		c.Send(t, "a "+strings.Repeat("x", n-2)+"\r\n")

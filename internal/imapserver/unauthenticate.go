@@ -5,7 +5,6 @@ import (
 	"time"
 
 	"github.com/angarium/angarium/internal/auth"
-	"github.com/angarium/angarium/internal/imapwire"
 )
 
 // unauthenticate is UNAUTHENTICATE (RFC 8437 §3): of the session only TLS
@@ -16,7 +15,7 @@ func (s *session) unauthenticate(context.Context) error {
 	s.acct, s.view, s.user, s.enabled = nil, nil, auth.Identity{}, 0
 	s.state, s.begun, s.bad = notAuthenticated, time.Now(), 0
 	s.conn.Unknown()
-	s.dec.Reset(imapwire.LineBeforeLoginMax)
+	s.dec.Reset()
 	s.client = clientID{}
 	s.recut()
 	return nil

@@ -35,7 +35,7 @@ type Decoder struct {
 	utf8 bool
 
 	anyOctets bool // a literal may hold NUL
-	lineMax   int
+	limits    Limits
 	nonSync   int64 // octets of a non-synchronising literal; -1: there is none
 	without   map[string]bool
 	line      []byte
@@ -48,14 +48,14 @@ type Decoder struct {
 
 // NewDecoder returns a decoder for commands from src.
 func NewDecoder(src Source) *Decoder {
-	return &Decoder{src: src, lineMax: LineBeforeLoginMax, nonSync: math.MaxInt64}
+	return &Decoder{src: src, limits: BeforeLogin, nonSync: math.MaxInt64}
 }
 
-// Reset forgets what the client turned on, and sets the longest line.
-func (d *Decoder) Reset(lineMax int) { d.utf8, d.lineMax = false, lineMax }
+// Reset forgets what the client turned on: nobody is logged in any more.
+func (d *Decoder) Reset() { d.utf8, d.limits = false, BeforeLogin }
 
-// SetLineMax sets the longest line.
-func (d *Decoder) SetLineMax(n int) { d.lineMax = n }
+// SetLimits sets the limits of commands that follow.
+func (d *Decoder) SetLimits(l Limits) { d.limits = l }
 
 // SetNonSync sets how many octets a literal may have that does not wait (RFC
 // 7888): NonSyncMax for LITERAL-, -1 when there is to be none.
@@ -78,7 +78,7 @@ func (d *Decoder) Next() error {
 }
 
 func (d *Decoder) nextLine() error {
-	line, err := d.src.ReadLine(d.lineMax)
+	line, err := d.src.ReadLine(d.limits.Line)
 	d.line, d.pos = line, 0
 	if err != nil {
 		d.err = err
@@ -121,7 +121,7 @@ func (d *Decoder) Skip() error {
 			d.line = nil
 			return nil
 		}
-		if n > LiteralSumMax*64 {
+		if n > d.limits.LiteralSum*64 {
 			return ErrTooMuch
 		}
 		if _, err := io.CopyN(io.Discard, d.src, n); err != nil {
@@ -411,7 +411,7 @@ func (d *Decoder) literal() string {
 	}
 	d.literals++
 	d.octets += n
-	if n > LiteralMax || d.literals > LiteralsMax || d.octets > LiteralSumMax {
+	if n > d.limits.Literal || d.literals > LiteralsMax || d.octets > d.limits.LiteralSum {
 		if sync {
 			d.Fail("the literal is too large")
 		} else {

@@ -39,7 +39,7 @@ func decode(t testing.TB, text string) (*Decoder, *lines) {
 	t.Helper()
 	src := &lines{r: bufio.NewReader(strings.NewReader(text + "\r\n"))}
 	d := NewDecoder(src)
-	d.SetLineMax(LineMax)
+	d.SetLimits(AfterLogin)
 	if err := d.Next(); err != nil {
 		t.Fatal(err)
 	}
@@ -114,6 +114,19 @@ func TestLimits(t *testing.T) {
 		for n, good := range map[int]bool{tc.max - 1: true, tc.max: true, tc.max + 1: false} {
 			if err := read(tc.text(n), tc.f); (err == nil) != good {
 				t.Errorf("%s with %d: %v", tc.name, n, err)
+			}
+		}
+	}
+	for n, good := range map[int]bool{BeforeLoginMax - 1: true, BeforeLoginMax: true, BeforeLoginMax + 1: false} {
+		for name, text := range map[string]string{"one": literal(n), "two": literal(10) + literal(n-10)} {
+			d, _ := decode(t, text)
+			d.SetLimits(BeforeLogin)
+			d.AString()
+			if name == "two" {
+				d.AString()
+			}
+			if (d.Err() == nil) != good {
+				t.Errorf("before login, %s of %d octets: %v", name, n, d.Err())
 			}
 		}
 	}

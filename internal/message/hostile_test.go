@@ -43,13 +43,15 @@ func TestA20(t *testing.T) {
 // TestA20Subjects: what SORT and THREAD make of a subject.
 func TestA20Subjects(t *testing.T) {
 	for name, shape := range map[string]func(n int) string{
-		"blobs":             func(n int) string { return strings.Repeat("[a]", n) + "b" },
-		"blobs, then re":    func(n int) string { return strings.Repeat("[a]", n) + "re: b" },
-		"blobs, then rest":  func(n int) string { return strings.Repeat("[a]", n) + "red" },
-		"re":                func(n int) string { return strings.Repeat("re: ", n) },
-		"blobs and re":      func(n int) string { return strings.Repeat("[a] re [b]: ", n) },
-		"forwarded":         func(n int) string { return strings.Repeat("[fwd:", n) + strings.Repeat("]", n) },
-		"forwarded, blobs":  func(n int) string { return strings.Repeat("[fwd:", n) + strings.Repeat("[a]", n) + strings.Repeat("]", n) },
+		"blobs":            func(n int) string { return strings.Repeat("[a]", n) + "b" },
+		"blobs, then re":   func(n int) string { return strings.Repeat("[a]", n) + "re: b" },
+		"blobs, then rest": func(n int) string { return strings.Repeat("[a]", n) + "red" },
+		"re":               func(n int) string { return strings.Repeat("re: ", n) },
+		"blobs and re":     func(n int) string { return strings.Repeat("[a] re [b]: ", n) },
+		"forwarded":        func(n int) string { return strings.Repeat("[fwd:", n) + strings.Repeat("]", n) },
+		"forwarded, blobs": func(n int) string {
+			return strings.Repeat("[fwd:", n) + strings.Repeat("[a]", n) + strings.Repeat("]", n)
+		},
 		"trailers":          func(n int) string { return "a" + strings.Repeat("(fwd)", n) },
 		"open brackets":     func(n int) string { return strings.Repeat("[", n) },
 		"open, then closed": func(n int) string { return strings.Repeat("[", n) + strings.Repeat("]", n) },

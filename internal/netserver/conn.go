@@ -22,9 +22,11 @@ import (
 const (
 	readBuffer  = 16 << 10 // a whole TLS record's text, so that none stays inside the TLS layer while parked
 	writeBuffer = 16 << 10
-	// stalledMax is how long a client may take no output (reliability paper 4.4).
-	stalledMax = 5 * time.Minute
-	// handshakeMax is how long a TLS handshake may take.
+	// How long a client may take no output (reliability paper 4.4): one that
+	// must show soon who it is, and any other.
+	stalledBeforeDeadlineMax = 30 * time.Second
+	stalledMax               = 5 * time.Minute
+	// handshakeMax is how long a TLS handshake may take, unless the options say otherwise.
 	handshakeMax = 30 * time.Second
 )
 
@@ -48,6 +50,7 @@ type Conn struct {
 	tlsConfig *tls.Config
 	id        string
 	timeout   time.Duration
+	deadline  time.Time   // in the place of timeout, unless it is zero
 	stopped   atomic.Bool // Interrupt was called
 
 	anonymous *list.Element // under the server's lock; nil once the peer is known
@@ -102,7 +105,11 @@ func (c *Conn) TLSAvailable() bool { return c.tls == nil && c.s.certificates != 
 func (c *Conn) Secure() bool { return c.secure || c.tls != nil }
 
 // SetReadTimeout sets how long each following wait for input may take.
-func (c *Conn) SetReadTimeout(d time.Duration) { c.timeout = d }
+func (c *Conn) SetReadTimeout(d time.Duration) { c.timeout, c.deadline = d, time.Time{} }
+
+// SetReadDeadline sets when waiting for input ends, however much comes until
+// then: a client that sends an octet now and then gains nothing.
+func (c *Conn) SetReadDeadline(t time.Time) { c.deadline = t }
 
 // Buffered returns how many octets are there to be read without waiting.
 func (c *Conn) Buffered() int { return c.w - c.r }
@@ -272,7 +279,11 @@ func (c *Conn) writeOut(p []byte) {
 		// Each piece has its own time, so that a slow reader of a large
 		// message is not taken for one that reads nothing.
 		piece := p[:min(len(p), 256<<10)]
-		c.nc.SetWriteDeadline(time.Now().Add(stalledMax))
+		stalled := stalledMax
+		if !c.deadline.IsZero() {
+			stalled = stalledBeforeDeadlineMax
+		}
+		c.nc.SetWriteDeadline(time.Now().Add(stalled))
 		_, c.outErr = c.nc.Write(piece)
 		p = p[len(piece):]
 	}
@@ -306,7 +317,7 @@ func (c *Conn) StartTLS(ctx context.Context) error {
 
 func (c *Conn) handshake(ctx context.Context) error {
 	t := tls.Server(&recordConn{Conn: c.plain}, c.tlsConfig)
-	ctx, cancel := context.WithTimeout(ctx, handshakeMax)
+	ctx, cancel := context.WithTimeout(ctx, c.s.opts.HandshakeTime)
 	defer cancel()
 	// On a goroutine of its own, so that the session's stack stays small.
 	done := make(chan error, 1)
@@ -410,7 +421,11 @@ func (c *Conn) Wake() {
 
 // startWait sets the deadline of the wait for input that begins.
 func (c *Conn) startWait() {
-	c.plain.SetReadDeadline(time.Now().Add(c.timeout))
+	deadline := c.deadline
+	if deadline.IsZero() {
+		deadline = time.Now().Add(c.timeout)
+	}
+	c.plain.SetReadDeadline(deadline)
 	if c.stopped.Load() {
 		c.plain.SetReadDeadline(time.Unix(1, 0))
 	}

@@ -27,6 +27,7 @@ type Options struct {
 	TotalMax      int           // default TotalMax
 	PerAddressMax int           // default PerAddressMax
 	RequireTLS    bool          // loopback is not trusted with passwords either
+	HandshakeTime time.Duration // for a TLS handshake; default 30 s
 }
 
 // Server owns listeners and connections.
@@ -53,6 +54,7 @@ type Server struct {
 func New(ctx context.Context, o Options) *Server {
 	s := &Server{opts: o, certificates: o.Certificates}
 	s.SetLimits(o.TotalMax, o.PerAddressMax)
+	s.opts.HandshakeTime = cmp.Or(o.HandshakeTime, handshakeMax)
 	s.ctx, s.cancel = context.WithCancel(ctx)
 	s.mu.listeners, s.mu.conns, s.mu.addresses = map[net.Listener]bool{}, map[*Conn]bool{}, map[netip.Prefix]*address{}
 	return s

@@ -53,7 +53,7 @@ func (s *session) serve(ctx context.Context) {
 func (s *session) await() error {
 	s.conn.SetReadTimeout(s.opts.IdleTime)
 	if s.drop == nil {
-		s.conn.SetReadTimeout(max(0, s.opts.LoginTime-time.Since(s.begun)))
+		s.conn.SetReadDeadline(s.begun.Add(s.opts.LoginTime))
 	}
 	return s.conn.Await()
 }

@@ -110,7 +110,7 @@ func (s source) ReadLine(int) ([]byte, error) {
 // decoderOf stands before a key and its text.
 func decoderOf(key, text string) *imapwire.Decoder {
 	d := imapwire.NewDecoder(source{bufio.NewReader(strings.NewReader(fmt.Sprintf("%s {%d+}\r\n%s\r\n", key, len(text), text)))})
-	d.SetLineMax(1 << 20)
+	d.SetLimits(imapwire.AfterLogin)
 	d.Next()
 	return d
 }
@@ -125,7 +125,7 @@ func run(t testing.TB, s *store.Store, list *store.MessageList, program string) 
 func runWith(t testing.TB, s *store.Store, list *store.MessageList, x *Index, program string) ([]int, error) {
 	t.Helper()
 	d := imapwire.NewDecoder(source{bufio.NewReader(strings.NewReader(program + "\r\n"))})
-	d.SetLineMax(1 << 20)
+	d.SetLimits(imapwire.AfterLogin)
 	if err := d.Next(); err != nil {
 		t.Fatal(err)
 	}

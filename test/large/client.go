@@ -29,7 +29,7 @@ func serve(ctx context.Context, st *store.Store, sessions int) (*server, error) 
 	}
 	s := &server{netserver.New(ctx, netserver.Options{Log: log, Certificates: nil}), ln.Addr().String()}
 	imap := imapserver.New(st, a, imapserver.Options{Log: log, SessionsMax: sessions + 10})
-	s.net.Serve(ln, netserver.ListenerOptions{Protocol: "imap", Refuse: imapserver.Refuse, Handler: imap.Handle})
+	s.net.Serve(ln, netserver.ListenerOptions{Protocol: "imap", Refuse: imapserver.Refuse, Handler: imap.On("imap")})
 	return s, nil
 }
 
