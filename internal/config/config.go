@@ -61,7 +61,7 @@ type Limits struct {
 // IMAP holds options of IMAP.
 type IMAP struct {
 	LiteralMinus bool     `toml:"literal_minus" comment:"Offer LITERAL- instead of LITERAL+ (RFC 7888): clients may not send more than 4096 octets unasked."`
-	Offer        []string `toml:"offer" comment:"Capabilities that are not there unless they are named here: XLIST."`
+	Offer        []string `toml:"offer" comment:"Capabilities that are not there unless they are named here: XLIST, X-GM-EXT-1."`
 	Cut          []Cut    `toml:"cut" comment:"Capabilities to be neither offered nor there, for some or for all; each cut needs a table of its own, [[imap.cut]]."`
 }
 

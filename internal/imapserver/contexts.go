@@ -65,6 +65,10 @@ func (s *session) keepUpdated(ret searchReturn, c *searchContext, found []int) {
 		s.noUpdate(s.tag, "Too many contexts")
 		return
 	}
+	if c.key.UsesLabels() {
+		s.noUpdate(s.tag, "Labels are not followed")
+		return
+	}
 	v.fix(c.key)
 	if keySize(c.key) > contextKeyMax {
 		s.noUpdate(s.tag, "The search is too large for a context")

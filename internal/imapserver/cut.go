@@ -41,7 +41,7 @@ var dependents = map[string][]string{
 }
 
 // Optional are the capabilities that are cut unless Options.Offer names them.
-var Optional = []string{"XLIST"}
+var Optional = []string{"XLIST", "X-GM-EXT-1"}
 
 // Capabilities returns all that can be cut, by name: what the server can
 // advertise but for IMAP4rev1 and LOGINDISABLED.

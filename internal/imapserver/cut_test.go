@@ -64,6 +64,7 @@ var cutProbes = map[string]struct{ command, works string }{
 	"UNSELECT":              {`UNSELECT`, `a OK`},
 	"UTF8=ACCEPT":           {`ENABLE UTF8=ACCEPT`, `ENABLED UTF8=ACCEPT`},
 	"WITHIN":                {`SEARCH OLDER 1`, `a OK`},
+	"X-GM-EXT-1":            {`FETCH 1 X-GM-LABELS`, `a OK`},
 	"XLIST":                 {`XLIST "" *`, `a OK`},
 	// INPROGRESS only says something after a while: TestProgress. LITERAL- is
 	// there instead of LITERAL+: TestLimits.

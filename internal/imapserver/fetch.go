@@ -90,6 +90,9 @@ type fetcher struct {
 	body store.Body       // nil: not open
 
 	selected []byte // header fields, used again
+
+	uids   mail.UIDSet // of all messages of the command
+	labels labels      // of these; nil: not asked for yet
 }
 
 var fetchBuffers = sync.Pool{New: func() any { return new([]byte) }}
@@ -116,7 +119,7 @@ func (s *session) fetch(ctx context.Context, set imapwire.NumSet, p plan, mods i
 		uids = uids.Slice(from, to)
 	}
 	buffer := fetchBuffers.Get().(*[]byte)
-	f := &fetcher{ctx: ctx, s: s, out: (*buffer)[:0]}
+	f := &fetcher{ctx: ctx, s: s, uids: uids, out: (*buffer)[:0]}
 	defer func() {
 		if cap(f.out) <= fetchBufferMax {
 			*buffer = f.out

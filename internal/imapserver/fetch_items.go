@@ -9,6 +9,7 @@ import (
 	"github.com/angarium/angarium/internal/errs"
 	"github.com/angarium/angarium/internal/imapwire"
 	"github.com/angarium/angarium/internal/message"
+	"github.com/angarium/angarium/internal/store"
 )
 
 // fetchRow is a data item of FETCH.
@@ -19,7 +20,7 @@ type fetchRow struct {
 }
 
 // fetchRows holds the data items of RFC 3501 §6.4.5, RFC 7162 §3.1.4.2, RFC
-// 8474 §5 and RFC 8514 §4.2.
+// 8474 §5, RFC 8514 §4.2 and X-GM-EXT-1.
 var fetchRows = map[string]*fetchRow{
 	"UID":           {run: fetchUID},
 	"FLAGS":         {run: fetchFlags},
@@ -29,6 +30,9 @@ var fetchRows = map[string]*fetchRow{
 	"SAVEDATE":      {run: fetchSaveDate},
 	"EMAILID":       {run: fetchEmailID},
 	"THREADID":      {run: fetchThreadID},
+	"X-GM-MSGID":    {run: fetchGmailMessageID},
+	"X-GM-THRID":    {run: fetchGmailThreadID},
+	"X-GM-LABELS":   {run: fetchLabels},
 	"PREVIEW":       {run: fetchPreview},
 	"BINARY[":       {run: fetchBinary, section: &imapwire.Section{}, seen: true},
 	"BINARY.SIZE[":  {run: fetchBinarySize, section: &imapwire.Section{}},
@@ -66,10 +70,12 @@ func fetchEmailID(f *fetcher, _ *imapwire.FetchItem) error {
 	return nil
 }
 
-// fetchThreadID answers that threads have no names here (RFC 8474 §5.2).
 func fetchThreadID(f *fetcher, _ *imapwire.FetchItem) error {
-	f.out = append(f.out, "THREADID NIL"...)
-	return nil
+	sum, err := f.summary()
+	if err == nil {
+		f.out = append(append(append(f.out, "THREADID ("...), store.ThreadOf(f.m, sum).String()...), ')')
+	}
+	return err
 }
 
 func fetchInternalDate(f *fetcher, _ *imapwire.FetchItem) error {

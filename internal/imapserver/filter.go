@@ -12,14 +12,18 @@ import (
 const filterPasses = 5
 
 // expand puts the search that a filter stands for in the place of each FILTER
-// key.
+// key, and finds the messages of labels.
 func (s *session) expand(ctx context.Context, key *imapwire.SearchKey, charset string, depth int) error {
 	for _, k := range key.Keys {
 		if err := s.expand(ctx, k, charset, depth); err != nil {
 			return err
 		}
 	}
-	if key.Op != imapwire.SearchFilter {
+	switch key.Op {
+	case imapwire.SearchFilter:
+	case imapwire.SearchLabel:
+		return s.expandLabel(ctx, key)
+	default:
 		return nil
 	}
 	if charset != "" && !strings.EqualFold(charset, "UTF-8") && !strings.EqualFold(charset, "US-ASCII") {

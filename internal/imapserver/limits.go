@@ -22,6 +22,7 @@ const (
 	progressEvery         = 10 * time.Second // between words of a long search (RFC 9585)
 	contextsMax           = 10               // of one session (RFC 5267 §4.3.1)
 	contextKeyMax         = 256 << 10        // octets of one's search in memory, about
+	labelsMax             = 100              // of one STORE
 	patternsMax           = 100              // of one LIST
 	patternMax            = 1000             // octets of reference and pattern
 	commandGrace          = 10 * time.Second // for a running command when the server stops

@@ -84,7 +84,7 @@ func FuzzPattern(f *testing.F) {
 
 // TestLimits: the limits of a session at the limit and beyond.
 func TestLimits(t *testing.T) {
-	s := newTestServer(t, Options{SessionsMax: 2, MessageMax: 3000, LiteralMinus: true})
+	s := newTestServer(t, Options{SessionsMax: 2, MessageMax: 3000, LiteralMinus: true, Offer: Optional})
 	login := func() (*servertest.Client, string) {
 		c := s.dial(t)
 		c.Line()
@@ -113,6 +113,15 @@ func TestLimits(t *testing.T) {
 		first.Send(t, "a LIST \"\" ("+strings.TrimSpace(strings.Repeat("z ", n))+")\r\n")
 		if got := first.Line(); !strings.HasPrefix(got, want) {
 			t.Errorf("%d patterns: %s", n, got)
+		}
+	}
+	first.Send(t, "a SELECT INBOX\r\n")
+	for !strings.HasPrefix(first.Line(), "a ") {
+	}
+	for n, want := range map[int]string{labelsMax: "a OK", labelsMax + 1: "a BAD too many labels"} {
+		first.Send(t, "a UID STORE 99 -X-GM-LABELS ("+strings.TrimSpace(strings.Repeat("z ", n))+")\r\n")
+		if got := first.Line(); !strings.HasPrefix(got, want) {
+			t.Errorf("%d labels: %s", n, got)
 		}
 	}
 	for n, want := range map[int]string{patternMax: "a OK", patternMax + 1: "a BAD"} {
@@ -443,7 +452,8 @@ func FuzzSession(f *testing.F) {
 	f.Add([]byte("a LOGIN ada secret\r\nb SELECT INBOX\r\nc UID SEARCH CHARSET UTF-8 OR (FROM a) NOT KEYWORD b\r\nd UID STORE 1:* +FLAGS.SILENT (a \\Seen)\r\ne MOVE 1 Trash\r\n"))
 	f.Add([]byte("a LOGIN ada secret\r\nb SELECT INBOX\r\nc UID SORT RETURN (UPDATE (UID) CONTEXT) (REVERSE DATE) UTF-8 OR 1:* UID *\r\nd APPEND INBOX {1+}\r\nx\r\ne CANCELUPDATE \"c\"\r\n"))
 	f.Add([]byte("a AUTHENTICATE PLAIN\r\n*\r\n"))
-	s := newTestServer(f, Options{SessionsMax: 1 << 20})
+	f.Add([]byte("a LOGIN ada secret\r\nb XLIST \"\" *\r\nc SELECT INBOX\r\nd STORE 1:* +X-GM-LABELS (\\Starred a)\r\ne SEARCH X-GM-RAW \"from:(a OR b)\" X-GM-LABELS a\r\n"))
+	s := newTestServer(f, Options{SessionsMax: 1 << 20, Offer: Optional})
 	f.Fuzz(func(t *testing.T, in []byte) { servertest.Talk(t, s.addr, in) })
 }
 

@@ -23,6 +23,10 @@ func parseStore(s *session, d *imapwire.Decoder) request {
 		d.Space()
 	}
 	item, silent := strings.CutSuffix(d.Word(), ".SILENT")
+	if op, ok := labelOps[item]; ok && !c.Conditional {
+		d.Space()
+		return parseStoreLabels(d, set, op, silent)
+	}
 	op, ok := storeOps[item]
 	if !ok {
 		d.Fail("expected FLAGS, +FLAGS or -FLAGS")

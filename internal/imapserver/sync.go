@@ -6,6 +6,7 @@ import (
 	"strconv"
 
 	"github.com/angarium/angarium/internal/errs"
+	"github.com/angarium/angarium/internal/imapwire"
 	"github.com/angarium/angarium/internal/mail"
 	"github.com/angarium/angarium/internal/store"
 )
@@ -19,12 +20,13 @@ var errMailboxGone = &byeError{"[UNAVAILABLE] The selected mailbox was deleted"}
 func (s *session) sync(ctx context.Context, expunges bool) error {
 	v := s.view
 	t := teller{echo: v.echo, touched: v.touched, silent: v.silent, old: v.list}
-	v.echo, v.touched, v.silent = nil, nil, silentStore{}
+	relabelled := v.relabelled
+	v.echo, v.touched, v.relabelled, v.silent = nil, nil, nil, silentStore{}
 	now, err := s.acct.Snapshot()
 	if err != nil {
 		return s.syncError(err)
 	}
-	if now.ModSeq() == v.synced && len(t.echo) == 0 && len(t.touched) == 0 {
+	if now.ModSeq() == v.synced && len(t.echo) == 0 && len(t.touched) == 0 && len(relabelled) == 0 {
 		return nil
 	}
 	box, list, err := s.acct.Messages(ctx, v.box.ID)
@@ -62,6 +64,9 @@ func (s *session) sync(ctx context.Context, expunges bool) error {
 		t.changed = nil // RFC 5465 §5
 	}
 	if err := s.tellMessages(ctx, &t, changes); err != nil {
+		return err
+	}
+	if err := s.tellItems(ctx, relabelled, func(mail.UID) *plan { return s.labelPlan() }); err != nil {
 		return err
 	}
 	if s.has(condstore) {
@@ -135,8 +140,19 @@ func (s *session) tellNew(ctx context.Context, added mail.UIDSet, planOf func(u 
 	if s.changed {
 		return nil
 	}
-	f := &fetcher{ctx: ctx, s: s}
-	for i, m := range s.view.list.Select(added) {
+	return s.tellItems(ctx, added, planOf)
+}
+
+// labelPlan tells labels.
+func (s *session) labelPlan() *plan {
+	p := fetchPlan([]imapwire.FetchItem{{Name: "X-GM-LABELS"}}, s.byUID && !s.has(uidOnly))
+	return &p
+}
+
+// tellItems tells data items of messages.
+func (s *session) tellItems(ctx context.Context, uids mail.UIDSet, planOf func(u mail.UID) *plan) error {
+	f := &fetcher{ctx: ctx, s: s, uids: uids}
+	for i, m := range s.view.list.Select(uids) {
 		p := planOf(m.UID)
 		if p == nil {
 			continue

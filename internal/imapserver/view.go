@@ -20,6 +20,8 @@ type view struct {
 	silent   silentStore
 	saved    mail.UIDSet // what SEARCH with SAVE found (RFC 5182)
 	contexts []*searchContext
+	// relabelled are the messages whose labels the next sync tells.
+	relabelled mail.UIDSet
 }
 
 // silentStore is the session's own STORE .SILENT, which sync does not tell.

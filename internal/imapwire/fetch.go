@@ -69,6 +69,7 @@ var fetchMacros = map[string][]string{
 var fetchNames = map[string]bool{
 	"FLAGS": true, "UID": true, "INTERNALDATE": true, "ENVELOPE": true, "BODY": true, "BODYSTRUCTURE": true,
 	"MODSEQ": true, "SAVEDATE": true, "EMAILID": true, "THREADID": true, "PREVIEW": true,
+	"X-GM-MSGID": true, "X-GM-THRID": true, "X-GM-LABELS": true,
 	"RFC822": true, "RFC822.HEADER": true, "RFC822.TEXT": true, "RFC822.SIZE": true,
 }
 
@@ -76,6 +77,7 @@ var fetchNames = map[string]bool{
 var fetchCapabilities = map[string]string{
 	"MODSEQ": "CONDSTORE", "SAVEDATE": "SAVEDATE", "EMAILID": "OBJECTID", "THREADID": "OBJECTID", "PREVIEW": "PREVIEW",
 	"BINARY": "BINARY", "BINARY.PEEK": "BINARY", "BINARY.SIZE": "BINARY",
+	"X-GM-MSGID": "X-GM-EXT-1", "X-GM-THRID": "X-GM-EXT-1", "X-GM-LABELS": "X-GM-EXT-1",
 }
 
 // FetchItems reads the items of FETCH or fails.
@@ -105,10 +107,10 @@ func (d *Decoder) FetchItems() []FetchItem {
 	return []FetchItem{d.fetchItem(name)}
 }
 
-// fetchName reads letters, digits and dots: a bracket ends it.
+// fetchName reads letters, digits, dots and hyphens: a bracket ends it.
 func (d *Decoder) fetchName() string {
 	return strings.ToUpper(d.while(func(c byte) bool {
-		return c == '.' || c >= '0' && c <= '9' || c >= 'A' && c <= 'Z' || c >= 'a' && c <= 'z'
+		return c == '.' || c == '-' || c >= '0' && c <= '9' || c >= 'A' && c <= 'Z' || c >= 'a' && c <= 'z'
 	}))
 }
 

@@ -15,7 +15,7 @@ type SearchOp uint8
 const (
 	SearchAll     SearchOp = iota
 	SearchAnd              // Keys
-	SearchOr               // Keys, two
+	SearchOr               // Keys, two or more
 	SearchNot              // Keys, one
 	SearchSeq              // Set
 	SearchUID              // Set
@@ -44,6 +44,8 @@ const (
 	SearchEmailID     // Text (RFC 8474 §6)
 	SearchThreadID    // likewise
 	SearchFilter      // Text: the name of a stored search (RFC 5466)
+	SearchLabel       // Text: a label of X-GM-EXT-1; IDs, once the server found them
+	SearchAttachment  // Text: part of an attached file's name
 )
 
 // SearchKey is one node of a search program (RFC 3501 §6.4.4).
@@ -58,6 +60,7 @@ type SearchKey struct {
 	Size  int64
 
 	ModSeq mail.ModSeq
+	IDs    []uint64 // of messages, ascending
 }
 
 var searchFlags = map[string]mail.SystemFlags{
@@ -72,12 +75,19 @@ var searchDays = map[string]SearchOp{
 
 var searchIntervals = map[string]SearchOp{"OLDER": SearchOlder, "YOUNGER": SearchYounger}
 
-var searchIDs = map[string]SearchOp{"EMAILID": SearchEmailID, "THREADID": SearchThreadID}
+// searchPlain holds the keys without arguments, but for flags.
+var searchPlain = map[string]SearchOp{"ALL": SearchAll, "SAVEDATESUPPORTED": SearchAll, "RECENT": SearchRecent, "NEW": SearchNew, "OLD": SearchOld}
+
+// searchTexts holds those whose only argument is a string.
+var searchTexts = map[string]SearchOp{"BODY": SearchBody, "TEXT": SearchText, "EMAILID": SearchEmailID, "THREADID": SearchThreadID}
+
+var searchSizes = map[string]SearchOp{"LARGER": SearchLarger, "SMALLER": SearchSmaller}
 
 // searchCapabilities holds those of keys that came with an extension.
 var searchCapabilities = map[string]string{
 	"OLDER": "WITHIN", "YOUNGER": "WITHIN", "EMAILID": "OBJECTID", "THREADID": "OBJECTID", "MODSEQ": "CONDSTORE", "FILTER": "FILTERS",
 	"SAVEDBEFORE": "SAVEDATE", "SAVEDON": "SAVEDATE", "SAVEDSINCE": "SAVEDATE", "SAVEDATESUPPORTED": "SAVEDATE",
+	"X-GM-MSGID": "X-GM-EXT-1", "X-GM-THRID": "X-GM-EXT-1", "X-GM-LABELS": "X-GM-EXT-1", "X-GM-RAW": "X-GM-EXT-1",
 }
 
 // UsesNumbers reports whether sequence numbers are among the keys.
@@ -88,6 +98,12 @@ func (k *SearchKey) UsesNumbers() bool {
 // UsesModSeq reports whether MODSEQ is among the keys.
 func (k *SearchKey) UsesModSeq() bool {
 	return k.Op == SearchModSeq || slices.ContainsFunc(k.Keys, (*SearchKey).UsesModSeq)
+}
+
+// UsesLabels reports whether labels are among the keys: what other mailboxes
+// hold.
+func (k *SearchKey) UsesLabels() bool {
+	return k.Op == SearchLabel || slices.ContainsFunc(k.Keys, (*SearchKey).UsesLabels)
 }
 
 // SearchProgram reads the arguments of SEARCH: an optional CHARSET and keys.
@@ -170,25 +186,27 @@ func (d *Decoder) namedKey(name string, depth int) *SearchKey {
 		}
 		return k
 	}
-	if op, ok := searchIDs[name]; ok {
+	if op, ok := searchPlain[name]; ok {
+		return &SearchKey{Op: op}
+	}
+	if op, ok := searchTexts[name]; ok {
 		d.Space()
 		return &SearchKey{Op: op, Text: d.AString()}
 	}
+	if op, ok := searchSizes[name]; ok {
+		d.Space()
+		return &SearchKey{Op: op, Size: int64(d.Number32())}
+	}
 	switch name {
-	case "ALL", "SAVEDATESUPPORTED":
-		return &SearchKey{Op: SearchAll}
+	case "X-GM-MSGID", "X-GM-THRID", "X-GM-LABELS", "X-GM-RAW":
+		d.Space()
+		return d.gmailKey(name)
 	case "FILTER":
 		d.Space()
 		return &SearchKey{Op: SearchFilter, Text: d.Atom()}
 	case "MODSEQ":
 		d.Space()
 		return d.modSeqKey()
-	case "RECENT":
-		return &SearchKey{Op: SearchRecent}
-	case "NEW":
-		return &SearchKey{Op: SearchNew}
-	case "OLD":
-		return &SearchKey{Op: SearchOld}
 	case "BCC", "CC", "FROM", "SUBJECT", "TO":
 		d.Space()
 		return &SearchKey{Op: SearchHeader, Field: name, Text: d.AString()}
@@ -197,13 +215,6 @@ func (d *Decoder) namedKey(name string, depth int) *SearchKey {
 		field := d.AString()
 		d.Space()
 		return &SearchKey{Op: SearchHeader, Field: field, Text: d.AString()}
-	case "BODY", "TEXT":
-		d.Space()
-		op := SearchBody
-		if name == "TEXT" {
-			op = SearchText
-		}
-		return &SearchKey{Op: op, Text: d.AString()}
 	case "KEYWORD", "UNKEYWORD":
 		d.Space()
 		k := &SearchKey{Op: SearchKeyword, Text: d.Atom()}
@@ -211,13 +222,6 @@ func (d *Decoder) namedKey(name string, depth int) *SearchKey {
 			return not(k)
 		}
 		return k
-	case "LARGER", "SMALLER":
-		d.Space()
-		op := SearchLarger
-		if name == "SMALLER" {
-			op = SearchSmaller
-		}
-		return &SearchKey{Op: op, Size: int64(d.Number32())}
 	case "UID":
 		d.Space()
 		return &SearchKey{Op: SearchUID, Set: d.NumSet()}

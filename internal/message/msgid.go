@@ -49,3 +49,15 @@ func messageID(s string) (id string, end int) {
 	}
 	return "", len(s)
 }
+
+// ThreadRoot returns the message id that the message's thread begins with: the
+// first of References, else of In-Reply-To, else its own; "" for none.
+func (s *Summary) ThreadRoot() string {
+	e := s.Parts[0].Envelope
+	for _, value := range append(FieldValues(s.Fields, "References"), e.InReplyTo, e.MessageID) {
+		if ids := MessageIDs(value); len(ids) > 0 {
+			return ids[0]
+		}
+	}
+	return ""
+}

@@ -180,10 +180,10 @@ func (q *Query) compile(k *imapwire.SearchKey) (test, error) {
 		return rowTest(func(m *store.Message) bool { return m.ModSeq >= k.ModSeq }), nil
 	case imapwire.SearchOlder, imapwire.SearchYounger:
 		return q.compileInterval(k), nil
-	case imapwire.SearchEmailID:
-		return rowTest(func(m *store.Message) bool { return m.ID.String() == k.Text }), nil
-	case imapwire.SearchThreadID:
-		return rowTest(func(m *store.Message) bool { return false }), nil
+	case imapwire.SearchEmailID, imapwire.SearchThreadID, imapwire.SearchLabel:
+		return q.compileID(k), nil
+	case imapwire.SearchAttachment:
+		return q.compileAttachment(k), nil
 	case imapwire.SearchFlag:
 		return rowTest(func(m *store.Message) bool { return m.Flags.Has(k.Flag) }), nil
 	case imapwire.SearchKeyword:

@@ -17,7 +17,7 @@ type (
 	MailboxID uint64
 	// MessageID is the EMAILID of RFC 8474; a copy keeps it.
 	MessageID uint64
-	// ThreadID is the MessageID of the thread's first message.
+	// ThreadID is a thread of messages (ThreadOf); of a message alone its MessageID.
 	ThreadID uint64
 	// Octets counts octets.
 	Octets = int64
