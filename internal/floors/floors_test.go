@@ -18,7 +18,7 @@ const module = "github.com/angarium/angarium/"
 
 // floors gives the floor of each package. A new package gets a line here.
 var floors = map[string]int{
-	"internal/errs": 0, "internal/mail": 0, "internal/message": 0, "internal/imapwire": 0, "internal/smtpwire": 0, "internal/sasl": 0, "internal/config": 0,
+	"internal/errs": 0, "internal/mail": 0, "internal/message": 0, "internal/imapwire": 0, "internal/smtpwire": 0, "internal/sasl": 0, "internal/config": 0, "internal/inflate": 0,
 	"internal/vfs": 1, "internal/engine": 1, "internal/engine/mem": 1, "internal/engine/local": 1,
 	"internal/store": 2, "internal/search": 2,
 	"internal/auth": 3, "internal/directory": 3, "internal/delivery": 3,
