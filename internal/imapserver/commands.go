@@ -48,6 +48,7 @@ var commands = []command{
 	{name: "LOGIN", states: notAuthenticated, parse: parseLogin},
 
 	{name: "UNAUTHENTICATE", cap: "UNAUTHENTICATE", added: true, states: afterLogin, seqs: noSync, parse: bare((*session).unauthenticate)},
+	{name: "COMPRESS", cap: capCompress, added: true, states: afterLogin, seqs: noSync, parse: parseCompress},
 	{name: "LANGUAGE", cap: "LANGUAGE", added: true, states: anyState, parse: parseLanguage},
 	{name: "COMPARATOR", cap: "I18NLEVEL=2", added: true, states: afterLogin, parse: parseComparator},
 	{name: "ENABLE", cap: "ENABLE CONDSTORE QRESYNC UIDONLY", added: true, states: afterLogin, parse: parseEnable},

@@ -19,6 +19,7 @@ var cutProbes = map[string]struct{ command, works string }{
 	"BINARY":                {`FETCH 1 BINARY.PEEK[]`, `a OK`},
 	"CATENATE":              {"APPEND INBOX CATENATE (TEXT {3+}\r\nabc)", `a OK`},
 	"CHILDREN":              {`LIST "" *`, `HasNoChildren`},
+	"COMPRESS=DEFLATE":      {`COMPRESS DEFLATE`, `a OK`},
 	"CONDSTORE":             {`FETCH 1 FLAGS (CHANGEDSINCE 1)`, `a OK`},
 	"CONTEXT=SEARCH":        {`SEARCH RETURN (UPDATE) ALL`, `a OK`},
 	"CONTEXT=SORT":          {`SORT RETURN (UPDATE) (DATE) UTF-8 ALL`, `a OK`},

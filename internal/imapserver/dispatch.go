@@ -115,7 +115,7 @@ func fatal(err error) bool {
 	var bye *byeError
 	var op net.Error
 	return errors.As(err, &bye) || errors.As(err, &op) || errors.Is(err, imapwire.ErrTooMuch) || errors.Is(err, netserver.ErrLineTooLong) ||
-		errors.Is(err, netserver.ErrTimeout) || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, net.ErrClosed) || errors.Is(err, io.ErrNoProgress)
+		errors.Is(err, netserver.ErrTimeout) || errors.Is(err, netserver.ErrCompression) || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, net.ErrClosed) || errors.Is(err, io.ErrNoProgress)
 }
 
 // answer sends the tagged line.

@@ -137,6 +137,8 @@ func (s *session) hangUp(ctx context.Context, err error) {
 		s.line("* BYE Nobody logged in")
 	case errors.Is(err, netserver.ErrTimeout):
 		s.line("* BYE Silent for too long")
+	case errors.Is(err, netserver.ErrCompression):
+		s.line("* BYE The compressed data is damaged")
 	case errors.Is(err, netserver.ErrLineTooLong), errors.Is(err, imapwire.ErrTooMuch):
 		s.line("* BYE [LIMIT] The command is too long")
 	}

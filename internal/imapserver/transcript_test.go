@@ -51,12 +51,27 @@ func (s *testServer) dial(t testing.TB) *servertest.Client {
 // and in clients one for a mail program that people use, in the commands that
 // it sends. Connections are greeted and, with "login" in the first line,
 // logged in as ada, with "optional" on a server that offers what is Optional.
-func TestTranscripts(t *testing.T) { playTranscripts(t, newTestServer) }
+func TestTranscripts(t *testing.T) { playTranscripts(t, newTestServer, nothing) }
 
 // TestTranscriptsLocal plays them on the engine that is used.
-func TestTranscriptsLocal(t *testing.T) { playTranscripts(t, newLocalServer) }
+func TestTranscriptsLocal(t *testing.T) { playTranscripts(t, newLocalServer, nothing) }
 
-func playTranscripts(t *testing.T, start func(testing.TB, Options) *testServer) {
+// TestTranscriptsCompressed plays them inside COMPRESS=DEFLATE (RFC 4978).
+func TestTranscriptsCompressed(t *testing.T) { playTranscripts(t, newTestServer, compress) }
+
+func nothing(testing.TB, *servertest.Client) {}
+
+func compress(t testing.TB, c *servertest.Client) {
+	c.Send(t, "l COMPRESS DEFLATE\r\n")
+	if got := c.Line(); got != "l OK DEFLATE active" {
+		t.Fatal(got)
+	}
+	c.Compress(t)
+}
+
+// playTranscripts plays them on servers of its own, after that is done to each
+// connection which is logged in.
+func playTranscripts(t *testing.T, start func(testing.TB, Options) *testServer, loggedIn func(testing.TB, *servertest.Client)) {
 	servertest.Transcripts(t, func(t *testing.T, first string) func() *servertest.Client {
 		var o Options
 		if strings.Contains(first, "optional") {
@@ -73,6 +88,7 @@ func playTranscripts(t *testing.T, start func(testing.TB, Options) *testServer) 
 				if got := c.Line(); !strings.HasPrefix(got, "l OK [CAPABILITY ") {
 					t.Fatalf("login: %q", got)
 				}
+				loggedIn(t, c)
 			}
 			return c
 		}

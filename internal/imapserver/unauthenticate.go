@@ -8,7 +8,7 @@ import (
 )
 
 // unauthenticate is UNAUTHENTICATE (RFC 8437 §3): of the session only TLS
-// stays.
+// stays. Its answer is the last that is compressed (§4.1).
 func (s *session) unauthenticate(context.Context) error {
 	s.end()
 	s.notify = nil
@@ -18,5 +18,12 @@ func (s *session) unauthenticate(context.Context) error {
 	s.dec.Reset()
 	s.client = clientID{}
 	s.recut()
-	return nil
+	if !s.conn.Compressed() {
+		return nil
+	}
+	s.tagged("OK", "", "UNAUTHENTICATE completed")
+	if err := s.conn.EndCompression(); err != nil {
+		return err
+	}
+	return errAnswered
 }

@@ -66,6 +66,8 @@ type Conn struct {
 	out    *[writeBuffer]byte
 	n      int // out[:n] is unwritten
 	outErr error
+
+	compressed *compression // nil: octets go as they are
 }
 
 func newConn(s *Server, nc net.Conn, config *tls.Config) *Conn {
@@ -111,25 +113,40 @@ func (c *Conn) SetReadTimeout(d time.Duration) { c.timeout, c.deadline = d, time
 // then: a client that sends an octet now and then gains nothing.
 func (c *Conn) SetReadDeadline(t time.Time) { c.deadline = t }
 
-// Buffered returns how many octets are there to be read without waiting.
-func (c *Conn) Buffered() int { return c.w - c.r }
+// Pending reports whether there is something of the peer's that was not read.
+func (c *Conn) Pending() bool {
+	return c.r < c.w || c.compressed != nil && c.compressed.pending()
+}
 
 // HasLine reports whether a whole line is there to be read without waiting.
 func (c *Conn) HasLine() bool {
-	return c.in != nil && bytes.IndexByte(c.in[c.r:c.w], '\n') >= 0
+	for from := c.r; ; {
+		if c.in != nil && bytes.IndexByte(c.in[from:c.w], '\n') >= 0 {
+			return true
+		}
+		read := c.w - c.r
+		if c.compressed == nil || !c.inflateMore() {
+			return false
+		}
+		from = c.r + read
+	}
 }
 
-// fill waits for more input. The buffer must have room.
-func (c *Conn) fill() error {
+// room makes sure that there is an input buffer.
+func (c *Conn) room() {
 	if c.in == nil {
 		c.in = readBuffers.Get().(*[readBuffer]byte)
-		c.r, c.w = 0, 0
 	}
 	if c.r == c.w {
 		c.r, c.w = 0, 0
 	}
+}
+
+// fill waits for more input. The buffer must have room.
+func (c *Conn) fill() error {
+	c.room()
 	c.startWait()
-	n, err := c.nc.Read(c.in[c.w:])
+	n, err := c.read(c.in[c.w:])
 	c.w += n
 	if n > 0 {
 		return nil
@@ -187,12 +204,20 @@ func (c *Conn) ReadLine(max int) ([]byte, error) {
 	}
 }
 
+// read takes octets from the peer, through the compression layer if there is one.
+func (c *Conn) read(p []byte) (int, error) {
+	if c.compressed != nil {
+		return c.readCompressed(p)
+	}
+	return c.nc.Read(p)
+}
+
 // Read returns octets, those in the buffer first.
 func (c *Conn) Read(p []byte) (int, error) {
 	if c.r == c.w {
 		if len(p) >= readBuffer {
 			c.startWait()
-			n, err := c.nc.Read(p)
+			n, err := c.read(p)
 			if n > 0 {
 				return n, nil
 			}
@@ -279,14 +304,24 @@ func (c *Conn) writeOut(p []byte) {
 		// Each piece has its own time, so that a slow reader of a large
 		// message is not taken for one that reads nothing.
 		piece := p[:min(len(p), 256<<10)]
-		stalled := stalledMax
-		if !c.deadline.IsZero() {
-			stalled = stalledBeforeDeadlineMax
+		if c.Compressed() {
+			piece = p[:min(len(p), compressMax)]
+			c.sendCompressed(piece, false)
+		} else {
+			c.send(piece)
 		}
-		c.nc.SetWriteDeadline(time.Now().Add(stalled))
-		_, c.outErr = c.nc.Write(piece)
 		p = p[len(piece):]
 	}
+}
+
+// send puts octets on the wire.
+func (c *Conn) send(p []byte) {
+	stalled := stalledMax
+	if !c.deadline.IsZero() {
+		stalled = stalledBeforeDeadlineMax
+	}
+	c.nc.SetWriteDeadline(time.Now().Add(stalled))
+	_, c.outErr = c.nc.Write(p)
 }
 
 // Flush writes the output buffer and gives it back.
@@ -307,7 +342,7 @@ func (c *Conn) Flush() error {
 // octets behind the command: they might be an attacker's (RFC 3501 §6.2.1).
 // After an error the connection is closed.
 func (c *Conn) StartTLS(ctx context.Context) error {
-	if c.Buffered() > 0 {
+	if c.Pending() {
 		c.Close()
 		return errs.New("netserver.StartTLS", errs.Invalid, "octets before the TLS handshake")
 	}
@@ -343,97 +378,7 @@ func (c *Conn) release() {
 		writeBuffers.Put(c.out)
 		c.out = nil
 	}
-}
-
-// Park gives the buffers back and waits until there is input, its end, or the
-// read timeout. Only what the operating system and the TLS layer keep is left
-// of the connection meanwhile.
-func (c *Conn) Park() error {
-	if c.Buffered() > 0 {
-		return nil
+	if c.compressed != nil {
+		c.compressed.release()
 	}
-	c.releaseInput()
-	c.startWait()
-	err := waitReadable(c.plain)
-	if errors.Is(err, os.ErrDeadlineExceeded) {
-		return ErrTimeout
-	}
-	return nil // what is wrong with the connection, reading will tell
-}
-
-// Await waits for the next command, parked. Answers are written when no further
-// whole line is waiting: pipelined commands are answered in one write, and half
-// a line holds nothing back.
-func (c *Conn) Await() error {
-	if c.HasLine() {
-		return nil
-	}
-	if err := c.Flush(); err != nil {
-		return err
-	}
-	return c.Park()
-}
-
-// ParkForWake is Park that Wake ends too. What Wake said while nobody waited
-// counts.
-func (c *Conn) ParkForWake() (woken bool, err error) {
-	if c.Buffered() > 0 {
-		return false, nil
-	}
-	c.releaseInput()
-	c.wake.Lock()
-	if c.wake.pending {
-		c.wake.pending = false
-		c.wake.Unlock()
-		return true, nil
-	}
-	c.wake.waiting = true
-	c.startWait()
-	c.wake.Unlock()
-	return c.waited(waitReadable(c.plain))
-}
-
-// waited ends the wait of ParkForWake.
-func (c *Conn) waited(err error) (woken bool, _ error) {
-	c.wake.Lock()
-	defer c.wake.Unlock()
-	woken = c.wake.pending
-	c.wake.waiting, c.wake.pending = false, false
-	switch {
-	case woken:
-		return true, nil
-	case errors.Is(err, os.ErrDeadlineExceeded):
-		return false, ErrTimeout
-	}
-	return false, nil
-}
-
-// Wake ends a running or the next ParkForWake, and disturbs nothing else. Any
-// goroutine may call it; it does not wait.
-func (c *Conn) Wake() {
-	c.wake.Lock()
-	defer c.wake.Unlock()
-	c.wake.pending = true
-	if c.wake.waiting {
-		c.plain.SetReadDeadline(time.Unix(1, 0))
-	}
-}
-
-// startWait sets the deadline of the wait for input that begins.
-func (c *Conn) startWait() {
-	deadline := c.deadline
-	if deadline.IsZero() {
-		deadline = time.Now().Add(c.timeout)
-	}
-	c.plain.SetReadDeadline(deadline)
-	if c.stopped.Load() {
-		c.plain.SetReadDeadline(time.Unix(1, 0))
-	}
-}
-
-// Interrupt makes a running or later wait for input fail with ErrTimeout. Any
-// goroutine may call it.
-func (c *Conn) Interrupt() {
-	c.stopped.Store(true)
-	c.plain.SetReadDeadline(time.Unix(1, 0))
 }

@@ -1,10 +1,12 @@
-// Package netserver is what all servers share: listeners, TLS, connections
-// with pooled buffers that cost little while they idle, limits, and a graceful
-// stop. It knows no protocol.
+// Package netserver is what all servers share: listeners, TLS, compression,
+// connections with pooled buffers that cost little while they idle, limits, and
+// a graceful stop. It knows no protocol.
 //
 // Invariants:
 //  1. Reads of a connection belong to one goroutine at a time, writes to one.
-//  2. A parked connection holds no buffers and a stack of 4 KiB.
+//  2. A parked connection holds no buffers and a stack of 4 KiB; a compressed
+//     one also what its peer may refer to, of input as much as there was up to
+//     32 KiB, and of output sentMax between commands and nothing in ParkForWake.
 //  3. Nothing that was read before a TLS handshake is there after it.
 //
 // Goroutines: one accept loop for each listener and one for each connection,

@@ -1,12 +1,120 @@
 package netserver
 
 import (
+	"errors"
 	"io"
 	"net"
+	"os"
 	"syscall"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
+
+// Park gives the buffers back and waits until there is input, its end, or the
+// read timeout. Only what the operating system and the TLS layer keep is left
+// of the connection meanwhile.
+func (c *Conn) Park() error {
+	if c.Pending() {
+		return nil
+	}
+	c.releaseInput()
+	c.startWait()
+	err := c.waitInput()
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		return ErrTimeout
+	}
+	return nil // what is wrong with the connection, reading will tell
+}
+
+// Await waits for the next command, parked. Answers are written when no further
+// whole line is waiting: pipelined commands are answered in one write, and half
+// a line holds nothing back.
+func (c *Conn) Await() error {
+	if c.HasLine() {
+		return nil
+	}
+	if err := c.Flush(); err != nil {
+		return err
+	}
+	return c.Park()
+}
+
+// ParkForWake is Park that Wake ends too. What Wake said while nobody waited
+// counts.
+func (c *Conn) ParkForWake() (woken bool, err error) {
+	if c.Pending() {
+		return false, nil
+	}
+	c.releaseInput()
+	c.forgetSent()
+	c.wake.Lock()
+	if c.wake.pending {
+		c.wake.pending = false
+		c.wake.Unlock()
+		return true, nil
+	}
+	c.wake.waiting = true
+	c.startWait()
+	c.wake.Unlock()
+	return c.waited(c.waitInput())
+}
+
+// waited ends the wait of ParkForWake.
+func (c *Conn) waited(err error) (woken bool, _ error) {
+	c.wake.Lock()
+	defer c.wake.Unlock()
+	woken = c.wake.pending
+	c.wake.waiting, c.wake.pending = false, false
+	switch {
+	case woken:
+		return true, nil
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		return false, ErrTimeout
+	}
+	return false, nil
+}
+
+// Wake ends a running or the next ParkForWake, and disturbs nothing else. Any
+// goroutine may call it; it does not wait.
+func (c *Conn) Wake() {
+	c.wake.Lock()
+	defer c.wake.Unlock()
+	c.wake.pending = true
+	if c.wake.waiting {
+		c.plain.SetReadDeadline(time.Unix(1, 0))
+	}
+}
+
+// startWait sets the deadline of the wait for input that begins.
+func (c *Conn) startWait() {
+	deadline := c.deadline
+	if deadline.IsZero() {
+		deadline = time.Now().Add(c.timeout)
+	}
+	c.plain.SetReadDeadline(deadline)
+	if c.stopped.Load() {
+		c.plain.SetReadDeadline(time.Unix(1, 0))
+	}
+}
+
+// Interrupt makes a running or later wait for input fail with ErrTimeout. Any
+// goroutine may call it.
+func (c *Conn) Interrupt() {
+	c.stopped.Store(true)
+	c.plain.SetReadDeadline(time.Unix(1, 0))
+}
+
+// waitInput waits until there is something to be read, or the read deadline
+// passes. What says nothing inside a compression layer wakes nobody.
+func (c *Conn) waitInput() error {
+	for {
+		err := waitReadable(c.plain)
+		if err != nil || c.compressed == nil || c.arrived() {
+			return err
+		}
+	}
+}
 
 // waitReadable waits until the connection has input or an end, or its read
 // deadline passes.

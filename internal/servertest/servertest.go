@@ -109,7 +109,8 @@ func (s *Server) Listen(t testing.TB, o netserver.ListenerOptions) string {
 // Client is one connection.
 type Client struct {
 	net.Conn
-	r *bufio.Reader
+	r        *bufio.Reader
+	deflated *deflated // nil: nothing is compressed
 }
 
 // Dial connects.
@@ -120,7 +121,7 @@ func Dial(t testing.TB, addr string) *Client {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { nc.Close() })
-	return &Client{nc, bufio.NewReaderSize(nc, 1<<16)}
+	return &Client{Conn: nc, r: bufio.NewReaderSize(nc, 1<<16)}
 }
 
 var literalEnd = regexp.MustCompile(`\{(\d+)\}\r\n$`)
@@ -138,7 +139,7 @@ func (c *Client) Line() string {
 		b.WriteString(strings.TrimSuffix(s, "\r\n"))
 		m := literalEnd.FindStringSubmatch(s)
 		if m == nil {
-			return b.String()
+			return b.String() + c.endDeflated(s)
 		}
 		n, _ := strconv.ParseInt(m[1], 10, 64)
 		b.WriteString("\r\n")
@@ -188,14 +189,14 @@ func Transcripts(t *testing.T, start func(t *testing.T, first string) (dial func
 	}
 }
 
-var transcriptLine = regexp.MustCompile(`^([CSM])(\d?)([:~<*]) ?(.*)$`)
+var transcriptLine = regexp.MustCompile(`^([CSM])(\d?)([:~<>*]) ?(.*)$`)
 
 // Play plays a transcript. A line is "C: text" for what the client sends,
 // "S: text" for the very line that the server answers, "S~ regexp" for one
 // like it, "S* regexp" for one like it behind any
 // untagged ones, with a number behind the letter for further connections. "M:" lines
 // after a command with {*} or {*+} are its IMAP literal. "S<" says that the
-// server closes. "\r\n" inside a text stands for a line end.
+// server closes, "S>" that everything is compressed from there on. "\r\n" inside a text stands for a line end.
 func Play(t *testing.T, lines []string, dial func() *Client) {
 	clients := map[string]*Client{}
 	for i := 0; i < len(lines); i++ {
@@ -232,8 +233,10 @@ func Play(t *testing.T, lines []string, dial func() *Client) {
 					t.Fatalf("line %d:\n got %q\nwant %q", i+1, got, text)
 				}
 			}
+		case "S>":
+			c.Compress(t)
 		case "S<":
-			if got := c.Line(); got != "<EOF>" {
+			if got := c.Line(); got != "<EOF>" && (c.deflated == nil || got != "<unexpected EOF>") {
 				t.Fatalf("line %d: got %q instead of the end", i+1, got)
 			}
 		}

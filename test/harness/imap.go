@@ -11,12 +11,15 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/klauspost/compress/flate"
 )
 
 // IMAP is a client connection. It is used by one goroutine.
 type IMAP struct {
 	nc  net.Conn
 	r   *bufio.Reader
+	w   io.Writer // nc, or a layer on it
 	tag int
 }
 
@@ -40,13 +43,23 @@ func DialIMAPS(addr string) (*IMAP, error) {
 }
 
 func newIMAP(nc net.Conn) (*IMAP, error) {
-	c := &IMAP{nc: nc, r: bufio.NewReaderSize(nc, 1024)}
+	c := &IMAP{nc: nc, w: nc, r: bufio.NewReaderSize(nc, 1024)}
 	nc.SetReadDeadline(time.Now().Add(60 * time.Second))
 	if _, err := c.line(); err != nil {
 		nc.Close()
 		return nil, err
 	}
 	return c, nil
+}
+
+// Compress puts COMPRESS=DEFLATE on the connection. What is sent is compressed
+// without any state, so that many clients fit into one process.
+func (c *IMAP) Compress() error {
+	if _, err := c.Do("COMPRESS DEFLATE"); err != nil {
+		return err
+	}
+	c.w, c.r = flate.NewStatelessWriter(c.nc), bufio.NewReaderSize(flate.NewReader(c.r), 1024)
+	return nil
 }
 
 // Login logs in with quoted strings.
@@ -72,7 +85,7 @@ func (a *Answer) Error() string { return a.Command + ": " + a.Text }
 // Send sends a command without waiting for its answer.
 func (c *IMAP) Send(command string) error {
 	c.tag++
-	_, err := fmt.Fprintf(c.nc, "t%d %s\r\n", c.tag, command)
+	_, err := fmt.Fprintf(c.w, "t%d %s\r\n", c.tag, command)
 	return err
 }
 

@@ -26,14 +26,15 @@ const (
 func main() {
 	n := flag.Int("connections", 10000, "how many sessions")
 	tls := flag.Bool("tls", false, "over TLS")
+	compress := flag.Bool("compress", false, "inside COMPRESS=DEFLATE")
 	flag.Parse()
-	if err := run(*n, *tls); err != nil {
+	if err := run(*n, *tls, *compress); err != nil {
 		fmt.Fprintln(os.Stderr, "idle:", err)
 		os.Exit(1)
 	}
 }
 
-func run(n int, tls bool) error {
+func run(n int, tls, compress bool) error {
 	dir, err := os.MkdirTemp("", "angarium-idle-")
 	if err != nil {
 		return err
@@ -63,7 +64,7 @@ func run(n int, tls bool) error {
 	if tls {
 		dial, addr = harness.DialIMAPS, srv.IMAPS
 	}
-	sessions, before, err := open(srv, dial, addr, n)
+	sessions, before, err := open(srv, func(user string) (*harness.IMAP, error) { return idler(dial, addr, user, compress) }, n)
 	if err != nil {
 		return err
 	}
@@ -71,8 +72,8 @@ func run(n int, tls bool) error {
 	if err != nil {
 		return err
 	}
-	fmt.Printf("%d sessions in IDLE (tls %v): %.1f MiB before, %.1f MiB after, %.1f KiB a session\n",
-		n, tls, float64(before)/(1<<20), float64(after)/(1<<20), float64(after-before)/1024/float64(n))
+	fmt.Printf("%d sessions in IDLE (tls %v, compressed %v): %.1f MiB before, %.1f MiB after, %.1f KiB a session\n",
+		n, tls, compress, float64(before)/(1<<20), float64(after)/(1<<20), float64(after-before)/1024/float64(n))
 	return notify(srv, sessions)
 }
 
@@ -80,7 +81,7 @@ func account(i int) string { return fmt.Sprintf("idle%03d@harness.example", i%ac
 
 // open brings all sessions to IDLE, eight at a time. The memory before is
 // taken after one session per account, so that loaded accounts do not count.
-func open(srv *harness.Server, dial func(string) (*harness.IMAP, error), addr string, n int) ([]*harness.IMAP, int64, error) {
+func open(srv *harness.Server, idler func(user string) (*harness.IMAP, error), n int) ([]*harness.IMAP, int64, error) {
 	sessions := make([]*harness.IMAP, n)
 	var next atomic.Int64
 	var failed atomic.Pointer[error]
@@ -93,7 +94,7 @@ func open(srv *harness.Server, dial func(string) (*harness.IMAP, error), addr st
 					if i >= to {
 						return
 					}
-					c, err := idler(dial, addr, account(int(i)))
+					c, err := idler(account(int(i)))
 					if err != nil {
 						err = fmt.Errorf("session %d: %w", i, err)
 						failed.Store(&err)
@@ -120,13 +121,18 @@ func open(srv *harness.Server, dial func(string) (*harness.IMAP, error), addr st
 	return sessions, before, nil
 }
 
-func idler(dial func(string) (*harness.IMAP, error), addr, user string) (*harness.IMAP, error) {
+func idler(dial func(string) (*harness.IMAP, error), addr, user string, compress bool) (*harness.IMAP, error) {
 	c, err := dial(addr)
 	if err != nil {
 		return nil, err
 	}
 	if err := c.Login(user, password); err != nil {
 		return nil, err
+	}
+	if compress {
+		if err := c.Compress(); err != nil {
+			return nil, err
+		}
 	}
 	if _, err := c.Do("SELECT INBOX"); err != nil {
 		return nil, err
