@@ -4,7 +4,9 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -65,10 +67,15 @@ func (o *settings) load() (*config.Config, error) {
 	if unix.Getrlimit(unix.RLIMIT_NOFILE, &limit) == nil {
 		c.Limits.Connections = min(c.Limits.Connections, max(1, int(min(limit.Cur, 1<<30)*4/5)))
 	}
-	if err := errors.Join(c.Check(), c.CheckCapabilities(imapserver.Capabilities(), imapserver.Optional)); err != nil {
+	if err := errors.Join(c.Check(), c.CheckNames(imapNames())); err != nil {
 		return nil, usageError{err}
 	}
 	return c, nil
+}
+
+// imapNames are what the configuration may name of IMAP.
+func imapNames() config.Names {
+	return config.Names{Capabilities: imapserver.Capabilities(), Optional: imapserver.Optional, Workarounds: slices.Sorted(maps.Keys(imapserver.Workarounds))}
 }
 
 func hostname() string {

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/angarium/angarium/internal/adminserver"
@@ -186,6 +187,9 @@ func imapOptions(c *config.Config, log *slog.Logger, texts *search.Index) imapse
 	var cuts []imapserver.Cut
 	for _, cut := range c.IMAP.Cut {
 		cuts = append(cuts, imapserver.Cut(cut))
+	}
+	for _, name := range c.IMAP.Workarounds {
+		cuts = append(cuts, imapserver.Workarounds[strings.ToLower(name)])
 	}
 	return imapserver.Options{Log: log, Texts: texts, MessageMax: c.Limits.MessageOctets, SessionsMax: c.Limits.SessionsPerAccount, SessionsPerAddressMax: c.Limits.SessionsPerAddress,
 		LoginTime: time.Duration(c.Limits.LoginTime), IdleTime: time.Duration(c.Limits.IdleTime), LiteralMinus: c.IMAP.LiteralMinus, Offer: c.IMAP.Offer, Cuts: cuts}

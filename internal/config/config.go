@@ -62,6 +62,7 @@ type Limits struct {
 type IMAP struct {
 	LiteralMinus bool     `toml:"literal_minus" comment:"Offer LITERAL- instead of LITERAL+ (RFC 7888): clients may not send more than 4096 octets unasked."`
 	Offer        []string `toml:"offer" comment:"Capabilities that are not there unless they are named here: XLIST, X-GM-EXT-1."`
+	Workarounds  []string `toml:"workarounds" comment:"Cuts for the bugs of clients that are ready made: apple-compress."`
 	Cut          []Cut    `toml:"cut" comment:"Capabilities to be neither offered nor there, for some or for all; each cut needs a table of its own, [[imap.cut]]."`
 }
 
@@ -269,24 +270,35 @@ func (c *Config) Check() error {
 	return errors.Join(wrong...)
 }
 
-// CheckCapabilities says which capabilities of IMAP are named that are none.
-// It is given those that there are, and those that offer can name; THREAD
-// stands for those with THREAD=.
-func (c *Config) CheckCapabilities(known, optional []string) error {
+// Names are those that IMAP gives to what can be configured.
+type Names struct {
+	Capabilities []string // that there are
+	Optional     []string // that offer may name
+	Workarounds  []string
+}
+
+// CheckNames says which names in the configuration are none. THREAD stands for
+// the capabilities with THREAD= before them.
+func (c *Config) CheckNames(known Names) error {
 	var wrong []error
-	for _, name := range c.IMAP.Offer {
-		if !slices.ContainsFunc(optional, func(o string) bool { return strings.EqualFold(o, name) }) {
-			wrong = append(wrong, fmt.Errorf("imap.offer: %q is not one of %s", name, strings.Join(optional, ", ")))
+	for key, n := range map[string]struct{ named, known []string }{
+		"offer":       {c.IMAP.Offer, known.Optional},
+		"workarounds": {c.IMAP.Workarounds, known.Workarounds},
+	} {
+		for _, name := range n.named {
+			if !slices.ContainsFunc(n.known, func(k string) bool { return strings.EqualFold(k, name) }) {
+				wrong = append(wrong, fmt.Errorf("imap.%s: %q is not one of %s", key, name, strings.Join(n.known, ", ")))
+			}
 		}
 	}
 	for _, cut := range c.IMAP.Cut {
 		for _, name := range cut.Capabilities {
 			upper := strings.ToUpper(name)
-			if !slices.ContainsFunc(known, func(k string) bool {
+			if !slices.ContainsFunc(known.Capabilities, func(k string) bool {
 				k = strings.ToUpper(k)
 				return k == upper || strings.HasPrefix(k, upper+"=")
 			}) {
-				wrong = append(wrong, fmt.Errorf("imap.cut: there is no capability %q; did you mean %q?", name, nearest(upper, known)))
+				wrong = append(wrong, fmt.Errorf("imap.cut: there is no capability %q; did you mean %q?", name, nearest(upper, known.Capabilities)))
 			}
 		}
 	}

@@ -65,7 +65,7 @@ func TestCapabilities(t *testing.T) {
 		c := Defaults()
 		c.IMAP.Cut = []Cut{{Capabilities: []string{"IDLE", name}}}
 		got := ""
-		if err := c.CheckCapabilities(known, []string{"IDLE"}); err != nil {
+		if err := c.CheckNames(Names{Capabilities: known}); err != nil {
 			got = err.Error()
 		}
 		if got != want {
@@ -74,12 +74,16 @@ func TestCapabilities(t *testing.T) {
 	}
 }
 
-// TestOffer: only what is optional can be offered.
+// TestOffer: only what is optional can be offered, and workarounds have names.
 func TestOffer(t *testing.T) {
 	for name, ok := range map[string]bool{"XLIST": true, "xlist": true, "MOVE": false, "": false} {
-		c := Defaults()
+		c, known := Defaults(), Names{Capabilities: []string{"MOVE", "XLIST"}, Optional: []string{"XLIST"}}
 		c.IMAP.Offer = []string{name}
-		if err := c.CheckCapabilities([]string{"MOVE", "XLIST"}, []string{"XLIST"}); (err == nil) != ok {
+		if err := c.CheckNames(known); (err == nil) != ok {
+			t.Errorf("%q: %v", name, err)
+		}
+		c.IMAP.Offer, c.IMAP.Workarounds = nil, []string{name}
+		if err := c.CheckNames(known); err == nil || !strings.HasPrefix(err.Error(), "imap.workarounds: ") {
 			t.Errorf("%q: %v", name, err)
 		}
 	}
@@ -89,7 +93,7 @@ func TestOffer(t *testing.T) {
 func TestText(t *testing.T) {
 	c := Defaults()
 	c.POP3.FlagOnly = true
-	c.IMAP.Offer = []string{"XLIST"}
+	c.IMAP.Offer, c.IMAP.Workarounds = []string{"XLIST"}, []string{"apple-compress"}
 	c.IMAP.Cut = []Cut{{Capabilities: []string{"MOVE"}, Users: []string{"ada@example.org"}}, {Capabilities: []string{"ID"}, Listeners: []string{"imap"}}}
 	text, err := c.Text()
 	if err != nil {

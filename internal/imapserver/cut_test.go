@@ -273,3 +273,18 @@ func TestCutTold(t *testing.T) {
 		`S: h OK CAPABILITY completed`,
 	}, func() *servertest.Client { return c })
 }
+
+// TestWorkarounds: each cuts something from clients that it names.
+func TestWorkarounds(t *testing.T) {
+	for name, cut := range Workarounds {
+		if len(cut.names()) == 0 || len(cut.Clients) == 0 || name != strings.ToLower(name) {
+			t.Errorf("%s: %+v", name, cut)
+		}
+		c := newTestServer(t, Options{Cuts: []Cut{cut}}).dial(t)
+		c.Line()
+		c.Send(t, "a ID (\"name\" \""+cut.Clients[0]+"\")\r\n")
+		if got := c.Line(); !strings.HasPrefix(got, "* CAPABILITY ") || strings.Contains(got, cut.Capabilities[0]) {
+			t.Errorf("%s: %s", name, got)
+		}
+	}
+}
