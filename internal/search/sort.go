@@ -3,6 +3,7 @@ package search
 import (
 	"cmp"
 	"context"
+	"encoding/binary"
 	"slices"
 	"sort"
 	"strings"
@@ -10,11 +11,6 @@ import (
 	"github.com/angarium/angarium/internal/imapwire"
 	"github.com/angarium/angarium/internal/mail"
 )
-
-var textCriteria = map[imapwire.SortField]textKey{
-	imapwire.SortFrom: keyFrom, imapwire.SortTo: keyTo, imapwire.SortCc: keyCc,
-	imapwire.SortDisplayFrom: keyDisplayFrom, imapwire.SortDisplayTo: keyDisplayTo,
-}
 
 // Sort orders messages of the list, given by ascending indexes, as SORT does
 // (RFC 5256 §3, RFC 5957 §4). What is equal stays in the order of the mailbox.
@@ -24,15 +20,84 @@ func (q *Query) Sort(ctx context.Context, found []int, criteria []imapwire.SortK
 	if err != nil {
 		return nil, err
 	}
-	order := make([]int, len(all))
+	order := make([]ranked, len(all))
+	for i := range all {
+		order[i] = s.rank(&all[i], int32(i))
+	}
+	slices.SortFunc(order, func(x, y ranked) int {
+		switch {
+		case x.first != y.first:
+			return cmp.Compare(x.first, y.first)
+		case x.whole && y.whole && x.second != y.second:
+			return cmp.Compare(x.second, y.second)
+		}
+		return s.compare(&all[x.n], &all[y.n])
+	})
+	indexes := make([]int, len(order))
 	for i := range order {
-		order[i] = i
+		indexes[i] = all[order[i].n].index
 	}
-	slices.SortFunc(order, func(x, y int) int { return s.compare(&all[x], &all[y]) })
-	for i, n := range order {
-		order[i] = all[n].index
+	return indexes, nil
+}
+
+// ranked is a message that is sorted: most comparisons need no more than this,
+// which lies beside its neighbours in memory.
+type ranked struct {
+	first, second uint64 // what rank returns for the first two criteria
+	n             int32
+	whole         bool // first is all that there is of its criterion
+}
+
+func (s *sorter) rank(x *item, n int32) ranked {
+	r := ranked{n: n}
+	r.first, r.whole = rank(x, s.criteria[0])
+	if len(s.criteria) > 1 {
+		r.second, _ = rank(x, s.criteria[1])
 	}
-	return order, nil
+	return r
+}
+
+// rank returns a number in the order of a criterion, and whether two that are
+// whole and equal say that the criterion is: of a text it has seven octets and
+// how long the text is, up to eight.
+func rank(x *item, c imapwire.SortKey) (r uint64, whole bool) {
+	const signed = 1 << 63
+	whole = true
+	switch c.Field {
+	case imapwire.SortArrival:
+		r = uint64(x.m.InternalDate) ^ signed
+	case imapwire.SortDate:
+		r = uint64(x.sent) ^ signed
+	case imapwire.SortSize:
+		r = uint64(x.m.Size)
+	default:
+		var octets [8]byte
+		text := x.text(c.Field)
+		copy(octets[:7], text)
+		octets[7] = byte(min(len(text), 8))
+		r, whole = binary.BigEndian.Uint64(octets[:]), len(text) < 8
+	}
+	if c.Reverse {
+		r = ^r
+	}
+	return r, whole
+}
+
+// text returns what a message is sorted by for a criterion that is a text.
+func (x *item) text(f imapwire.SortField) string {
+	switch f {
+	case imapwire.SortFrom:
+		return x.texts[keyFrom]
+	case imapwire.SortTo:
+		return x.texts[keyTo]
+	case imapwire.SortCc:
+		return x.texts[keyCc]
+	case imapwire.SortDisplayFrom:
+		return x.texts[keyDisplayFrom]
+	case imapwire.SortDisplayTo:
+		return x.texts[keyDisplayTo]
+	}
+	return x.subject
 }
 
 // Insert puts messages of the list, given by ascending indexes, into an order
@@ -141,9 +206,6 @@ func comparer(f imapwire.SortField) func(a, b *item) int {
 		return func(a, b *item) int { return cmp.Compare(a.sent, b.sent) }
 	case imapwire.SortSize:
 		return func(a, b *item) int { return cmp.Compare(a.m.Size, b.m.Size) }
-	case imapwire.SortSubject:
-		return func(a, b *item) int { return strings.Compare(a.subject, b.subject) }
 	}
-	k := textCriteria[f]
-	return func(a, b *item) int { return strings.Compare(a.texts[k], b.texts[k]) }
+	return func(a, b *item) int { return strings.Compare(a.text(f), b.text(f)) }
 }
