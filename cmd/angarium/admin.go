@@ -77,7 +77,7 @@ func quietLog(c *config.Config) *slog.Logger {
 
 func offline(ctx context.Context, c *config.Config, r adminserver.Request, progress func(string)) (adminserver.Response, error) {
 	log := quietLog(c)
-	m, err := openStore(ctx, c, log)
+	m, err := openStore(ctx, c, log, nil)
 	if err != nil {
 		return adminserver.Response{}, err
 	}

@@ -90,7 +90,7 @@ func repair(ctx context.Context, c *config.Config, dir string, progress func(str
 	if r.Format, err = local.RepairFormat(vfs.Disk{}, dir, false); err != nil {
 		return r, err
 	}
-	m, err := openStore(ctx, c, quietLog(c))
+	m, err := openStore(ctx, c, quietLog(c), nil)
 	if err != nil {
 		return r, err
 	}

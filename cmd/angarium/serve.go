@@ -16,6 +16,7 @@ import (
 
 	"github.com/angarium/angarium/internal/adminserver"
 	"github.com/angarium/angarium/internal/config"
+	"github.com/angarium/angarium/internal/telemetry"
 )
 
 // drainTime is how long sessions may take to end when the server stops.
@@ -47,11 +48,13 @@ type app struct {
 	level    *slog.LevelVar
 	store    *mailStore
 	servers  *servers
+	events   *telemetry.Sink
 	admin    *adminserver.Server
 
 	mu        sync.Mutex // one reload at a time
 	config    *config.Config
 	listeners listeners
+	metrics   *metricsServer
 }
 
 func serve(ctx context.Context, o *settings) error {
@@ -102,7 +105,8 @@ func start(ctx context.Context, o *settings) (_ *app, err error) {
 	}
 	a := &app{settings: o, config: c, level: new(slog.LevelVar)}
 	a.log = newLog(c, a.level)
-	if a.store, err = openStore(ctx, c, a.log); err != nil {
+	a.events = telemetry.New(a.log)
+	if a.store, err = openStore(ctx, c, a.log, a.events); err != nil {
 		return nil, err
 	}
 	defer func() {
@@ -111,14 +115,19 @@ func start(ctx context.Context, o *settings) (_ *app, err error) {
 		}
 	}()
 	// Sessions outlive ctx: stop drains them.
-	if a.servers, err = newServers(context.WithoutCancel(ctx), a.store, c, a.log); err != nil {
+	if a.servers, err = newServers(context.WithoutCancel(ctx), a.store, c, a.log, a.events); err != nil {
 		return nil, err
 	}
 	socket, err := listenUnix(filepath.Join(c.Data, adminSocket), 0o600)
 	if err != nil {
 		return nil, err
 	}
-	if err = a.listen(); err != nil {
+	measureStore(a.events, a.store.engine)
+	if a.metrics, err = serveMetrics(c, a.events, nil); err == nil {
+		err = a.listen()
+	}
+	if err != nil {
+		a.metrics.close()
 		socket.Close()
 		return nil, err
 	}
@@ -184,9 +193,20 @@ func (a *app) reloadLocked() error {
 	if err != nil {
 		return err
 	}
-	if err := a.servers.configure(c, a.log); err != nil {
+	metrics, err := serveMetrics(c, a.events, a.metrics)
+	if err == nil {
+		err = a.servers.configure(c, a.log)
+	}
+	if err != nil {
+		if metrics != a.metrics {
+			metrics.close()
+		}
 		opened.close()
 		return err
+	}
+	if metrics != a.metrics {
+		a.metrics.close()
+		a.metrics = metrics
 	}
 	setLevel(c, a.level)
 	kept := listeners{}
@@ -209,6 +229,7 @@ func (a *app) reloadLocked() error {
 func (a *app) stop() error {
 	a.log.Info("stopping: running commands end, then sessions are told")
 	a.admin.Close()
+	defer a.metrics.close()
 	ctx, cancel := context.WithTimeout(context.Background(), drainTime)
 	defer cancel()
 	a.servers.net.Shutdown(ctx)

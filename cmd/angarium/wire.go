@@ -23,6 +23,7 @@ import (
 	"github.com/angarium/angarium/internal/pop3server"
 	"github.com/angarium/angarium/internal/search"
 	"github.com/angarium/angarium/internal/store"
+	"github.com/angarium/angarium/internal/telemetry"
 	"github.com/angarium/angarium/internal/vfs"
 )
 
@@ -35,18 +36,21 @@ type mailStore struct {
 }
 
 // openStore opens the store of a data directory, which it makes if need be.
-func openStore(ctx context.Context, c *config.Config, log *slog.Logger) (*mailStore, error) {
+func openStore(ctx context.Context, c *config.Config, log *slog.Logger, ev *telemetry.Sink) (*mailStore, error) {
 	if err := os.MkdirAll(c.Data, 0o700); err != nil {
 		return nil, err
 	}
 	e, err := local.Open(ctx, vfs.Disk{}, filepath.Join(c.Data, "store"), local.Options{Now: time.Now, Events: local.Events{
 		Stopped: func(err error) {
+			ev.Store(telemetry.StoreStopped)
 			log.Error("THE STORE HAS STOPPED TAKING CHANGES: writing failed. Reading goes on. Look at the disk, then restart", "error", err)
 		},
 		Finding: func(f local.Finding) {
+			ev.Store(telemetry.StoreFinding)
 			log.Error("damage in the store was found and left as it is", "segment", f.Segment, "offset", f.Offset, "what", f.What)
 		},
-		Opened: func(r local.Recovery) { log.Info("store_opened", "recovery", r) },
+		Opened:  func(r local.Recovery) { log.Info("store_opened", "recovery", r) },
+		Compact: func(local.Compacted) { ev.Store(telemetry.StoreCompact) },
 	}})
 	if errors.Is(err, fs.ErrExist) || errs.Is(err, errs.InUse) {
 		return nil, errs.New("angarium.openStore", errs.InUse, "the data directory "+c.Data+" is in use by another angarium process; stop that one, or name another directory with --data")
@@ -55,6 +59,7 @@ func openStore(ctx context.Context, c *config.Config, log *slog.Logger) (*mailSt
 		return nil, fmt.Errorf("opening the store in %s: %w", c.Data, err)
 	}
 	s, err := store.Open(ctx, e, store.Options{Now: time.Now, ExpungeRetention: orNever(c.Store.ExpungeRetention), ScrubEvery: orNever(c.Store.ScrubEvery), Finding: func(f store.Finding) {
+		ev.Store(telemetry.StoreFinding)
 		log.Error("damage in an account was found", "finding", f.String())
 	}})
 	if err != nil {
@@ -152,9 +157,11 @@ type servers struct {
 	pop3  *pop3server.Server
 	lmtp  *lmtpserver.Server
 	texts *search.Index
+
+	events *telemetry.Sink
 }
 
-func newServers(ctx context.Context, m *mailStore, c *config.Config, log *slog.Logger) (*servers, error) {
+func newServers(ctx context.Context, m *mailStore, c *config.Config, log *slog.Logger, ev *telemetry.Sink) (*servers, error) {
 	certFile, keyFile, err := certificateFiles(c)
 	if err != nil {
 		return nil, err
@@ -164,14 +171,14 @@ func newServers(ctx context.Context, m *mailStore, c *config.Config, log *slog.L
 		return nil, err
 	}
 	dir := directory.New(m.Store, c.DefaultDomain)
-	a := auth.New(dir, auth.Options{Log: log, Now: time.Now})
+	a := auth.New(dir, auth.Options{Log: log, Events: ev, Now: time.Now})
 	return &servers{
-		net: netserver.New(ctx, netserver.Options{Log: log, Certificates: certs,
+		net: netserver.New(ctx, netserver.Options{Log: log, Events: ev, Certificates: certs,
 			TotalMax: c.Limits.Connections, PerAddressMax: c.Limits.ConnectionsPerAddress, RequireTLS: c.TLS.Required}),
-		certs: certs, dir: dir, texts: m.texts,
-		imap: imapserver.New(m.Store, a, imapOptions(c, log, m.texts)),
-		pop3: pop3server.New(m.Store, a, pop3Options(c, log)),
-		lmtp: lmtpserver.New(m.Store, dir, lmtpOptions(c, log)),
+		certs: certs, dir: dir, texts: m.texts, events: ev,
+		imap: imapserver.New(m.Store, a, imapOptions(c, log, ev, m.texts)),
+		pop3: pop3server.New(m.Store, a, pop3Options(c, log, ev)),
+		lmtp: lmtpserver.New(m.Store, dir, lmtpOptions(c, ev)),
 	}, nil
 }
 
@@ -183,7 +190,7 @@ func certificateFiles(c *config.Config) (cert, key string, err error) {
 	return netserver.SelfSigned(filepath.Join(c.Data, "tls"), []string{c.Hostname, "localhost", "127.0.0.1", "::1"}, time.Now())
 }
 
-func imapOptions(c *config.Config, log *slog.Logger, texts *search.Index) imapserver.Options {
+func imapOptions(c *config.Config, log *slog.Logger, ev *telemetry.Sink, texts *search.Index) imapserver.Options {
 	var cuts []imapserver.Cut
 	for _, cut := range c.IMAP.Cut {
 		cuts = append(cuts, imapserver.Cut(cut))
@@ -191,16 +198,16 @@ func imapOptions(c *config.Config, log *slog.Logger, texts *search.Index) imapse
 	for _, name := range c.IMAP.Workarounds {
 		cuts = append(cuts, imapserver.Workarounds[strings.ToLower(name)])
 	}
-	return imapserver.Options{Log: log, Texts: texts, MessageMax: c.Limits.MessageOctets, SessionsMax: c.Limits.SessionsPerAccount, SessionsPerAddressMax: c.Limits.SessionsPerAddress,
+	return imapserver.Options{Log: log, Events: ev, Texts: texts, MessageMax: c.Limits.MessageOctets, SessionsMax: c.Limits.SessionsPerAccount, SessionsPerAddressMax: c.Limits.SessionsPerAddress,
 		LoginTime: time.Duration(c.Limits.LoginTime), IdleTime: time.Duration(c.Limits.IdleTime), LiteralMinus: c.IMAP.LiteralMinus, Offer: c.IMAP.Offer, Cuts: cuts}
 }
 
-func pop3Options(c *config.Config, log *slog.Logger) pop3server.Options {
-	return pop3server.Options{Log: log, Shared: c.POP3.Shared, KeepSeen: c.POP3.KeepSeen, FlagOnly: c.POP3.FlagOnly, Anonymous: c.POP3.HideImplementation, LoginTime: time.Duration(c.Limits.LoginTime)}
+func pop3Options(c *config.Config, log *slog.Logger, ev *telemetry.Sink) pop3server.Options {
+	return pop3server.Options{Log: log, Events: ev, Shared: c.POP3.Shared, KeepSeen: c.POP3.KeepSeen, FlagOnly: c.POP3.FlagOnly, Anonymous: c.POP3.HideImplementation, LoginTime: time.Duration(c.Limits.LoginTime)}
 }
 
-func lmtpOptions(c *config.Config, log *slog.Logger) lmtpserver.Options {
-	return lmtpserver.Options{Log: log, Hostname: c.Hostname, MessageMax: c.Limits.MessageOctets}
+func lmtpOptions(c *config.Config, ev *telemetry.Sink) lmtpserver.Options {
+	return lmtpserver.Options{Events: ev, Hostname: c.Hostname, MessageMax: c.Limits.MessageOctets}
 }
 
 // configure swaps in what can change while the server runs.
@@ -215,9 +222,9 @@ func (s *servers) configure(c *config.Config, log *slog.Logger) error {
 	s.dir.SetDefaultDomain(c.DefaultDomain)
 	s.net.SetLimits(c.Limits.Connections, c.Limits.ConnectionsPerAddress)
 	s.net.SetRequireTLS(c.TLS.Required)
-	s.imap.Configure(imapOptions(c, log, s.texts))
-	s.pop3.Configure(pop3Options(c, log))
-	s.lmtp.Configure(lmtpOptions(c, log))
+	s.imap.Configure(imapOptions(c, log, s.events, s.texts))
+	s.pop3.Configure(pop3Options(c, log, s.events))
+	s.lmtp.Configure(lmtpOptions(c, s.events))
 	return nil
 }
 

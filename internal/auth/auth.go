@@ -26,6 +26,7 @@ import (
 	"github.com/angarium/angarium/internal/directory"
 	"github.com/angarium/angarium/internal/errs"
 	"github.com/angarium/angarium/internal/store"
+	"github.com/angarium/angarium/internal/telemetry"
 )
 
 // Limits (reliability paper 4.3 and 4.4).
@@ -62,6 +63,7 @@ type Options struct {
 	Log     *slog.Logger
 	Now     func() time.Time
 	NoDelay bool // failures are not slowed; for tests
+	Events  *telemetry.Sink
 }
 
 // Auth is safe for concurrent use.
@@ -218,6 +220,7 @@ func (a *Auth) delay(ctx context.Context, from netip.Addr) {
 // log writes one line for each attempt, in the wording that the stock fail2ban
 // filter for this kind of server matches.
 func (a *Auth) log(t Attempt, id Identity, err error, took time.Duration) {
+	a.opts.Events.Login(t.Service, err)
 	tls := ""
 	if t.TLS {
 		tls = ", TLS"

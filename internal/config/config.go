@@ -5,6 +5,7 @@ package config
 import (
 	"errors"
 	"fmt"
+	"net/netip"
 	"reflect"
 	"slices"
 	"strconv"
@@ -26,12 +27,13 @@ type Config struct {
 	Listen        []string `toml:"listen" comment:"PROTO=ADDRESS each; PROTO: imap, imaps, pop3, pop3s, lmtp; ADDRESS: host:port, or the path of a UNIX socket."`
 	SocketMode    string   `toml:"socket_mode" comment:"Permissions of UNIX sockets, in octal."`
 
-	TLS    TLS    `toml:"tls"`
-	Log    Log    `toml:"log"`
-	Limits Limits `toml:"limits"`
-	IMAP   IMAP   `toml:"imap"`
-	POP3   POP3   `toml:"pop3"`
-	Store  Store  `toml:"store"`
+	TLS     TLS     `toml:"tls"`
+	Log     Log     `toml:"log"`
+	Metrics Metrics `toml:"metrics"`
+	Limits  Limits  `toml:"limits"`
+	IMAP    IMAP    `toml:"imap"`
+	POP3    POP3    `toml:"pop3"`
+	Store   Store   `toml:"store"`
 }
 
 // TLS says where the certificate is.
@@ -45,6 +47,11 @@ type TLS struct {
 type Log struct {
 	Level  string `toml:"level" comment:"debug, info, warn or error."`
 	Format string `toml:"format" comment:"text or json. A change needs a restart."`
+}
+
+// Metrics says where the server's figures are shown.
+type Metrics struct {
+	Listen string `toml:"listen" comment:"Address at which /metrics answers in Prometheus' format: host:port on loopback, or the path of a UNIX socket; empty: nowhere."`
 }
 
 // Limits are what one server takes.
@@ -238,6 +245,9 @@ func (c *Config) Check() error {
 	if c.Log.Format != "text" && c.Log.Format != "json" {
 		bad("log.format %q is neither text nor json", c.Log.Format)
 	}
+	if _, _, err := c.MetricsAddress(); err != nil {
+		bad("metrics.listen: %w", err)
+	}
 	for key, limit := range map[string]struct{ value, ceiling int64 }{
 		"connections":                      {int64(c.Limits.Connections), 1 << 20},
 		"connections_per_address":          {int64(c.Limits.ConnectionsPerAddress), 1 << 20},
@@ -303,6 +313,21 @@ func (c *Config) CheckNames(known Names) error {
 		}
 	}
 	return errors.Join(wrong...)
+}
+
+// MetricsAddress returns Metrics.Listen as net.Listen takes it, "" for nowhere.
+// Only the machine itself may ask: the figures have no password.
+func (c *Config) MetricsAddress() (network, address string, err error) {
+	address = c.Metrics.Listen
+	if address == "" || strings.Contains(address, "/") {
+		return "unix", address, nil
+	}
+	colon := strings.LastIndexByte(address, ':')
+	host := strings.Trim(address[:max(colon, 0)], "[]")
+	if ip, err := netip.ParseAddr(host); colon < 0 || host != "localhost" && (err != nil || !ip.IsLoopback()) {
+		return "", "", fmt.Errorf("%q is neither a port of loopback, like 127.0.0.1:9464, nor the path of a UNIX socket", address)
+	}
+	return "tcp", address, nil
 }
 
 // Mode returns SocketMode as a number.

@@ -44,6 +44,8 @@ func TestErrors(t *testing.T) {
 		"config_version = 1\n[[imap.cut]]\nuser = [\"a\"]\n":                                     `unknown key "imap.cut.user"; did you mean "imap.cut.users"?`,
 		"config_version = 1\n[[imap.cut]]\nusers = [\"a\"]\n":                                    `imap.cut names no capabilities`,
 		"config_version = 1\n[[imap.cut]]\ncapabilities = [\"ID\"]\nlisteners = [\"imap=:1\"]\n": `"imap=:1" is neither imap, imaps nor an entry of listen`,
+		"config_version = 1\n[metrics]\nlisten = \":9464\"\n":                                    `metrics.listen: ":9464" is neither a port of loopback`,
+		"config_version = 1\n[metrics]\nlisten = \"192.0.2.1:80\"\n":                             `metrics.listen: "192.0.2.1:80" is neither`,
 	} {
 		_, err := Parse("a.toml", []byte(in))
 		if err == nil || !strings.Contains(err.Error(), want) {

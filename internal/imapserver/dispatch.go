@@ -23,14 +23,30 @@ var errUIDRequired = errors.New("sequence numbers are not used any more in this 
 
 // command reads and runs one command. An error ends the session.
 func (s *session) command() error {
-	d := s.dec
 	s.tag, s.code, s.byUID, s.changed = "", "", false, false
-	if err := d.Next(); err != nil {
+	s.meter.Start(s.conn)
+	if err := s.dec.Next(); err != nil {
 		return err
 	}
+	s.meter.Begin(s.conn)
+	account := s.user.Name
+	row, err, end := s.execute()
+	if account == "" {
+		account = s.user.Name // who has just logged in
+	}
+	if !s.idling {
+		s.finished(account, row, err, end)
+	}
+	return end
+}
+
+// execute runs the command that was read and answers it. Beside what was wrong
+// with the command it returns the error that ends the session.
+func (s *session) execute() (row *command, err, end error) {
+	d := s.dec
 	tag := d.Tag()
 	if webVerbs[tag] {
-		return &byeError{"This is an IMAP server"}
+		return nil, nil, &byeError{"This is an IMAP server"}
 	}
 	if d.Err() == nil {
 		s.tag = tag
@@ -41,16 +57,22 @@ func (s *session) command() error {
 		d.Space()
 		name, s.byUID = d.Word(), true
 	}
-	row := s.srv.commands[name]
-	err := s.run(row, name)
+	row = s.srv.commands[name]
+	err = s.run(row, name)
 	switch {
 	case fatal(err):
-		return err
+		return row, err, err
 	case errors.Is(err, errAnswered):
-		return nil
+		return row, nil, nil
 	}
+	return row, err, s.conclude(row, name, err)
+}
+
+// conclude tells what the client is to hear beside a command's answer, and
+// answers it.
+func (s *session) conclude(row *command, name string, err error) error {
 	if err != nil {
-		if e := d.Skip(); e != nil {
+		if e := s.dec.Skip(); e != nil {
 			return e
 		}
 	}

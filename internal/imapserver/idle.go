@@ -40,6 +40,7 @@ func (s *session) idle() error {
 		return err
 	}
 	s.idling = false
+	defer s.finished(s.user.Name, s.srv.commands["IDLE"], nil, nil)
 	if !strings.EqualFold(string(line), "DONE") {
 		return s.answerBad("", "expected DONE")
 	}

@@ -12,11 +12,13 @@ import (
 	"github.com/angarium/angarium/internal/netserver"
 	"github.com/angarium/angarium/internal/search"
 	"github.com/angarium/angarium/internal/store"
+	"github.com/angarium/angarium/internal/telemetry"
 )
 
 // Options of New. Zero values mean the defaults.
 type Options struct {
-	Log         *slog.Logger  // required
+	Log         *slog.Logger // required
+	Events      *telemetry.Sink
 	Texts       *search.Index // nil: SEARCH reads every message
 	MessageMax  int64         // octets; default MessageMax
 	SessionsMax int           // of one account; default 100

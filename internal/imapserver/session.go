@@ -57,6 +57,7 @@ type session struct {
 	code  string // response code of the tagged OK, without brackets
 	// changed tells that it changed the account.
 	changed bool
+	meter   netserver.Meter
 }
 
 func newSession(srv *Server, c *netserver.Conn, listener string) *session {

@@ -1,6 +1,7 @@
 package imapserver
 
 import (
+	"cmp"
 	"strings"
 	"testing"
 	"time"
@@ -15,6 +16,7 @@ import (
 // testServer is a real server on loopback.
 type testServer struct {
 	*servertest.Server
+	imap *Server
 	addr string
 }
 
@@ -37,8 +39,9 @@ func newLocalServer(t testing.TB, o Options) *testServer {
 func serve(t testing.TB, on *servertest.Server, o Options) *testServer {
 	t.Helper()
 	s := &testServer{Server: on}
-	o.Log = s.Log
-	s.addr = s.Listen(t, netserver.ListenerOptions{Protocol: "imap", Refuse: Refuse, ALPN: []string{ALPN}, Handler: New(s.Store, s.Auth, o).On("imap")})
+	o.Log, o.Events = s.Log, cmp.Or(o.Events, s.Events)
+	s.imap = New(s.Store, s.Auth, o)
+	s.addr = s.Listen(t, netserver.ListenerOptions{Protocol: "imap", Refuse: Refuse, ALPN: []string{ALPN}, Handler: s.imap.On("imap")})
 	return s
 }
 

@@ -11,6 +11,7 @@ import (
 	"github.com/angarium/angarium/internal/errs"
 	"github.com/angarium/angarium/internal/smtpwire"
 	"github.com/angarium/angarium/internal/store"
+	"github.com/angarium/angarium/internal/telemetry"
 )
 
 // incoming takes one message's octets. After an error it goes on taking them,
@@ -170,14 +171,14 @@ func (s *session) bdat(ctx context.Context, arg string) error {
 // order in which they were named (RFC 2033 §4.2).
 func (s *session) deliver(ctx context.Context) {
 	staged, err := s.stage.seal()
-	results := make([]error, len(s.rcpts))
+	results := make([]telemetry.Recipient, len(s.rcpts))
 	switch {
 	case err != nil:
 		for i := range results {
-			results[i] = err
+			results[i].Err = err
 		}
 	case len(s.rcpts) == 1:
-		results[0] = s.deliverTo(ctx, &s.rcpts[0], staged)
+		s.deliverTo(ctx, &s.rcpts[0], staged, &results[0])
 	default:
 		var wg sync.WaitGroup
 		slots := make(chan struct{}, deliveriesMax)
@@ -185,30 +186,31 @@ func (s *session) deliver(ctx context.Context) {
 			slots <- struct{}{}
 			wg.Go(func() {
 				defer func() { <-slots }()
-				results[i] = s.deliverTo(ctx, &s.rcpts[i], staged)
+				s.deliverTo(ctx, &s.rcpts[i], staged, &results[i])
 			})
 		}
 		wg.Wait()
 	}
-	for i, err := range results {
-		s.replyFor(&s.rcpts[i], err)
+	for i := range results {
+		s.replyFor(&s.rcpts[i], &results[i])
 	}
 }
 
-func (s *session) deliverTo(ctx context.Context, r *recipient, m *store.Staged) error {
-	return delivery.Deliver(ctx, s.srv.store, r.Account, r.Detail, m)
+func (s *session) deliverTo(ctx context.Context, r *recipient, m *store.Staged, done *telemetry.Recipient) {
+	begun := time.Now()
+	done.Err = delivery.Deliver(ctx, s.srv.store, r.Account, r.Detail, m)
+	done.Took = time.Since(begun)
 }
 
-func (s *session) replyFor(r *recipient, err error) {
-	log := s.opts.Log.With("session", s.conn.ID(), "account", r.Name, "octets_in", s.stage.size)
-	if err == nil {
-		s.bad = 0
-		log.Info("lmtp_recipient")
-		s.reply("250 2.0.0 <" + printable(r.address) + "> Delivered")
+func (s *session) replyFor(r *recipient, done *telemetry.Recipient) {
+	done.Session, done.Account, done.In = s.conn.ID(), r.Name, s.stage.size
+	s.opts.Events.Recipient(done)
+	if err := done.Err; err != nil {
+		s.reply(kindReplies[errs.KindOf(err)] + " <" + printable(r.address) + "> " + errs.PublicText(err))
 		return
 	}
-	log.Warn("lmtp_recipient: the message was not taken", "error", err)
-	s.reply(kindReplies[errs.KindOf(err)] + " <" + printable(r.address) + "> " + errs.PublicText(err))
+	s.bad = 0
+	s.reply("250 2.0.0 <" + printable(r.address) + "> Delivered")
 }
 
 // returnPathFilter takes Return-Path fields off the head of a message: delivery

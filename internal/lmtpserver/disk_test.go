@@ -23,7 +23,7 @@ func newDiskServer(t *testing.T, fsys vfs.FS) *testServer {
 		t.Fatal(err)
 	}
 	s := &testServer{Server: servertest.NewOn(t, e)}
-	s.addr = s.Listen(t, netserver.ListenerOptions{Protocol: "lmtp", Handler: New(s.Store, s.Dir, Options{Log: s.Log, Hostname: "mail.example"}).Handle})
+	s.addr = s.Listen(t, netserver.ListenerOptions{Protocol: "lmtp", Handler: New(s.Store, s.Dir, Options{Events: s.Events, Hostname: "mail.example"}).Handle})
 	return s
 }
 
@@ -57,7 +57,7 @@ func TestDiskFull(t *testing.T) {
 // TestTime: who stays silent is told and sent away.
 func TestTime(t *testing.T) {
 	s := &testServer{Server: servertest.New(t)}
-	s.addr = s.Listen(t, netserver.ListenerOptions{Protocol: "lmtp", Handler: New(s.Store, s.Dir, Options{Log: s.Log, Hostname: "mail.example", IdleTime: 50 * time.Millisecond}).Handle})
+	s.addr = s.Listen(t, netserver.ListenerOptions{Protocol: "lmtp", Handler: New(s.Store, s.Dir, Options{Events: s.Events, Hostname: "mail.example", IdleTime: 50 * time.Millisecond}).Handle})
 	if got := s.dial(t).Line(); got != "421 4.4.2 Silent for too long" {
 		t.Error(got)
 	}

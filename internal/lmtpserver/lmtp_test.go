@@ -19,7 +19,7 @@ type testServer struct {
 
 func newTestServer(t testing.TB, max int64) *testServer {
 	s := &testServer{Server: servertest.New(t)}
-	srv := New(s.Store, s.Dir, Options{Log: s.Log, Hostname: "mail.example", MessageMax: max})
+	srv := New(s.Store, s.Dir, Options{Events: s.Events, Hostname: "mail.example", MessageMax: max})
 	s.addr = s.Listen(t, netserver.ListenerOptions{Protocol: "lmtp", Refuse: Refuse, Handler: srv.Handle})
 	return s
 }
@@ -249,4 +249,33 @@ func FuzzSession(f *testing.F) {
 	f.Add([]byte("LHLO a\r\nMAIL FROM:<a@b> SIZE=1 BODY=8BITMIME\r\nRCPT TO:<ada+x@localhost>\r\nBDAT 3 LAST\r\nabcRSET\r\n"))
 	s := newTestServer(f, 1<<20)
 	f.Fuzz(func(t *testing.T, in []byte) { servertest.Talk(t, s.addr, in) })
+}
+
+// TestEvents: commands and recipients are counted by what came of them.
+func TestEvents(t *testing.T) {
+	s := newTestServer(t, 1000)
+	c := s.dial(t)
+	for _, line := range []string{"LHLO me", "MAIL FROM:<a@b>", "RCPT TO:<nobody@localhost>", "RCPT TO:<ada@localhost>", "WHAT"} {
+		c.Send(t, line+"\r\n")
+		for strings.HasPrefix(c.Line(), "250-") {
+		}
+	}
+	c.Send(t, "DATA\r\n")
+	c.Line()
+	c.Send(t, "hello\r\n.\r\nQUIT\r\n")
+	for c.Line() != "<EOF>" {
+	}
+	got := s.Figures(t)
+	for _, want := range []string{
+		`angarium_command_seconds_count{cmd="RCPT",kind="ok",protocol="lmtp"} 1`,
+		`angarium_command_seconds_count{cmd="RCPT",kind="refused",protocol="lmtp"} 1`,
+		`angarium_command_seconds_count{cmd="unknown",kind="bad",protocol="lmtp"} 1`,
+		`angarium_command_seconds_count{cmd="DATA",kind="ok",protocol="lmtp"} 1`,
+		`angarium_command_seconds_count{cmd="QUIT",kind="ok",protocol="lmtp"} 1`,
+		`angarium_delivery_seconds_count{kind="ok"} 1`,
+	} {
+		if !strings.Contains(got, "\n"+want+"\n") {
+			t.Errorf("no %s in\n%s", want, got)
+		}
+	}
 }

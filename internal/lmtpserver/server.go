@@ -2,13 +2,13 @@ package lmtpserver
 
 import (
 	"context"
-	"log/slog"
 	"sync/atomic"
 	"time"
 
 	"github.com/angarium/angarium/internal/directory"
 	"github.com/angarium/angarium/internal/netserver"
 	"github.com/angarium/angarium/internal/store"
+	"github.com/angarium/angarium/internal/telemetry"
 )
 
 // Limits (reliability paper 4.4).
@@ -22,8 +22,8 @@ const (
 
 // Options of New. Zero values mean the defaults.
 type Options struct {
-	Log        *slog.Logger // required
-	Hostname   string       // required: names the server in replies and trace fields
+	Events     *telemetry.Sink
+	Hostname   string // required: names the server in replies and trace fields
 	MessageMax int64
 	IdleTime   time.Duration // silence of the client; default 5 min
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/angarium/angarium/internal/errs"
 	"github.com/angarium/angarium/internal/netserver"
 	"github.com/angarium/angarium/internal/smtpwire"
+	"github.com/angarium/angarium/internal/telemetry"
 )
 
 // session is one connection.
@@ -19,6 +20,10 @@ type session struct {
 	conn   *netserver.Conn
 	client string // as it named itself in LHLO; "" before
 	bad    int
+
+	// Of the running command.
+	meter netserver.Meter
+	kind  string // of its answer
 
 	// Of the transaction.
 	mail  bool // MAIL was given
@@ -39,24 +44,43 @@ var errEnd = errors.New("the session ends")
 func (s *session) serve(ctx context.Context) {
 	s.conn.SetReadTimeout(s.opts.IdleTime)
 	s.reply("220 " + s.opts.Hostname + " LMTP Angarium ready")
+	// A running transaction is finished when the server stops.
+	busy := context.WithoutCancel(ctx)
 	for {
-		if err := s.conn.Await(); err != nil {
-			s.hangUp(ctx, err)
-			return
+		err := s.conn.Await()
+		if err == nil {
+			err = s.step(busy)
 		}
-		line, err := s.conn.ReadLine(smtpwire.LineMax)
 		if err != nil {
-			s.hangUp(ctx, err)
-			return
-		}
-		// A running transaction is finished when the server stops.
-		if err := s.command(context.WithoutCancel(ctx), string(line)); err != nil {
 			if err != errEnd {
 				s.hangUp(ctx, err)
 			}
 			return
 		}
 	}
+}
+
+// step reads and runs one command, and tells of it.
+func (s *session) step(ctx context.Context) error {
+	s.meter.Start(s.conn)
+	line, err := s.conn.ReadLine(smtpwire.LineMax)
+	if err != nil {
+		return err
+	}
+	s.meter.Begin(s.conn)
+	s.kind = telemetry.OK
+	verb, arg := smtpwire.SplitCommand(string(line))
+	err = s.command(ctx, verb, arg)
+	e := telemetry.Command{Protocol: "lmtp", Name: "unknown", Kind: s.kind}
+	if verbs[verb] != nil {
+		e.Name = verb
+	}
+	if err != nil && err != errEnd {
+		e.Kind = telemetry.Ended
+	}
+	s.meter.End(s.conn, &e)
+	s.opts.Events.Command(ctx, &e)
+	return err
 }
 
 func (s *session) hangUp(ctx context.Context, err error) {
@@ -70,7 +94,12 @@ func (s *session) hangUp(ctx context.Context, err error) {
 	}
 }
 
+// reply sends a reply line. Those that begin with 4 or 5 refuse (RFC 5321
+// §4.2.1).
 func (s *session) reply(text string) {
+	if text[0] >= '4' {
+		s.kind = telemetry.Refused
+	}
 	s.conn.WriteString(text)
 	s.conn.WriteString("\r\n")
 }
@@ -89,8 +118,7 @@ var verbs = map[string]func(s *session, ctx context.Context, arg string) error{
 	"STARTTLS": (*session).startTLS,
 }
 
-func (s *session) command(ctx context.Context, line string) error {
-	verb, arg := smtpwire.SplitCommand(line)
+func (s *session) command(ctx context.Context, verb, arg string) error {
 	run := verbs[verb]
 	if run != nil {
 		return run(s, ctx, arg)
@@ -109,6 +137,7 @@ func (s *session) command(ctx context.Context, line string) error {
 // that sends nothing else.
 func (s *session) wrong(text string) error {
 	s.reply(text)
+	s.kind = telemetry.Bad
 	if s.bad++; s.bad >= badMax {
 		s.reply("421 4.7.0 Too many bad commands")
 		return errEnd

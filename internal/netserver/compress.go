@@ -141,6 +141,7 @@ func (c *Conn) inflateMore() bool {
 	c.room()
 	n, _ := c.inflate(c.in[c.w:]) // an error stays
 	c.w += n
+	c.received += int64(n)
 	return n > 0
 }
 

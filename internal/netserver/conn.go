@@ -68,6 +68,8 @@ type Conn struct {
 	outErr error
 
 	compressed *compression // nil: octets go as they are
+
+	traffic
 }
 
 func newConn(s *Server, nc net.Conn, config *tls.Config) *Conn {
@@ -147,7 +149,9 @@ func (c *Conn) fill() error {
 	c.room()
 	c.startWait()
 	n, err := c.read(c.in[c.w:])
+	c.endWait()
 	c.w += n
+	c.received += int64(n)
 	if n > 0 {
 		return nil
 	}
@@ -218,6 +222,8 @@ func (c *Conn) Read(p []byte) (int, error) {
 		if len(p) >= readBuffer {
 			c.startWait()
 			n, err := c.read(p)
+			c.endWait()
+			c.received += int64(n)
 			if n > 0 {
 				return n, nil
 			}
@@ -257,6 +263,7 @@ func (c *Conn) releaseInput() {
 // Write puts octets into the output buffer, and writes when it is full.
 func (c *Conn) Write(p []byte) (int, error) {
 	n := len(p)
+	c.written += int64(n)
 	for len(p) > 0 && c.outErr == nil {
 		if c.n == 0 && len(p) >= writeBuffer {
 			c.writeOut(p)
@@ -277,6 +284,7 @@ func (c *Conn) Write(p []byte) (int, error) {
 // WriteString is Write for a string.
 func (c *Conn) WriteString(s string) (int, error) {
 	n := len(s)
+	c.written += int64(n)
 	for len(s) > 0 && c.outErr == nil {
 		if c.out == nil {
 			c.out = writeBuffers.Get().(*[writeBuffer]byte)
@@ -320,8 +328,10 @@ func (c *Conn) send(p []byte) {
 	if !c.deadline.IsZero() {
 		stalled = stalledBeforeDeadlineMax
 	}
-	c.nc.SetWriteDeadline(time.Now().Add(stalled))
+	c.waitBegan = time.Now()
+	c.nc.SetWriteDeadline(c.waitBegan.Add(stalled))
 	_, c.outErr = c.nc.Write(p)
+	c.endWait()
 }
 
 // Flush writes the output buffer and gives it back.

@@ -21,6 +21,7 @@ func (c *Conn) Park() error {
 	c.releaseInput()
 	c.startWait()
 	err := c.waitInput()
+	c.endWait()
 	if errors.Is(err, os.ErrDeadlineExceeded) {
 		return ErrTimeout
 	}
@@ -57,13 +58,14 @@ func (c *Conn) ParkForWake() (woken bool, err error) {
 	c.wake.waiting = true
 	c.startWait()
 	c.wake.Unlock()
-	return c.waited(c.waitInput())
+	return c.woken(c.waitInput())
 }
 
-// waited ends the wait of ParkForWake.
-func (c *Conn) waited(err error) (woken bool, _ error) {
+// woken ends the wait of ParkForWake.
+func (c *Conn) woken(err error) (woken bool, _ error) {
 	c.wake.Lock()
 	defer c.wake.Unlock()
+	c.endWait()
 	woken = c.wake.pending
 	c.wake.waiting, c.wake.pending = false, false
 	switch {
@@ -88,9 +90,10 @@ func (c *Conn) Wake() {
 
 // startWait sets the deadline of the wait for input that begins.
 func (c *Conn) startWait() {
+	c.waitBegan = time.Now()
 	deadline := c.deadline
 	if deadline.IsZero() {
-		deadline = time.Now().Add(c.timeout)
+		deadline = c.waitBegan.Add(c.timeout)
 	}
 	c.plain.SetReadDeadline(deadline)
 	if c.stopped.Load() {

@@ -13,6 +13,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/angarium/angarium/internal/telemetry"
 )
 
 // Handler serves one connection. ctx is cancelled when the server stops, and
@@ -28,6 +30,7 @@ type Options struct {
 	PerAddressMax int           // default PerAddressMax
 	RequireTLS    bool          // loopback is not trusted with passwords either
 	HandshakeTime time.Duration // for a TLS handshake; default 30 s
+	Events        *telemetry.Sink
 }
 
 // Server owns listeners and connections.
@@ -143,6 +146,8 @@ func (s *Server) accept(ln net.Listener, o ListenerOptions) {
 // while a connection is parked decides whether the runtime can halve it: the
 // frames are kept small (invariant 2).
 func (s *Server) run(c *Conn, o *ListenerOptions) {
+	s.opts.Events.Began(o.Protocol)
+	c.begun = time.Now()
 	defer s.end(c, o)
 	if o.ImplicitTLS && !s.begin(c, o) {
 		return
@@ -163,13 +168,15 @@ func (s *Server) begin(c *Conn, o *ListenerOptions) bool {
 // end is deferred: it lets go of the connection. A panic ends only this
 // session.
 func (s *Server) end(c *Conn, o *ListenerOptions) {
-	if p := recover(); p != nil {
+	p := recover()
+	if p != nil {
 		s.panics.Add(1)
 		s.opts.Log.Error("a session ended by a panic: please report this", "protocol", o.Protocol, "session", c.ID(), "panic", p, "stack", string(debug.Stack()))
 	}
 	c.Close()
 	c.release()
 	s.leave(c)
+	s.opts.Events.Ended(&telemetry.Session{Protocol: o.Protocol, Session: c.ID(), Took: time.Since(c.begun), In: c.received, Out: c.written, Panicked: p != nil})
 }
 
 // Shutdown stops accepting, cancels the sessions' context, and waits for them

@@ -24,7 +24,7 @@ type testServer struct {
 func newTestServer(t testing.TB, o Options) *testServer {
 	t.Helper()
 	s := &testServer{Server: servertest.New(t)}
-	o.Log = s.Log
+	o.Log, o.Events = s.Log, s.Events
 	s.addr = s.Listen(t, netserver.ListenerOptions{Protocol: "pop3", Refuse: Refuse, Handler: New(s.Store, s.Auth, o).Handle})
 	info, err := s.Store.AccountInfo(t.Context(), "ada@localhost")
 	if err != nil {
@@ -269,4 +269,29 @@ func FuzzSession(f *testing.F) {
 	f.Add([]byte("CAPA\r\nSTLS\r\nUSER\r\n"))
 	s := newTestServer(f, Options{Shared: true})
 	f.Fuzz(func(t *testing.T, in []byte) { servertest.Talk(t, s.addr, in) })
+}
+
+// TestEvents: commands are counted by what came of them.
+func TestEvents(t *testing.T) {
+	s := newTestServer(t, Options{})
+	c := servertest.Dial(t, s.addr)
+	c.Line()
+	for _, line := range []string{"user ada", "PASS wrong", "USER ada", "PASS secret", "DELE 9", "WHAT", "QUIT"} {
+		c.Send(t, line+"\r\n")
+		c.Line()
+	}
+	c.Line() // the end
+	got := s.Figures(t)
+	for _, want := range []string{
+		`angarium_command_seconds_count{cmd="USER",kind="ok",protocol="pop3"} 2`,
+		`angarium_command_seconds_count{cmd="PASS",kind="bad_credentials",protocol="pop3"} 1`,
+		`angarium_command_seconds_count{cmd="PASS",kind="ok",protocol="pop3"} 1`,
+		`angarium_command_seconds_count{cmd="DELE",kind="refused",protocol="pop3"} 1`,
+		`angarium_command_seconds_count{cmd="unknown",kind="bad",protocol="pop3"} 1`,
+		`angarium_command_seconds_count{cmd="QUIT",kind="ok",protocol="pop3"} 1`,
+	} {
+		if !strings.Contains(got, "\n"+want+"\n") {
+			t.Errorf("no %s in\n%s", want, got)
+		}
+	}
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/angarium/angarium/internal/auth"
 	"github.com/angarium/angarium/internal/netserver"
 	"github.com/angarium/angarium/internal/store"
+	"github.com/angarium/angarium/internal/telemetry"
 )
 
 // Limits (reliability paper 4.4).
@@ -24,7 +25,8 @@ const (
 
 // Options of New. Zero values mean the defaults.
 type Options struct {
-	Log       *slog.Logger  // required
+	Log       *slog.Logger // required
+	Events    *telemetry.Sink
 	Shared    bool          // several sessions of one account at a time
 	KeepSeen  bool          // RETR leaves \Seen as it is
 	FlagOnly  bool          // DELE sets \Deleted instead of expunging

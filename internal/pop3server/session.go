@@ -10,6 +10,7 @@ import (
 	"github.com/angarium/angarium/internal/errs"
 	"github.com/angarium/angarium/internal/netserver"
 	"github.com/angarium/angarium/internal/store"
+	"github.com/angarium/angarium/internal/telemetry"
 )
 
 // session is one connection.
@@ -22,6 +23,10 @@ type session struct {
 	user  string // of USER
 	busy  context.Context
 
+	// Of the running command.
+	meter  netserver.Meter
+	failed error // what it was answered; nil: well
+
 	// After login.
 	name string
 	acct *store.Account
@@ -31,6 +36,12 @@ type session struct {
 // errEnd ends the session after an answer.
 var errEnd = errors.New("the session ends")
 
+// Answers of the protocol's own that are not OK.
+var (
+	errWrong   = errors.New("no command")
+	errRefused = errors.New("not possible")
+)
+
 func (s *session) serve(ctx context.Context) {
 	s.busy = context.WithoutCancel(ctx)
 	s.line("+OK Angarium ready")
@@ -39,15 +50,47 @@ func (s *session) serve(ctx context.Context) {
 			s.hangUp(ctx, err)
 			return
 		}
-		line, err := s.conn.ReadLine(lineMax)
-		if err == nil {
-			err = s.command(string(line))
-		}
-		if err != nil {
+		if err := s.step(); err != nil {
 			s.hangUp(ctx, err)
 			return
 		}
 	}
+}
+
+// step reads and runs one command.
+func (s *session) step() error {
+	s.failed = nil
+	s.meter.Start(s.conn)
+	line, err := s.conn.ReadLine(lineMax)
+	if err != nil {
+		return err
+	}
+	s.meter.Begin(s.conn)
+	verb, arg, _ := strings.Cut(string(line), " ")
+	verb = strings.ToUpper(verb)
+	err = s.command(verb, arg)
+	s.finished(verb, err)
+	return err
+}
+
+// finished tells of a command that was answered, or that ended the session.
+func (s *session) finished(verb string, err error) {
+	e := telemetry.Command{Protocol: "pop3", Account: s.name, Name: "unknown", Kind: telemetry.OK}
+	if _, ok := commands[verb]; ok || verb == "QUIT" || verb == "CAPA" {
+		e.Name = verb
+	}
+	switch {
+	case err != nil && err != errEnd:
+		e.Kind = telemetry.Ended
+	case s.failed == errWrong:
+		e.Kind = telemetry.Bad
+	case s.failed == errRefused:
+		e.Kind = telemetry.Refused
+	default:
+		e.Kind = telemetry.KindOf(s.failed)
+	}
+	s.meter.End(s.conn, &e)
+	s.opts.Events.Command(s.busy, &e)
 }
 
 func (s *session) await() error {
@@ -99,6 +142,7 @@ var kindCodes = map[errs.Kind]string{
 
 // fail answers a command that could not be done.
 func (s *session) fail(err error) {
+	s.failed = err
 	kind := errs.KindOf(err)
 	if kind == errs.Internal || kind == errs.Corrupt {
 		s.opts.Log.Error("a POP3 command failed", "session", s.conn.ID(), "account", s.name, "error", err)
@@ -106,10 +150,17 @@ func (s *session) fail(err error) {
 	s.line("-ERR " + kindCodes[kind] + " " + errs.PublicText(err))
 }
 
+// refuse answers a command that makes no sense now.
+func (s *session) refuse(text string) {
+	s.line("-ERR " + text)
+	s.failed = errRefused
+}
+
 // wrong answers what was no command, and ends the session of a client that
 // sends nothing else.
 func (s *session) wrong(text string) error {
 	s.line("-ERR " + text)
+	s.failed = errWrong
 	if s.bad++; s.bad >= badMax || s.drop == nil && s.bad >= badBeforeLoginMax {
 		s.line("-ERR Too many bad commands")
 		return errEnd
@@ -137,9 +188,7 @@ var commands = map[string]command{
 	"NOOP": {true, (*session).noop},
 }
 
-func (s *session) command(line string) error {
-	verb, arg, _ := strings.Cut(line, " ")
-	verb = strings.ToUpper(verb)
+func (s *session) command(verb, arg string) error {
 	switch verb {
 	case "QUIT":
 		return s.quit()

@@ -18,9 +18,9 @@ func (s *session) message(arg string) (i int, ok bool) {
 	i = int(n) - 1
 	switch {
 	case err != nil || n == 0 || i >= len(s.drop.msgs):
-		s.line("-ERR No such message")
+		s.refuse("No such message")
 	case s.drop.deleted[i]:
-		s.line("-ERR The message is deleted")
+		s.refuse("The message is deleted")
 	default:
 		return i, true
 	}

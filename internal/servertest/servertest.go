@@ -4,6 +4,7 @@ package servertest
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -21,12 +22,15 @@ import (
 	"testing"
 	"time"
 
+	"github.com/prometheus/common/expfmt"
+
 	"github.com/angarium/angarium/internal/auth"
 	"github.com/angarium/angarium/internal/directory"
 	"github.com/angarium/angarium/internal/engine"
 	"github.com/angarium/angarium/internal/engine/mem"
 	"github.com/angarium/angarium/internal/netserver"
 	"github.com/angarium/angarium/internal/store"
+	"github.com/angarium/angarium/internal/telemetry"
 )
 
 // Now is the store's time.
@@ -45,11 +49,12 @@ var hash = sync.OnceValue(func() string {
 
 // Server is what protocols are served from.
 type Server struct {
-	Log   *slog.Logger
-	Store *store.Store
-	Dir   *directory.Directory
-	Auth  *auth.Auth
-	Net   *netserver.Server
+	Log    *slog.Logger
+	Events *telemetry.Sink
+	Store  *store.Store
+	Dir    *directory.Directory
+	Auth   *auth.Auth
+	Net    *netserver.Server
 }
 
 // New makes a store with Accounts. Connections get TLS from a certificate
@@ -80,8 +85,9 @@ func NewOn(t testing.TB, e engine.Engine) *Server {
 		t.Fatal(err)
 	}
 	s := &Server{Log: slog.New(slog.DiscardHandler), Store: st, Dir: directory.New(st, "localhost")}
-	s.Auth = auth.New(s.Dir, auth.Options{Log: s.Log, Now: time.Now, NoDelay: true})
-	s.Net = netserver.New(context.WithoutCancel(t.Context()), netserver.Options{Log: s.Log, Certificates: certs})
+	s.Events = telemetry.New(s.Log)
+	s.Auth = auth.New(s.Dir, auth.Options{Log: s.Log, Events: s.Events, Now: time.Now, NoDelay: true})
+	s.Net = netserver.New(context.WithoutCancel(t.Context()), netserver.Options{Log: s.Log, Events: s.Events, Certificates: certs})
 	t.Cleanup(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 		defer cancel()
@@ -104,6 +110,23 @@ func (s *Server) Listen(t testing.TB, o netserver.ListenerOptions) string {
 	}
 	s.Net.Serve(ln, o)
 	return ln.Addr().String()
+}
+
+// Figures returns what the events were counted to, a line for each series.
+func (s *Server) Figures(t testing.TB) string {
+	t.Helper()
+	families, err := s.Events.Figures().Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var b bytes.Buffer
+	enc := expfmt.NewEncoder(&b, expfmt.NewFormat(expfmt.TypeTextPlain))
+	for _, f := range families {
+		if err := enc.Encode(f); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return b.String()
 }
 
 // Client is one connection.

@@ -1,0 +1,104 @@
+package telemetry
+
+import (
+	"bytes"
+	"errors"
+	"log/slog"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus/testutil/promlint"
+	"github.com/prometheus/common/expfmt"
+
+	"github.com/angarium/angarium/internal/errs"
+)
+
+func someEvents(t testing.TB) (*Sink, *bytes.Buffer) {
+	log := &bytes.Buffer{}
+	s := New(slog.New(slog.NewTextHandler(log, nil)))
+	s.Began("imap")
+	s.Began("pop3")
+	s.Login("imap", nil)
+	s.Login("pop3", errs.New("x", errs.BadAuth, ""))
+	s.Command(t.Context(), &Command{Protocol: "imap", Name: "NOOP", Kind: OK, Took: time.Millisecond, In: 6, Out: 20})
+	s.Recipient(&Recipient{Session: "S", Account: "ada@localhost", In: 100, Took: time.Millisecond})
+	s.Recipient(&Recipient{Session: "S", Account: "ada@localhost", In: 100, Took: time.Millisecond, Err: errs.As("x", errs.NoSpace, "full", errors.New("why"))})
+	s.Store(StoreFinding)
+	s.Ended(&Session{Protocol: "imap", Session: "S", Panicked: true})
+	return s, log
+}
+
+// TestFigures: the text is what Prometheus' own linter likes, and every event
+// is in it.
+func TestFigures(t *testing.T) {
+	s, _ := someEvents(t)
+	families, err := s.Figures().Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var text bytes.Buffer
+	enc := expfmt.NewEncoder(&text, expfmt.NewFormat(expfmt.TypeTextPlain))
+	for _, f := range families {
+		if err := enc.Encode(f); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, want := range []string{
+		`angarium_command_seconds_count{cmd="NOOP",kind="ok",protocol="imap"} 1`,
+		`angarium_octets_total{direction="out",protocol="imap"} 20`,
+		`angarium_delivery_seconds_count{kind="no_space"} 1`,
+		`angarium_delivery_seconds_count{kind="ok"} 1`,
+		`angarium_logins_total{kind="bad_credentials",service="pop3"} 1`,
+		`angarium_sessions{protocol="imap"} 0`,
+		`angarium_sessions{protocol="pop3"} 1`,
+		`angarium_sessions_total{protocol="imap"} 1`,
+		`angarium_panics_total 1`,
+		`angarium_store_events_total{event="finding"} 1`,
+	} {
+		if !strings.Contains(text.String(), "\n"+want+"\n") {
+			t.Errorf("%s is not there", want)
+		}
+	}
+	problems, err := promlint.New(&text).Lint()
+	if err != nil || len(problems) > 0 {
+		t.Error(problems, err)
+	}
+}
+
+// TestLevels: at info the log has what an operator counts, and not each
+// command.
+func TestLevels(t *testing.T) {
+	_, log := someEvents(t)
+	got := log.String()
+	for _, want := range []string{
+		"level=INFO msg=lmtp_recipient session=S account=ada@localhost kind=ok took=1ms octets_in=100\n",
+		`level=WARN msg="lmtp_recipient: the message was not taken" session=S account=ada@localhost kind=no_space took=1ms octets_in=100 error="x: no space: full: why"`,
+	} {
+		if !strings.Contains(got, want) {
+			t.Errorf("no %s in\n%s", want, got)
+		}
+	}
+	if strings.Contains(got, "_command") || strings.Contains(got, "_session") {
+		t.Error(got)
+	}
+}
+
+// TestNobody: a nil Sink is told in vain.
+func TestNobody(t *testing.T) {
+	var s *Sink
+	s.Began("imap")
+	s.Command(t.Context(), &Command{})
+	s.Recipient(&Recipient{})
+	s.Login("imap", nil)
+	s.Store(StoreStopped)
+	s.Ended(&Session{})
+}
+
+func BenchmarkCommand(b *testing.B) {
+	s := New(slog.New(slog.NewTextHandler(&bytes.Buffer{}, nil)))
+	b.ReportAllocs()
+	for b.Loop() {
+		s.Command(b.Context(), &Command{Protocol: "imap", Name: "FETCH", Kind: OK, Took: time.Millisecond, In: 6, Out: 20})
+	}
+}
