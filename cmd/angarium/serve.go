@@ -106,6 +106,7 @@ func start(ctx context.Context, o *settings) (_ *app, err error) {
 	a := &app{settings: o, config: c, level: new(slog.LevelVar)}
 	a.log = newLog(c, a.level)
 	a.events = telemetry.New(a.log)
+	a.events.SetSlow(time.Duration(c.Log.SlowCommand))
 	if a.store, err = openStore(ctx, c, a.log, a.events); err != nil {
 		return nil, err
 	}
@@ -209,6 +210,7 @@ func (a *app) reloadLocked() error {
 		a.metrics = metrics
 	}
 	setLevel(c, a.level)
+	a.events.SetSlow(time.Duration(c.Log.SlowCommand))
 	kept := listeners{}
 	for _, entry := range c.Listen {
 		kept[entry] = a.listeners[entry]

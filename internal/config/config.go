@@ -45,8 +45,9 @@ type TLS struct {
 
 // Log says what is logged.
 type Log struct {
-	Level  string `toml:"level" comment:"debug, info, warn or error."`
-	Format string `toml:"format" comment:"text or json. A change needs a restart."`
+	Level       string   `toml:"level" comment:"debug, info, warn or error."`
+	Format      string   `toml:"format" comment:"text or json. A change needs a restart."`
+	SlowCommand Duration `toml:"slow_command" comment:"Warn of commands for which the server takes so long, without waiting for the client; 0s: of none."`
 }
 
 // Metrics says where the server's figures are shown.
@@ -117,7 +118,7 @@ func Defaults() *Config {
 	return &Config{
 		ConfigVersion: Version, Data: "/var/lib/angarium", DefaultDomain: "localhost", SocketMode: "0666",
 		Listen: []string{"imap=127.0.0.1:10143", "imaps=127.0.0.1:10993", "pop3=127.0.0.1:10110", "pop3s=127.0.0.1:10995", "lmtp=127.0.0.1:10024"},
-		Log:    Log{Level: "info", Format: "text"},
+		Log:    Log{Level: "info", Format: "text", SlowCommand: Duration(2 * time.Second)},
 		Limits: Limits{Connections: 16_000, ConnectionsPerAddress: 100, SessionsPerAccount: 100, SessionsPerAddress: 30, LoginTime: Duration(time.Minute), IdleTime: Duration(31 * time.Minute), MessageOctets: 50 << 20},
 		Store:  Store{ExpungeRetention: Duration(14 * 24 * time.Hour), ScrubEvery: Duration(7 * 24 * time.Hour)},
 	}

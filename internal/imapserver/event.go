@@ -17,6 +17,10 @@ func (s *session) finished(account string, row *command, err, end error) {
 	if end != nil {
 		e.Kind = telemetry.Ended
 	}
+	if s.view != nil {
+		e.Mailbox = s.view.box.Name
+	}
+	e.Messages, e.Commit = s.looked, s.commit
 	s.meter.End(s.conn, &e)
 	s.opts.Events.Command(s.busy, &e)
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"log/slog"
+	"maps"
 	"strings"
 	"sync"
 	"testing"
@@ -118,6 +119,41 @@ func TestFigures(t *testing.T) {
 		if !strings.Contains(got, "\n"+want+"\n") {
 			t.Errorf("no %s in\n%s", want, got)
 		}
+	}
+}
+
+// TestSlowCommand: the line says where and at how many messages, and not what
+// was searched for.
+func TestSlowCommand(t *testing.T) {
+	s, log := logged(t, Options{})
+	s.imap.opts.Load().Events.SetSlow(1)
+	c := s.dial(t)
+	c.Line()
+	for _, line := range []string{"a LOGIN ada secret", "a APPEND INBOX {5+}\r\nhello", "a APPEND INBOX {5+}\r\nhello", "a SELECT INBOX",
+		"a SEARCH BODY S3CRET", "a SEARCH UNSEEN", "a FETCH 1 FLAGS", "a STORE 1:2 +FLAGS (\\Seen)", "a COPY 1:2 Trash", "a MOVE 2 Trash"} {
+		c.Send(t, line+"\r\n")
+		for !strings.HasPrefix(c.Line(), "a ") {
+		}
+	}
+	c.Send(t, "z LOGOUT\r\n")
+	for c.Line() != "<EOF>" {
+	}
+	want := map[string]float64{"SEARCH": 4, "FETCH": 1, "STORE": 2, "COPY": 2, "MOVE": 1}
+	got := map[string]float64{}
+	for _, m := range log.lines(t, "slow_command") {
+		cmd := m["cmd"].(string)
+		if _, ok := want[cmd]; ok {
+			got[cmd] += m["messages"].(float64)
+			if m["mailbox"] != "INBOX" || (m["commit"].(float64) > 0) != (cmd == "STORE" || cmd == "COPY" || cmd == "MOVE") {
+				t.Error(m)
+			}
+		}
+	}
+	if !maps.Equal(got, want) {
+		t.Errorf("messages looked at: %v, want %v", got, want)
+	}
+	if strings.Contains(log.b.String(), "S3CRET") {
+		t.Error("the log says what was searched for")
 	}
 }
 

@@ -118,6 +118,7 @@ func (s *session) fetch(ctx context.Context, set imapwire.NumSet, p plan, mods i
 		from, to := mods.Partial.Of(uids.Len())
 		uids = uids.Slice(from, to)
 	}
+	s.looked += int64(uids.Len())
 	buffer := fetchBuffers.Get().(*[]byte)
 	f := &fetcher{ctx: ctx, s: s, uids: uids, out: (*buffer)[:0]}
 	defer func() {

@@ -18,6 +18,7 @@ func parseMove(s *session, d *imapwire.Decoder) request {
 		if err != nil {
 			return err
 		}
+		s.looked += int64(uids.Len())
 		var done store.Copied
 		err = s.update(ctx, func(tx *store.Tx) error {
 			to, err := targetIn(tx.Snapshot(), name)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/angarium/angarium/internal/imapwire"
 	"github.com/angarium/angarium/internal/mail"
@@ -352,7 +353,9 @@ func (s *session) tellSubscriptions(old, now *store.Snapshot) {
 // update is Account.Update. What a client did itself it is not told of (RFC
 // 5465 §5), where nobody else did anything in between.
 func (s *session) update(ctx context.Context, fn func(tx *store.Tx) error) error {
+	begun := time.Now()
 	at, err := s.acct.Update(ctx, fn)
+	s.commit += time.Since(begun)
 	if err != nil {
 		return err
 	}

@@ -76,6 +76,7 @@ func (s *session) search(ctx context.Context, q *search.Query) (found []int, err
 	for {
 		select {
 		case <-done:
+			s.looked += q.Looked()
 			return found, err
 		case <-every.C:
 			if !s.offers("INPROGRESS") {

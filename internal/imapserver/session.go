@@ -58,6 +58,8 @@ type session struct {
 	// changed tells that it changed the account.
 	changed bool
 	meter   netserver.Meter
+	looked  int64         // at so many messages
+	commit  time.Duration // that changes took
 }
 
 func newSession(srv *Server, c *netserver.Conn, listener string) *session {

@@ -86,6 +86,7 @@ func (s *session) storeFlags(ctx context.Context, set imapwire.NumSet, c storeCo
 // asked not to be told. It returns whose change the condition forbade.
 func (s *session) setFlags(ctx context.Context, uids mail.UIDSet, c storeCommand) (modified mail.UIDSet, err error) {
 	v := s.view
+	s.looked += int64(uids.Len())
 	var modseq mail.ModSeq
 	err = s.update(ctx, func(tx *store.Tx) error {
 		modseq = tx.ModSeq()

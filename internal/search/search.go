@@ -74,6 +74,7 @@ func Run(ctx context.Context, q *Query) ([]int, error) {
 		return q.scanOnly(ctx, t)
 	}
 	if t.cost == costRow {
+		q.looked.Store(int64(q.List.Len()))
 		return q.scan(&cursor{ctx: ctx, q: q}, t, 0, q.List.Len())
 	}
 	return q.parallel(ctx, t)

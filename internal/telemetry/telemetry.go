@@ -15,14 +15,18 @@ package telemetry
 import (
 	"context"
 	"log/slog"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/angarium/angarium/internal/errs"
 )
 
 // Sink is safe for concurrent use. A nil one is told in vain.
 type Sink struct {
 	log      *slog.Logger
+	slow     atomic.Int64 // time.Duration from which on a command is slow; 0: none is
 	registry *prometheus.Registry
 
 	commands   *prometheus.HistogramVec      // protocol, cmd, kind
@@ -84,6 +88,21 @@ type Command struct {
 	Took             time.Duration
 	Client           time.Duration // how much of it was waiting for the client
 	In, Out          int64         // octets
+	// What may explain its time:
+	Mailbox  string        // that was selected
+	Messages int64         // that it looked at
+	Commit   time.Duration // of Took: the change and its way to the disk, and waiting for other changes of the account
+}
+
+// SetSlow makes commands slow that take so long or longer, what waits for the
+// client not counted; 0: none is.
+func (e *Sink) SetSlow(d time.Duration) { e.slow.Store(int64(d)) }
+
+// isSlow reports whether to warn of a command. Wrong passwords are slowed down
+// on purpose.
+func (e *Sink) isSlow(c *Command) bool {
+	slow := e.slow.Load()
+	return slow > 0 && int64(c.Took-c.Client) >= slow && c.Kind != kinds[errs.BadAuth]
 }
 
 // Command is told of every command of every session.
@@ -96,6 +115,10 @@ func (e *Sink) Command(ctx context.Context, c *Command) {
 	e.out[c.Protocol].Add(float64(c.Out))
 	if e.log.Enabled(ctx, slog.LevelDebug) {
 		e.log.LogAttrs(ctx, slog.LevelDebug, c.Protocol+"_command", c.attrs()...)
+	}
+	if e.isSlow(c) {
+		e.log.LogAttrs(ctx, slog.LevelWarn, "slow_command", append(c.attrs(), slog.String("protocol", c.Protocol),
+			slog.String("mailbox", c.Mailbox), slog.Int64("messages", c.Messages), slog.Duration("commit", c.Commit))...)
 	}
 }
 

@@ -84,6 +84,37 @@ func TestLevels(t *testing.T) {
 	}
 }
 
+// TestSlow: a command is slow by the time that the server took.
+func TestSlow(t *testing.T) {
+	for _, tc := range []struct {
+		slow, took, client time.Duration
+		kind               string
+		want               bool
+	}{
+		{2 * time.Second, 2 * time.Second, 0, OK, true},
+		{2 * time.Second, 2*time.Second - 1, 0, OK, false},
+		{2 * time.Second, 9 * time.Second, 8 * time.Second, OK, false},
+		{2 * time.Second, 9 * time.Second, 7 * time.Second, Refused, true},
+		{2 * time.Second, 9 * time.Second, 0, "bad_credentials", false},
+		{0, time.Hour, 0, OK, false},
+	} {
+		log := &bytes.Buffer{}
+		s := New(slog.New(slog.NewTextHandler(log, nil)))
+		s.SetSlow(tc.slow)
+		s.Command(t.Context(), &Command{Protocol: "imap", Session: "S", Account: "a@b", Name: "COPY", Kind: tc.kind, Took: tc.took, Client: tc.client,
+			Mailbox: "INBOX", Messages: 7, Commit: time.Second})
+		want := ""
+		if tc.want {
+			want = " level=WARN msg=slow_command session=S account=a@b cmd=COPY kind=" + tc.kind + " took=" + tc.took.String() + " client=" + tc.client.String() +
+				" octets_in=0 octets_out=0 protocol=imap mailbox=INBOX messages=7 commit=1s\n"
+		}
+		_, got, _ := strings.Cut(log.String(), " ")
+		if " "+got != want && got != want {
+			t.Errorf("%+v: %q", tc, got)
+		}
+	}
+}
+
 // TestNobody: a nil Sink is told in vain.
 func TestNobody(t *testing.T) {
 	var s *Sink
