@@ -20,11 +20,11 @@ const module = "github.com/angarium/angarium/"
 var floors = map[string]int{
 	"internal/errs": 0, "internal/mail": 0, "internal/message": 0, "internal/imapwire": 0, "internal/smtpwire": 0, "internal/sasl": 0, "internal/config": 0, "internal/inflate": 0,
 	"internal/vfs": 1, "internal/engine": 1, "internal/engine/mem": 1, "internal/engine/local": 1,
-	"internal/store": 2, "internal/search": 2,
+	"internal/fair": 2, "internal/store": 2, "internal/search": 2,
 	"internal/telemetry": 3, "internal/auth": 3, "internal/directory": 3, "internal/delivery": 3,
 	"internal/netserver": 4, "internal/imapserver": 4, "internal/pop3server": 4, "internal/lmtpserver": 4, "internal/adminserver": 4, "internal/export": 4,
 	"cmd/angarium": 5, "internal/floors": 5, "internal/servertest": 5, "internal/doubling": 5, "internal/engine/enginetest": 5,
-	"test/harness": 5, "test/kill": 5, "test/idle": 5, "test/clients": 5, "test/compare": 5, "test/seeded": 5, "test/crash": 5, "test/fixture": 5, "test/start": 5, "test/pause": 5, "test/check": 5, "test/large": 5, "test/capabilities": 5,
+	"test/harness": 5, "test/kill": 5, "test/idle": 5, "test/clients": 5, "test/compare": 5, "test/seeded": 5, "test/crash": 5, "test/fixture": 5, "test/start": 5, "test/pause": 5, "test/check": 5, "test/fair": 5, "test/large": 5, "test/capabilities": 5,
 }
 
 // within lists the imports that are allowed inside a floor.
@@ -34,7 +34,7 @@ var within = map[string][]string{
 	"internal/imapwire":     {"internal/errs", "internal/mail", "internal/message"},
 	"internal/engine/mem":   {"internal/engine", "internal/vfs"},
 	"internal/engine/local": {"internal/engine", "internal/vfs"},
-	"internal/search":       {"internal/store"},
+	"internal/search":       {"internal/fair", "internal/store"},
 	"internal/auth":         {"internal/directory", "internal/telemetry"},
 	"internal/delivery":     {"internal/directory"},
 	"internal/imapserver":   {"internal/netserver"},

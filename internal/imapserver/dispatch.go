@@ -24,7 +24,7 @@ var errUIDRequired = errors.New("sequence numbers are not used any more in this 
 // command reads and runs one command. An error ends the session.
 func (s *session) command() error {
 	s.tag, s.code, s.byUID, s.changed = "", "", false, false
-	s.looked, s.commit = 0, 0
+	s.looked, s.commit, s.turn = 0, 0, 0
 	s.meter.Start(s.conn)
 	if err := s.dec.Next(); err != nil {
 		return err

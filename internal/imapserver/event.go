@@ -20,7 +20,7 @@ func (s *session) finished(account string, row *command, err, end error) {
 	if s.view != nil {
 		e.Mailbox = s.view.box.Name
 	}
-	e.Messages, e.Commit = s.looked, s.commit
+	e.Messages, e.Commit, e.Turn = s.looked, s.commit, s.turn
 	s.meter.End(s.conn, &e)
 	s.opts.Events.Command(s.busy, &e)
 }

@@ -31,7 +31,7 @@ func (s *session) expunge(ctx context.Context, set imapwire.NumSet) error {
 	if set != nil {
 		uids = v.uidRanges(set)
 	}
-	err := s.update(ctx, func(tx *store.Tx) error {
+	err := s.changeMany(ctx, int(v.box.Deleted), func(tx *store.Tx) error {
 		box, err := tx.Snapshot().MailboxByID(v.box.ID)
 		if err != nil || box.Deleted == 0 {
 			return err

@@ -14,6 +14,9 @@ const (
 	sessionsMax       = 100              // of one account
 	// Of one account from one address; loopback does not count.
 	sessionsPerAddressMax = 30
+	changeTimeMax         = time.Minute      // of computing one STORE, COPY, MOVE or EXPUNGE
+	manyMessages          = 4096             // to be changed, that it takes a turn
+	goneEvery             = time.Second      // between looks whether a client still waits for a search
 	searchTimeMax         = 30 * time.Second // of one SEARCH
 	appendMessagesMax     = 1000             // of one APPEND
 	catenatePartsMax      = 1000             // of one message

@@ -20,7 +20,7 @@ func parseMove(s *session, d *imapwire.Decoder) request {
 		}
 		s.looked += int64(uids.Len())
 		var done store.Copied
-		err = s.update(ctx, func(tx *store.Tx) error {
+		err = s.changeMany(ctx, uids.Len(), func(tx *store.Tx) error {
 			to, err := targetIn(tx.Snapshot(), name)
 			if err != nil {
 				return err

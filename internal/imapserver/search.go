@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"strconv"
 	"time"
 
@@ -66,6 +67,8 @@ func (s *session) find(ctx context.Context, charset string, key *imapwire.Search
 // search runs a search. To a client that waits for long it tells how far it is
 // (RFC 9585).
 func (s *session) search(ctx context.Context, q *search.Query) (found []int, err error) {
+	ctx, end := context.WithCancel(ctx)
+	defer end()
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
@@ -73,17 +76,26 @@ func (s *session) search(ctx context.Context, q *search.Query) (found []int, err
 	}()
 	every := time.NewTicker(s.opts.ProgressEvery)
 	defer every.Stop()
+	looks := time.NewTicker(goneEvery)
+	defer looks.Stop()
 	for {
 		select {
 		case <-done:
-			s.looked += q.Looked()
+			s.looked, s.turn = s.looked+q.Looked(), s.turn+q.Waited()
 			return found, err
+		case <-looks.C:
+			if s.conn.Gone() {
+				end()
+				<-done
+				return nil, net.ErrClosed
+			}
 		case <-every.C:
 			if !s.offers("INPROGRESS") {
 				continue
 			}
 			s.line(fmt.Sprintf("* OK [INPROGRESS (%s %d %d)] Still searching", imapwire.AppendString(nil, s.tag), q.Looked(), q.List.Len()))
 			if err := s.conn.Flush(); err != nil {
+				end()
 				<-done
 				return nil, err
 			}
@@ -94,7 +106,7 @@ func (s *session) search(ctx context.Context, q *search.Query) (found []int, err
 // query is one over the messages of the view.
 func (s *session) query() *search.Query {
 	v := s.view
-	return &search.Query{Store: s.srv.store, List: v.list, Recent: v.isRecent, Saved: v.saved, Index: s.opts.Texts, Account: s.user.Account}
+	return &search.Query{Store: s.srv.store, List: v.list, Recent: v.isRecent, Saved: v.saved, Index: s.opts.Texts, Account: s.user.Account, Turns: s.srv.turns}
 }
 
 func searchError(err error) error {

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/angarium/angarium/internal/auth"
+	"github.com/angarium/angarium/internal/fair"
 	"github.com/angarium/angarium/internal/netserver"
 	"github.com/angarium/angarium/internal/search"
 	"github.com/angarium/angarium/internal/store"
@@ -40,6 +41,7 @@ type Server struct {
 	auth  *auth.Auth
 	opts  atomic.Pointer[Options]
 
+	turns    *fair.Queue
 	commands map[string]*command
 	caps     string // of the command table
 
@@ -64,6 +66,7 @@ const Refuse = "* BYE [UNAVAILABLE] Too many connections; try again later\r\n"
 func New(s *store.Store, a *auth.Auth, o Options) *Server {
 	srv := &Server{store: s, auth: a, sessions: map[place]int{}}
 	srv.Configure(o)
+	srv.turns = fair.New(time.Now)
 	srv.commands, srv.caps = index(commands)
 	return srv
 }

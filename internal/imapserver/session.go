@@ -60,6 +60,7 @@ type session struct {
 	meter   netserver.Meter
 	looked  int64         // at so many messages
 	commit  time.Duration // that changes took
+	turn    time.Duration // that was waited for turns
 }
 
 func newSession(srv *Server, c *netserver.Conn, listener string) *session {

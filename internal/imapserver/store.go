@@ -88,7 +88,7 @@ func (s *session) setFlags(ctx context.Context, uids mail.UIDSet, c storeCommand
 	v := s.view
 	s.looked += int64(uids.Len())
 	var modseq mail.ModSeq
-	err = s.update(ctx, func(tx *store.Tx) error {
+	err = s.changeMany(ctx, uids.Len(), func(tx *store.Tx) error {
 		modseq = tx.ModSeq()
 		modified, err = tx.SetFlags(v.box.ID, uids, c.FlagChange)
 		return err

@@ -443,3 +443,35 @@ func (p *pieces) Read(b []byte) (int, error) {
 	p.in = p.in[n:]
 	return n, nil
 }
+
+// TestGone: a peer that closed its side is gone, unless there is something of
+// it left to be read.
+func TestGone(t *testing.T) {
+	look, told := make(chan bool), make(chan bool)
+	f := start(t, Options{}, ListenerOptions{Protocol: "test", Handler: func(_ context.Context, c *Conn) {
+		for range look {
+			told <- c.Gone()
+		}
+	}})
+	gone := func() bool { look <- true; return <-told }
+	nc, _ := dial(t, f.addr)
+	if gone() {
+		t.Error("a peer that is there is gone")
+	}
+	io.WriteString(nc, "x LOGOUT\r\n")
+	nc.(*net.TCPConn).CloseWrite()
+	if gone() {
+		t.Error("a peer that said goodbye is gone before it was heard")
+	}
+	close(look)
+
+	look = make(chan bool)
+	nc, _ = dial(t, f.addr)
+	nc.(*net.TCPConn).CloseWrite()
+	for end := time.Now().Add(5 * time.Second); !gone(); {
+		if time.Now().After(end) {
+			t.Fatal("a peer that closed its side is not gone")
+		}
+	}
+	close(look)
+}

@@ -137,6 +137,27 @@ func waitReadable(nc net.Conn) error {
 	})
 }
 
+// Gone reports whether the peer has closed the connection, at least its own
+// side, and left nothing to be read: it waits for no answer then, since who
+// does says goodbye before. Inside TLS and compression only a broken connection is seen.
+func (c *Conn) Gone() bool {
+	sc, ok := c.plain.(syscall.Conn)
+	if !ok || c.Pending() {
+		return false
+	}
+	raw, err := sc.SyscallConn()
+	if err != nil {
+		return true
+	}
+	gone := false
+	err = raw.Control(func(fd uintptr) {
+		var b [1]byte
+		n, _, err := unix.Recvfrom(int(fd), b[:], unix.MSG_PEEK|unix.MSG_DONTWAIT)
+		gone = err == nil && n == 0 || err != nil && err != unix.EAGAIN && err != unix.EINTR
+	})
+	return gone || err != nil
+}
+
 // recordConn hands one TLS record at a time to the TLS layer above it, so that
 // no part of a further one is inside that layer while the connection is
 // parked: what waits, waits in the kernel, where Park sees it.

@@ -1,6 +1,7 @@
 package search
 
 import (
+	"context"
 	"hash/maphash"
 	"sync"
 
@@ -32,16 +33,16 @@ type item struct {
 var noFields = &fields{}
 
 // read returns the fields of messages given by indexes.
-func (q *Query) read(c *cursor, found []int) ([]item, error) {
+func (q *Query) read(ctx context.Context, found []int) ([]item, error) {
 	out := make([]item, len(found))
-	err := inBlocks(len(found), func(from, to int) error {
+	err := q.inBlocks(ctx, len(found), func(c *cursor, from, to int) error {
 		for n := from; n < to; n++ {
 			var err error
 			if out[n], err = q.readItem(c, found[n]); err != nil {
 				return err
 			}
 		}
-		return c.ctx.Err()
+		return nil
 	})
 	return out, err
 }

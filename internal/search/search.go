@@ -9,12 +9,13 @@ package search
 import (
 	"context"
 	"errors"
-	"runtime"
 	"slices"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/angarium/angarium/internal/errs"
+	"github.com/angarium/angarium/internal/fair"
 	"github.com/angarium/angarium/internal/imapwire"
 	"github.com/angarium/angarium/internal/mail"
 	"github.com/angarium/angarium/internal/message"
@@ -33,8 +34,35 @@ type Query struct {
 
 	Index   *Index          // of texts; nil: every message is read
 	Account store.AccountID // whose messages these are
+	Turns   *fair.Queue     // of commands that compute for long; nil: everybody at once
 
 	looked atomic.Int64
+	waited atomic.Int64 // time.Duration, for turns
+}
+
+// Waited returns how long the longest of the searchers waited for turns.
+func (q *Query) Waited() time.Duration { return time.Duration(q.waited.Load()) }
+
+// manyMessages is how many have to be looked at, in memory, that it takes a
+// turn.
+const manyMessages = 4096
+
+// turn waits for a turn to look at n messages in memory. A few need none.
+func (q *Query) turn(ctx context.Context, n int) (*fair.Turn, error) {
+	if n < manyMessages {
+		return nil, ctx.Err()
+	}
+	return q.Turns.Take(ctx, uint64(q.Account))
+}
+
+// end gives a turn back.
+func (q *Query) end(t *fair.Turn) {
+	t.End()
+	for waited := int64(t.Waited()); ; {
+		if most := q.waited.Load(); waited <= most || q.waited.CompareAndSwap(most, waited) {
+			return
+		}
+	}
 }
 
 // Looked returns at how many messages the search looked until now.
@@ -60,6 +88,7 @@ type test struct {
 type cursor struct {
 	ctx    context.Context
 	q      *Query
+	turn   *fair.Turn // nil: needs none
 	folded []byte
 	raw    []byte
 }
@@ -75,15 +104,22 @@ func Run(ctx context.Context, q *Query) ([]int, error) {
 	}
 	if t.cost == costRow {
 		q.looked.Store(int64(q.List.Len()))
-		return q.scan(&cursor{ctx: ctx, q: q}, t, 0, q.List.Len())
+		turn, err := q.turn(ctx, q.List.Len())
+		defer q.end(turn)
+		if err != nil {
+			return nil, errs.Wrap("search.Run", err)
+		}
+		return q.scan(&cursor{ctx: ctx, q: q, turn: turn}, t, 0, q.List.Len())
 	}
 	return q.parallel(ctx, t)
 }
 
 func (q *Query) scan(c *cursor, t test, from, to int) (hits []int, err error) {
 	for i, m := range q.List.Range(from, to) {
-		if i%1024 == 0 && c.ctx.Err() != nil {
-			return nil, errs.Wrap("search.Run", c.ctx.Err())
+		if t.cost != costRow || i%1024 == 0 {
+			if err := c.turn.Pause(c.ctx); err != nil {
+				return nil, errs.Wrap("search.Run", err)
+			}
 		}
 		ok, err := t.match(c, i, m)
 		if err != nil {
@@ -104,8 +140,7 @@ func (q *Query) scanOnly(ctx context.Context, t test) (hits []int, err error) {
 		all = append(all, i)
 	}
 	found := make([][]int, (len(all)+blockLen-1)/blockLen)
-	err = inBlocks(len(all), func(from, to int) error {
-		c := &cursor{ctx: ctx, q: q}
+	err = q.inBlocks(ctx, len(all), func(c *cursor, from, to int) error {
 		for _, i := range all[from:to] {
 			ok, err := t.match(c, i, q.List.At(i))
 			if err != nil {
@@ -115,21 +150,18 @@ func (q *Query) scanOnly(ctx context.Context, t test) (hits []int, err error) {
 				found[from/blockLen] = append(found[from/blockLen], i)
 			}
 		}
-		return errs.Wrap("search.Run", ctx.Err())
+		return nil
 	})
 	return slices.Concat(found...), err
 }
 
-// parallel scans blocks of messages on all processors.
+// parallel scans blocks of messages on as many processors as there are turns.
 func (q *Query) parallel(ctx context.Context, t test) ([]int, error) {
 	found := make([][]int, (q.List.Len()+blockLen-1)/blockLen)
-	err := inBlocks(q.List.Len(), func(from, to int) error {
-		hits, err := q.scan(&cursor{ctx: ctx, q: q}, t, from, to)
+	err := q.inBlocks(ctx, q.List.Len(), func(c *cursor, from, to int) error {
+		hits, err := q.scan(c, t, from, to)
 		found[from/blockLen] = hits
 		q.looked.Add(int64(to - from))
-		if err == nil {
-			err = errs.Wrap("search.Run", ctx.Err())
-		}
 		return err
 	})
 	return slices.Concat(found...), err
@@ -138,23 +170,30 @@ func (q *Query) parallel(ctx context.Context, t test) ([]int, error) {
 // blockLen is how many messages a processor takes at once.
 const blockLen = 64
 
-// inBlocks calls fn for each block of n things on all processors, until one
-// fails.
-func inBlocks(n int, fn func(from, to int) error) error {
+// inBlocks calls fn for each block of n things, each caller in its turn, until
+// one fails.
+func (q *Query) inBlocks(ctx context.Context, n int, fn func(c *cursor, from, to int) error) error {
 	blocks := (n + blockLen - 1) / blockLen
 	var next atomic.Int64
 	var wg sync.WaitGroup
 	var failure atomic.Pointer[error]
-	for range min(runtime.GOMAXPROCS(0), blocks) {
+	for range min(q.Turns.Slots(), blocks) {
 		wg.Go(func() {
-			for failure.Load() == nil {
+			turn, err := q.Turns.Take(ctx, uint64(q.Account))
+			defer q.end(turn)
+			c := &cursor{ctx: ctx, q: q, turn: turn}
+			for err == nil && failure.Load() == nil {
 				b := int(next.Add(1) - 1)
 				if b >= blocks {
 					return
 				}
-				if err := fn(b*blockLen, min((b+1)*blockLen, n)); err != nil {
-					failure.CompareAndSwap(nil, &err)
+				if err = fn(c, b*blockLen, min((b+1)*blockLen, n)); err == nil {
+					err = turn.Pause(ctx)
 				}
+			}
+			if err != nil {
+				err = errs.Wrap("search.inBlocks", err)
+				failure.CompareAndSwap(nil, &err)
 			}
 		})
 	}

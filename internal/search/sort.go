@@ -8,6 +8,7 @@ import (
 	"sort"
 	"strings"
 
+	"github.com/angarium/angarium/internal/errs"
 	"github.com/angarium/angarium/internal/imapwire"
 	"github.com/angarium/angarium/internal/mail"
 )
@@ -20,12 +21,20 @@ func (q *Query) Sort(ctx context.Context, found []int, criteria []imapwire.SortK
 	if err != nil {
 		return nil, err
 	}
+	turn, err := q.turn(ctx, len(all))
+	defer q.end(turn)
 	order := make([]ranked, len(all))
 	for i := range all {
 		order[i] = s.rank(&all[i], int32(i))
 	}
+	compared := 0
 	slices.SortFunc(order, func(x, y ranked) int {
+		if compared++; err == nil && compared%1024 == 0 {
+			err = turn.Pause(ctx)
+		}
 		switch {
+		case err != nil:
+			return 0 // to come to an end
 		case x.first != y.first:
 			return cmp.Compare(x.first, y.first)
 		case x.whole && y.whole && x.second != y.second:
@@ -33,6 +42,9 @@ func (q *Query) Sort(ctx context.Context, found []int, criteria []imapwire.SortK
 		}
 		return s.compare(&all[x.n], &all[y.n])
 	})
+	if err != nil {
+		return nil, errs.Wrap("search.Sort", err)
+	}
 	indexes := make([]int, len(order))
 	for i := range order {
 		indexes[i] = all[order[i].n].index
@@ -162,7 +174,7 @@ func (s *sorter) compare(a, b *item) int {
 // items reads fields only where a criterion needs them.
 func (s *sorter) items(ctx context.Context, found []int) ([]item, error) {
 	if s.reads {
-		return s.q.read(&cursor{ctx: ctx, q: s.q}, found)
+		return s.q.read(ctx, found)
 	}
 	out := make([]item, len(found))
 	for n, i := range found {

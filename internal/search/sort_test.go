@@ -46,7 +46,7 @@ func TestSort(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		items, err := q.read(&cursor{ctx: t.Context(), q: q}, found)
+		items, err := q.read(t.Context(), found)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -31,21 +31,31 @@ type Node struct {
 
 // Thread arranges messages of the list, given by ascending indexes.
 func (q *Query) Thread(ctx context.Context, found []int, t Threading) ([]*Node, error) {
-	all, err := q.read(&cursor{ctx: ctx, q: q}, found)
+	all, err := q.read(ctx, found)
 	if err != nil {
 		return nil, err
+	}
+	turn, err := q.turn(ctx, len(all))
+	defer q.end(turn)
+	if err != nil {
+		return nil, errs.Wrap("search.Thread", err)
 	}
 	if t == OrderedSubject {
 		return orderedSubject(all), nil
 	}
 	g := newGraph(all)
 	for i := range all {
-		if i%1024 == 0 && ctx.Err() != nil {
-			return nil, errs.Wrap("search.Thread", ctx.Err())
+		if i%1024 == 0 {
+			if err := turn.Pause(ctx); err != nil {
+				return nil, errs.Wrap("search.Thread", err)
+			}
 		}
 		g.link(i)
 	}
 	roots := g.roots()
+	if err := turn.Pause(ctx); err != nil {
+		return nil, errs.Wrap("search.Thread", err)
+	}
 	if t == Refs {
 		sortSiblings(roots)
 		newest := make(map[*Node]int64, len(roots))

@@ -22,6 +22,19 @@ type Tx struct {
 	dirty   map[MailboxID]*Mailbox // rows to write; also in next.boxes
 	ownBox  bool                   // next.boxes is a copy
 	ownList bool                   // next.lists is a copy
+
+	// Pace, unless it is nil, is called now and then by changes of many
+	// messages, and may wait. Its error ends the Update.
+	Pace  func() error
+	steps int
+}
+
+// step is called for each message of a change.
+func (tx *Tx) step() error {
+	if tx.steps++; tx.Pace == nil || tx.steps%1024 != 0 {
+		return nil
+	}
+	return tx.Pace()
 }
 
 func begin(ctx context.Context, a *Account, base *Snapshot) *Tx {

@@ -127,6 +127,9 @@ func (tx *Tx) copy(from MailboxID, uids mail.UIDSet, to MailboxID, keep bool) (c
 	c = Copied{UIDValidity: box.UIDValidity, Source: found}
 	edit := tx.editLoaded(to)
 	for _, m := range source.Select(found) {
+		if err := tx.step(); err != nil {
+			return c, err
+		}
 		m := *m
 		m.SaveDate = tx.a.s.opts.Now().Unix()
 		if m.Flags, err = tx.keywords(box, m.Flags); err != nil {
@@ -180,6 +183,9 @@ func (tx *Tx) remove(mb MailboxID, uids mail.UIDSet, expunge bool) (mail.UIDSet,
 	gone := edit.remove(found)
 	tx.setList(edit.list(tx.ModSeq()))
 	for i := range gone {
+		if err := tx.step(); err != nil {
+			return nil, err
+		}
 		tx.count(box, &gone[i], -1)
 	}
 	for _, r := range found {
@@ -289,6 +295,9 @@ func (tx *Tx) SetFlags(mb MailboxID, uids mail.UIDSet, c FlagChange) (modified m
 	merge := flagMerger{change: c}
 	var box *Mailbox
 	for _, m := range l.Select(uids) {
+		if err := tx.step(); err != nil {
+			return nil, err
+		}
 		if c.forbids(m) {
 			modified = modified.Append(m.UID)
 			continue

@@ -91,6 +91,7 @@ type Command struct {
 	// What may explain its time:
 	Mailbox  string        // that was selected
 	Messages int64         // that it looked at
+	Turn     time.Duration // of Took: waiting for a processor, while other commands computed
 	Commit   time.Duration // of Took: the change and its way to the disk, and waiting for other changes of the account
 }
 
@@ -118,7 +119,7 @@ func (e *Sink) Command(ctx context.Context, c *Command) {
 	}
 	if e.isSlow(c) {
 		e.log.LogAttrs(ctx, slog.LevelWarn, "slow_command", append(c.attrs(), slog.String("protocol", c.Protocol),
-			slog.String("mailbox", c.Mailbox), slog.Int64("messages", c.Messages), slog.Duration("commit", c.Commit))...)
+			slog.String("mailbox", c.Mailbox), slog.Int64("messages", c.Messages), slog.Duration("turn", c.Turn), slog.Duration("commit", c.Commit))...)
 	}
 }
 

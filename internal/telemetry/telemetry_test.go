@@ -102,11 +102,11 @@ func TestSlow(t *testing.T) {
 		s := New(slog.New(slog.NewTextHandler(log, nil)))
 		s.SetSlow(tc.slow)
 		s.Command(t.Context(), &Command{Protocol: "imap", Session: "S", Account: "a@b", Name: "COPY", Kind: tc.kind, Took: tc.took, Client: tc.client,
-			Mailbox: "INBOX", Messages: 7, Commit: time.Second})
+			Mailbox: "INBOX", Messages: 7, Turn: 3 * time.Millisecond, Commit: time.Second})
 		want := ""
 		if tc.want {
 			want = " level=WARN msg=slow_command session=S account=a@b cmd=COPY kind=" + tc.kind + " took=" + tc.took.String() + " client=" + tc.client.String() +
-				" octets_in=0 octets_out=0 protocol=imap mailbox=INBOX messages=7 commit=1s\n"
+				" octets_in=0 octets_out=0 protocol=imap mailbox=INBOX messages=7 turn=3ms commit=1s\n"
 		}
 		_, got, _ := strings.Cut(log.String(), " ")
 		if " "+got != want && got != want {

@@ -1,0 +1,182 @@
+// Package fair shares the processors between commands that compute for long.
+// Each works in slices of time, few work at once, and those that wait get
+// their turn account by account: who asks for much waits for himself, and a
+// processor stays free for commands that are short.
+//
+// Who holds a turn does not wait for a client, nor for a lock under which
+// somebody waits for a turn.
+package fair
+
+import (
+	"context"
+	"runtime"
+	"sync"
+	"time"
+)
+
+// Slice is how long a turn lasts while others wait.
+const Slice = 10 * time.Millisecond
+
+// Queue hands out turns. A nil one lets everybody work at once.
+type Queue struct {
+	slots int
+	now   func() time.Time
+
+	mu struct {
+		sync.Mutex
+		free    int
+		order   []uint64                   // accounts with somebody waiting, the next first
+		waiting map[uint64][]chan struct{} // closed when it is the waiter's turn
+	}
+}
+
+// New returns a queue that leaves one processor free, if there are two.
+func New(now func() time.Time) *Queue { return newQueue(max(1, runtime.GOMAXPROCS(0)-1), now) }
+
+func newQueue(slots int, now func() time.Time) *Queue {
+	q := &Queue{slots: slots, now: now}
+	q.mu.free, q.mu.waiting = slots, map[uint64][]chan struct{}{}
+	return q
+}
+
+// Slots returns how many may work at once.
+func (q *Queue) Slots() int {
+	if q == nil {
+		return runtime.GOMAXPROCS(0)
+	}
+	return q.slots
+}
+
+// Turn is the right to compute. It belongs to one goroutine. A nil one never
+// ends.
+type Turn struct {
+	q       *Queue
+	account uint64
+	held    bool
+	until   time.Time
+	waited  time.Duration
+}
+
+// Take waits for a turn, which End gives back. Its error is that of ctx.
+func (q *Queue) Take(ctx context.Context, account uint64) (*Turn, error) {
+	if q == nil {
+		return nil, ctx.Err()
+	}
+	t := &Turn{q: q, account: account}
+	return t, t.take(ctx)
+}
+
+func (t *Turn) take(ctx context.Context) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	if mine := t.q.enter(t.account); mine != nil {
+		begun := t.q.now()
+		select {
+		case <-mine:
+		case <-ctx.Done():
+			if t.q.withdraw(t.account, mine) {
+				t.q.leave() // it was given at that very moment
+			}
+			return ctx.Err()
+		}
+		t.waited += t.q.now().Sub(begun)
+	}
+	t.held, t.until = true, t.q.now().Add(Slice)
+	return nil
+}
+
+// enter takes a slot, or returns what is closed when there is one.
+func (q *Queue) enter(account uint64) chan struct{} {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.mu.free > 0 {
+		q.mu.free--
+		return nil
+	}
+	if len(q.mu.waiting[account]) == 0 {
+		q.mu.order = append(q.mu.order, account)
+	}
+	mine := make(chan struct{})
+	q.mu.waiting[account] = append(q.mu.waiting[account], mine)
+	return mine
+}
+
+// withdraw stops waiting, and reports whether it was too late for that.
+func (q *Queue) withdraw(account uint64, mine chan struct{}) bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	all := q.mu.waiting[account]
+	for i, c := range all {
+		if c == mine {
+			q.keepLocked(account, append(all[:i:i], all[i+1:]...))
+			return false
+		}
+	}
+	return true
+}
+
+// keepLocked replaces who waits for an account.
+func (q *Queue) keepLocked(account uint64, left []chan struct{}) {
+	if len(left) > 0 {
+		q.mu.waiting[account] = left
+		return
+	}
+	delete(q.mu.waiting, account)
+	for i, a := range q.mu.order {
+		if a == account {
+			q.mu.order = append(q.mu.order[:i], q.mu.order[i+1:]...)
+			return
+		}
+	}
+}
+
+// leave gives a slot to the account that waits for longest, which goes to the
+// end of the row.
+func (q *Queue) leave() {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if len(q.mu.order) == 0 {
+		q.mu.free++
+		return
+	}
+	account := q.mu.order[0]
+	all := q.mu.waiting[account]
+	close(all[0])
+	q.mu.order = append(q.mu.order[1:], account)
+	q.keepLocked(account, all[1:])
+}
+
+// Pause is called between small pieces of work. When the slice is over and
+// somebody waits, it is his turn first. Its error is that of ctx, and the work
+// ends then.
+func (t *Turn) Pause(ctx context.Context) error {
+	if t == nil || t.q.now().Before(t.until) {
+		return ctx.Err()
+	}
+	t.q.mu.Lock()
+	alone := len(t.q.mu.order) == 0
+	t.q.mu.Unlock()
+	if alone {
+		t.until = t.q.now().Add(Slice)
+		return ctx.Err()
+	}
+	t.End()
+	return t.take(ctx)
+}
+
+// Waited returns how long the turn was waited for, all in all.
+func (t *Turn) Waited() time.Duration {
+	if t == nil {
+		return 0
+	}
+	return t.waited
+}
+
+// End gives the turn back. It may be called after an error of Take or Pause.
+func (t *Turn) End() {
+	if t != nil && t.held {
+		t.held = false
+		t.q.leave()
+	}
+}

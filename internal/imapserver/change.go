@@ -1,0 +1,35 @@
+package imapserver
+
+import (
+	"context"
+	"errors"
+
+	"github.com/angarium/angarium/internal/store"
+)
+
+// changeMany is update for a change of n messages. Many are changed in turn
+// with whatever else computes for long: the turn is taken inside the Update,
+// since who waits for the account's lock must not hold one.
+func (s *session) changeMany(ctx context.Context, n int, fn func(tx *store.Tx) error) error {
+	if n < manyMessages {
+		return s.update(ctx, fn)
+	}
+	ctx, cancel := context.WithTimeout(ctx, changeTimeMax)
+	defer cancel()
+	err := s.update(ctx, func(tx *store.Tx) error {
+		turn, err := s.srv.turns.Take(ctx, uint64(s.user.Account))
+		if err != nil {
+			return err
+		}
+		defer func() {
+			turn.End()
+			s.turn += turn.Waited()
+		}()
+		tx.Pace = func() error { return turn.Pause(ctx) }
+		return fn(tx)
+	})
+	if errors.Is(err, context.DeadlineExceeded) {
+		return &refusal{"LIMIT", "the change takes too long; nothing was changed"}
+	}
+	return err
+}

@@ -1,0 +1,140 @@
+package imapserver
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"testing"
+
+	"github.com/angarium/angarium/internal/fair"
+	"github.com/angarium/angarium/internal/mail"
+	"github.com/angarium/angarium/internal/store"
+)
+
+// fill puts n messages into ada's INBOX.
+func fill(t *testing.T, s *testServer, n int) (*store.Account, store.MailboxID) {
+	t.Helper()
+	info, err := s.Store.AccountInfo(t.Context(), "ada@localhost")
+	if err != nil {
+		t.Fatal(err)
+	}
+	acct, err := s.Store.Account(t.Context(), info.ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	stage, err := s.Store.Stage(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer stage.Discard()
+	stage.Write([]byte("Subject: many\r\n\r\ntext\r\n"))
+	staged, err := stage.Seal()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var box *store.Mailbox
+	_, err = acct.Update(t.Context(), func(tx *store.Tx) error {
+		if box, err = tx.Snapshot().Mailbox(mail.Inbox); err != nil {
+			return err
+		}
+		for range n {
+			if _, err := tx.Append(box.ID, staged, store.AppendOptions{}); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return acct, box.ID
+}
+
+// TestTurns: while others compute, long commands wait for their turn and short
+// ones do not.
+func TestTurns(t *testing.T) {
+	s := newTestServer(t, Options{})
+	fill(t, s, manyMessages)
+	login := func() func(command string) string {
+		c := s.dial(t)
+		c.Line()
+		do := func(command string) string {
+			c.Send(t, "x "+command+"\r\n")
+			for {
+				if line := c.Line(); strings.HasPrefix(line, "x ") || strings.HasPrefix(line, "<") {
+					return line
+				}
+			}
+		}
+		do("LOGIN ada secret")
+		do("SELECT INBOX")
+		return do
+	}
+	var held []*fair.Turn
+	for range s.imap.turns.Slots() {
+		turn, err := s.imap.turns.Take(t.Context(), 99)
+		if err != nil {
+			t.Fatal(err)
+		}
+		held = append(held, turn)
+	}
+	long, short := login(), login()
+	for _, command := range []string{"STORE 1:* +FLAGS (\\Deleted)", "COPY 1:* Trash", "SEARCH DELETED", "SEARCH TEXT nowhere", "SORT (SUBJECT) UTF-8 ALL",
+		"THREAD REFERENCES UTF-8 ALL", "UID MOVE 1:* Archive"} {
+		answers := make(chan string)
+		go func() { answers <- long(command) }()
+		for _, command := range []string{"FETCH 1:9 (FLAGS BODY.PEEK[])", "NOOP"} {
+			if got := short(command); !strings.HasPrefix(got, "x OK") {
+				t.Errorf("%s: %s", command, got)
+			}
+		}
+		select {
+		case got := <-answers:
+			t.Errorf("%s did not wait: %s", command, got)
+		default:
+			held[0].End()
+			if got := <-answers; !strings.HasPrefix(got, "x OK") {
+				t.Errorf("%s: %s", command, got)
+			}
+			var err error
+			if held[0], err = s.imap.turns.Take(t.Context(), 99); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	for _, turn := range held {
+		turn.End()
+	}
+}
+
+// TestPace: a change of many messages that is ended has changed nothing.
+func TestPace(t *testing.T) {
+	s := newTestServer(t, Options{})
+	acct, box := fill(t, s, manyMessages)
+	all := mail.UIDSetOf(mail.UIDRange{First: 1, Last: mail.UIDMax})
+	enough := errors.New("enough")
+	for name, change := range map[string]func(tx *store.Tx) error{
+		"copy":    func(tx *store.Tx) error { _, err := tx.Copy(box, all, box); return err },
+		"expunge": func(tx *store.Tx) error { _, err := tx.Expunge(box, all); return err },
+		"flags": func(tx *store.Tx) error {
+			_, err := tx.SetFlags(box, all, store.FlagChange{Op: store.FlagsAdd, Flags: mail.NewFlags(mail.Seen)})
+			return err
+		},
+	} {
+		before, _ := acct.Snapshot()
+		paced := 0
+		_, err := acct.Update(context.Background(), func(tx *store.Tx) error {
+			tx.Pace = func() error {
+				if paced++; paced == 3 {
+					return enough
+				}
+				return nil
+			}
+			return change(tx)
+		})
+		after, _ := acct.Snapshot()
+		if !errors.Is(err, enough) || paced != 3 || after.ModSeq() != before.ModSeq() {
+			t.Errorf("%s: %v after %d pauses", name, err, paced)
+		}
+	}
+}

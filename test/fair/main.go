@@ -1,0 +1,196 @@
+// Command fair shows how much the FETCH of others suffers while one account
+// works on a large mailbox. It fills a store, starts the real binary, measures
+// FETCH of a few messages by several sessions of another account while nothing
+// else happens, and then while one session after the other repeats one long
+// command.
+//
+//	go run ./test/fair --messages 100000 --seconds 8
+//
+// Client and server share the machine, so that on few processors the client's
+// own work is in the figures: what counts is the ratio.
+package main
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/angarium/angarium/test/harness"
+)
+
+const (
+	noisy    = "noisy@fair.example"
+	quiet    = "quiet@fair.example"
+	password = "fair-test"
+	fetchers = 4
+	pause    = 2 * time.Millisecond // of a fetcher between two commands
+)
+
+// commands are what the noisy account repeats. Two octets are too few for the
+// index of texts, so that every message is read.
+var commands = []string{
+	`SEARCH BODY "zq"`,
+	"SORT (SUBJECT DATE) UTF-8 ALL",
+	"THREAD REFERENCES UTF-8 ALL",
+	"STORE 1:* +FLAGS.SILENT (\\Flagged)",
+	"STORE 1:* -FLAGS.SILENT (\\Flagged)",
+	"COPY 1:* Archive",
+}
+
+func main() {
+	messages := flag.Int("messages", 100_000, "messages in the large mailbox")
+	seconds := flag.Int("seconds", 8, "how long each command is repeated")
+	flag.Parse()
+	if err := run(*messages, time.Duration(*seconds)*time.Second); err != nil {
+		fmt.Fprintln(os.Stderr, "fair:", err)
+		os.Exit(1)
+	}
+}
+
+func run(messages int, d time.Duration) error {
+	dir, err := os.MkdirTemp("", "angarium-fair-")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(dir)
+	bin, err := harness.Build(dir)
+	if err != nil {
+		return err
+	}
+	data := filepath.Join(dir, "data")
+	if err := fill(filepath.Join(data, "store"), messages); err != nil {
+		return err
+	}
+	srv, err := harness.New(bin, data)
+	if err != nil {
+		return err
+	}
+	if err := srv.Start(); err != nil {
+		return err
+	}
+	defer srv.Kill()
+	loud, err := login(srv, noisy)
+	if err != nil {
+		return err
+	}
+	defer loud.Close()
+	if _, err := loud.Do("FETCH 1:* (FLAGS)"); err != nil { // in memory from here on
+		return err
+	}
+	base, err := measure(srv, d, nil)
+	if err != nil {
+		return err
+	}
+	fmt.Printf("%-40s %9s %9s %9s %7s %9s\n", "while", "FETCHes", "p50 ms", "p99 ms", "ratio", "repeated")
+	base.print("nothing", base)
+	for _, command := range commands {
+		s, err := measure(srv, d, func() error { _, err := loud.Do(command); return err })
+		if err != nil {
+			return fmt.Errorf("%s: %w", command, err)
+		}
+		s.print(command, base)
+	}
+	return nil
+}
+
+func login(srv *harness.Server, user string) (*harness.IMAP, error) {
+	c, err := harness.DialIMAP(srv.IMAP)
+	if err != nil {
+		return nil, err
+	}
+	if err := c.Login(user, password); err != nil {
+		return nil, err
+	}
+	_, err = c.Do("SELECT INBOX")
+	return c, err
+}
+
+// sample is what fetchers saw, and how often the noise was made.
+type sample struct {
+	times    []time.Duration // sorted
+	repeated int64
+	refused  int64
+}
+
+func (s *sample) at(share float64) time.Duration {
+	return s.times[min(len(s.times)-1, int(share*float64(len(s.times))))]
+}
+
+func ms(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
+
+func (s *sample) print(what string, base *sample) {
+	fmt.Printf("%-40s %9d %9.2f %9.2f %6.2fx %9d", what, len(s.times), ms(s.at(.5)), ms(s.at(.99)), float64(s.at(.99))/float64(base.at(.99)), s.repeated)
+	if s.refused > 0 {
+		fmt.Printf("  (%d refused)", s.refused)
+	}
+	fmt.Println()
+}
+
+// measure times FETCH for d, while noise is repeated.
+func measure(srv *harness.Server, d time.Duration, noise func() error) (*sample, error) {
+	s := &sample{}
+	var stop atomic.Bool
+	var mu sync.Mutex
+	var failure error
+	fail := func(err error) {
+		mu.Lock()
+		defer mu.Unlock()
+		failure = errors.Join(failure, err)
+	}
+	var wg sync.WaitGroup
+	for range fetchers {
+		c, err := login(srv, quiet)
+		if err != nil {
+			return nil, err
+		}
+		defer c.Close()
+		wg.Go(func() {
+			times, err := fetch(c, &stop)
+			if err != nil {
+				fail(err)
+			}
+			mu.Lock()
+			defer mu.Unlock()
+			s.times = append(s.times, times...)
+		})
+	}
+	end := time.Now().Add(d)
+	for noise != nil && time.Now().Before(end) {
+		err := noise()
+		var no *harness.Answer
+		if errors.As(err, &no) {
+			s.refused++
+		} else if err != nil {
+			fail(err)
+			break
+		}
+		s.repeated++
+	}
+	time.Sleep(time.Until(end)) // the time is what is measured
+	stop.Store(true)
+	wg.Wait()
+	slices.Sort(s.times)
+	if failure == nil && len(s.times) == 0 {
+		failure = errors.New("nothing was fetched")
+	}
+	return s, failure
+}
+
+// fetch times one FETCH after the other.
+func fetch(c *harness.IMAP, stop *atomic.Bool) (times []time.Duration, err error) {
+	for n := 1; !stop.Load(); n = n%(quietMessages-10) + 1 {
+		begun := time.Now()
+		if _, err := c.Do(fmt.Sprintf("FETCH %d:%d (UID FLAGS ENVELOPE BODY.PEEK[])", n, n+9)); err != nil {
+			return times, err
+		}
+		times = append(times, time.Since(begun))
+		time.Sleep(pause) // a client that reads
+	}
+	return times, nil
+}
