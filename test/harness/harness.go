@@ -8,6 +8,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
@@ -86,7 +87,7 @@ type Server struct {
 func New(binary, data string) (*Server, error) {
 	s := &Server{Binary: binary, Data: data, LMTPSocket: filepath.Join(data, "lmtp.sock")}
 	for _, addr := range []*string{&s.IMAP, &s.IMAPS, &s.POP3, &s.POP3S, &s.LMTP} {
-		ln, err := net.Listen("tcp", "127.0.0.1:0")
+		ln, err := listenBelow()
 		if err != nil {
 			return nil, err
 		}
@@ -94,6 +95,18 @@ func New(binary, data string) (*Server, error) {
 		defer ln.Close() // all are open at once, so that they differ
 	}
 	return s, os.MkdirAll(data, 0o700)
+}
+
+// listenBelow listens on a port that the system gives to nobody by itself, so
+// that it is still free when a server starts again.
+func listenBelow() (ln net.Listener, err error) {
+	for range 100 {
+		ln, err = net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", 20_000+rand.IntN(12_000)))
+		if err == nil {
+			return ln, nil
+		}
+	}
+	return nil, fmt.Errorf("no free port: %w", err)
 }
 
 // Start runs `angarium serve` and returns when it answers on IMAP and LMTP.
