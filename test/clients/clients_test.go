@@ -27,14 +27,7 @@ func TestMain(m *testing.M) { os.Exit(harness.Main(m)) }
 // need skips the test where a program is missing; CI has all of them.
 func need(t *testing.T, programs ...string) {
 	t.Helper()
-	for _, p := range programs {
-		if _, err := exec.LookPath(p); err != nil {
-			if os.Getenv("ANGARIUM_TEST_REQUIRE") == "1" {
-				t.Fatalf("%s is missing", p)
-			}
-			t.Skipf("%s is missing: .ci/run installs it", p)
-		}
-	}
+	harness.TestNeed(t, programs...)
 }
 
 // start runs a server with two accounts in a directory that other users can
@@ -70,7 +63,7 @@ func start(t *testing.T, args ...string) *harness.Server {
 // run runs a program in dir with HOME there, and returns what it printed.
 func run(t *testing.T, dir string, stdin string, program string, args ...string) (string, error) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 60*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, program, args...)
 	cmd.Dir = dir
@@ -148,6 +141,13 @@ func do(t *testing.T, c *harness.IMAP, command string) []string {
 		t.Fatal(err)
 	}
 	return out
+}
+
+// awaitAnswer waits until a command has an answer: programs show a change
+// before the server has made it.
+func awaitAnswer(t *testing.T, c *harness.IMAP, command, want string) {
+	t.Helper()
+	harness.Await(t, want+" to "+command, func() bool { return do(t, c, command)[0] == want })
 }
 
 // tokens returns the sorted tokens in texts, one for each "Subject: ".

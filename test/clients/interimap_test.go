@@ -8,6 +8,7 @@ import (
 
 // TestInterimap keeps two accounts equal, by QRESYNC on both sides.
 func TestInterimap(t *testing.T) {
+	t.Parallel()
 	need(t, "interimap")
 	s := start(t)
 	dir := t.TempDir()

@@ -8,6 +8,7 @@ import (
 
 // TestMbsync synchronises a maildir over TLS.
 func TestMbsync(t *testing.T) {
+	t.Parallel()
 	need(t, "mbsync")
 	s := start(t)
 	dir := t.TempDir()

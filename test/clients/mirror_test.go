@@ -43,10 +43,10 @@ func synchronise(t *testing.T, far, near side, boxes []string, run func()) {
 	for _, b := range boxes {
 		m.want[b] = map[string]bool{}
 	}
-	m.add(far, 30)
+	m.add(far, 20)
 	run()
 	m.check()
-	for range 3 {
+	for range 2 {
 		m.edit()
 		run()
 		m.check()

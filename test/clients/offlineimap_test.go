@@ -7,6 +7,7 @@ import (
 
 // TestOfflineimap synchronises a maildir over STARTTLS.
 func TestOfflineimap(t *testing.T) {
+	t.Parallel()
 	need(t, "offlineimap")
 	s := start(t)
 	dir := t.TempDir()

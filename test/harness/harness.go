@@ -57,6 +57,40 @@ func Main(m interface{ Run() int }) int {
 	return code
 }
 
+// TestNeed is for tests of other people's programs: it skips the test where one is missing, except where
+// nothing may be missing.
+func TestNeed(t interface {
+	Helper()
+	Skipf(string, ...any)
+	Fatalf(string, ...any)
+}, programs ...string) {
+	t.Helper()
+	for _, p := range programs {
+		_, err := exec.LookPath(p)
+		switch {
+		case err == nil:
+		case os.Getenv("ANGARIUM_TEST_REQUIRE") == "1":
+			t.Fatalf("%s is missing", p)
+		default:
+			t.Skipf("%s is missing: .ci/run installs it", p)
+		}
+	}
+}
+
+// Await looks every 20 milliseconds whether another program got somewhere. A
+// test that waits for two minutes fails.
+func Await(t interface {
+	Helper()
+	Fatalf(string, ...any)
+}, what string, done func() bool) {
+	t.Helper()
+	for end := time.Now().Add(2 * time.Minute); !done(); time.Sleep(20 * time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatalf("waited in vain for %s", what)
+		}
+	}
+}
+
 func moduleRoot() (string, error) {
 	_, file, _, ok := runtime.Caller(0)
 	if ok {
