@@ -1,0 +1,288 @@
+// Package roundcube uses Roundcube, Debian's, in a browser as people do, on a
+// real server. ANGARIUM_TEST_SCREENSHOTS names a directory for pictures of it.
+package roundcube
+
+import (
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/angarium/angarium/test/harness"
+)
+
+const (
+	user     = "ada@localhost"
+	password = "secret"
+)
+
+// installed is Roundcube as Debian installs it, settings its configuration.
+const (
+	installed = "/var/lib/roundcube"
+	settings  = "/etc/roundcube"
+)
+
+func TestMain(m *testing.M) { os.Exit(harness.Main(m)) }
+
+// TestRoundcube reads, searches, threads, flags, moves and writes a draft, and
+// makes and renames a mailbox; each time the server is asked what happened.
+func TestRoundcube(t *testing.T) {
+	for _, p := range []string{"php", "chromium", "chromedriver", "/usr/share/roundcube/bin/update.sh"} {
+		if _, err := exec.LookPath(p); err != nil {
+			t.Skipf("%s is missing; .ci/run does not install it", p)
+		}
+	}
+	s := startServer(t)
+	deliver(t, s, message(1, "one", 0), message(2, "two", 0), message(3, "Re: one", 1))
+	site := startSite(t, s)
+	b := open(t)
+	c := login(t, s)
+
+	b.visit(site)
+	b.enter("#rcmloginuser", user)
+	b.enter("#rcmloginpwd", password)
+	b.click("#rcmloginsubmit")
+	p := &page{b}
+	p.shows("Re: one", "two", "one")
+	var mailboxes []string
+	b.eval("return [...document.querySelectorAll('#mailboxlist > li > a')].map(a => a.firstChild.textContent.trim())", &mailboxes)
+	if want := []string{"Inbox", "Drafts", "Sent", "Junk", "Trash", "Archive"}; !slices.Equal(mailboxes, want) {
+		t.Errorf("mailboxes %q, want %q", mailboxes, want)
+	}
+	b.shot("list")
+
+	// New mail comes while it is open.
+	p.idle()
+	deliver(t, s, message(4, "four", 0))
+	p.command("'list', 'INBOX'")
+	p.shows("four", "Re: one", "two", "one")
+
+	p.row("two", " span.flag")
+	b.until("document.querySelector('#messagelist tr.message.flagged')")
+	server(t, c, "INBOX", "SEARCH FLAGGED", "* SEARCH 2")
+
+	p.idle()
+	b.eval("rcmail.set_list_options(null, 'date', 'DESC', 1)", nil)
+	p.shows("four", "one", "two")
+	p.command("'expand-all'")
+	p.shows("four", "one", "Re: one", "two")
+	b.shot("threads")
+	p.idle()
+	b.eval("rcmail.set_list_options(null, 'subject', 'ASC', 0)", nil)
+	p.shows("four", "one", "Re: one", "two")
+
+	p.idle()
+	b.enter("#mailsearchform", "four\uE007")
+	p.shows("four")
+	b.shot("search")
+	p.command("'reset-search'")
+	p.shows("four", "one", "Re: one", "two")
+
+	p.row("four", " td.subject")
+	b.until("document.querySelector('#messagecontframe').contentDocument?.body?.innerText.includes('The text of four.')")
+	b.shot("read")
+	server(t, c, "INBOX", "SEARCH SEEN", "* SEARCH 4")
+
+	p.command("'move', 'Archive'")
+	p.shows("one", "Re: one", "two")
+	server(t, c, "Archive", "SEARCH SUBJECT four SEEN", "* SEARCH 1")
+	p.row("one", " td.subject")
+	p.command("'delete'")
+	p.shows("Re: one", "two")
+	server(t, c, "Trash", "SEARCH SUBJECT one", "* SEARCH 1")
+
+	b.visit(site + "?_task=mail&_action=compose")
+	b.enter("#compose-subject", "draft")
+	b.enter("#composebody", "Grüße")
+	p.command("'savedraft'")
+	b.until("document.querySelector('[name=_draft_saveid]').value != ''")
+	b.shot("compose")
+	server(t, c, "Drafts", "SEARCH CHARSET UTF-8 SUBJECT draft BODY \"Grüße\" SEEN", "* SEARCH 1")
+
+	b.visit(site + "?_task=settings&_action=edit-folder&_mbox=")
+	b.enter("[name=_name]", "Größe")
+	p.command("'save'")
+	harness.Await(t, "the new mailbox", func() bool { return len(do(t, c, `LIST "" Gr&APYA3w-e`)) == 2 })
+	b.visit(site + "?_task=settings&_action=edit-folder&_mbox=Gr%26APYA3w-e")
+	b.enter("[name=_name]", "Renamed")
+	p.command("'save'")
+	harness.Await(t, "its new name", func() bool { return len(do(t, c, `LIST (SUBSCRIBED) "" Renamed`)) == 2 })
+	b.visit(site + "?_task=settings&_action=folders")
+	b.until("[...document.querySelectorAll('#subscription-table li > a')].some(a => a.textContent.trim() == 'Renamed')")
+	b.shot("folders")
+}
+
+// page is what Roundcube shows.
+type page struct{ b *browser }
+
+// idle waits until nothing is on its way: what is said to a busy page is lost,
+// and of two requests at a time one may overwrite what the other has noted.
+func (p *page) idle() {
+	p.b.t.Helper()
+	p.b.until("!rcmail.busy && jQuery.active == 0")
+}
+
+// command does what a button does.
+func (p *page) command(arguments string) {
+	p.b.t.Helper()
+	p.idle()
+	p.b.eval("rcmail.command("+arguments+")", nil)
+}
+
+// shows waits until the list holds messages with these subjects.
+func (p *page) shows(subjects ...string) {
+	p.b.t.Helper()
+	var got []string
+	harness.Await(p.b.t, fmt.Sprintf("%q", subjects), func() bool {
+		err := p.b.call("POST", "/execute/sync", map[string]any{"args": []any{},
+			"script": "return [...document.querySelectorAll('#messagelist tr.message td.subject .subject a span')].filter(s => s.offsetParent).map(s => s.textContent)"}, &got)
+		return err == nil && slices.Equal(got, subjects)
+	})
+}
+
+// row clicks on a part of the row with a subject.
+func (p *page) row(subject, css string) {
+	p.b.t.Helper()
+	var id string
+	p.b.eval(fmt.Sprintf("return [...document.querySelectorAll('#messagelist tr.message')].find(r => r.querySelector('.subject a span').textContent == %q).id", subject), &id)
+	p.b.click("#" + strings.ReplaceAll(id, "+", `\+`) + css)
+}
+
+// message is the n-th of the test, perhaps an answer to another.
+func message(n int, subject string, answers int) string {
+	references := ""
+	if answers > 0 {
+		references = fmt.Sprintf("References: <%d@x.example>\r\n", answers)
+	}
+	return fmt.Sprintf("From: Bela <bela@x.example>\r\nTo: %s\r\nSubject: %s\r\nDate: Mon, 23 Nov 2026 12:0%d:00 +0000\r\nMessage-ID: <%d@x.example>\r\n%s\r\nThe text of %[2]s.\r\n",
+		user, subject, n, n, references)
+}
+
+func startServer(t *testing.T) *harness.Server {
+	t.Helper()
+	bin, err := harness.Shared()
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := harness.New(bin, filepath.Join(t.TempDir(), "data"))
+	if err == nil {
+		err = s.Import(user + ":" + password)
+	}
+	if err == nil {
+		err = s.Start()
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if code, err := s.Stop(); err != nil || code != 0 || strings.Contains(s.Log(), "level=ERROR") {
+			t.Errorf("the server ended with %d, %v:\n%s", code, err, s.Log())
+		}
+	})
+	return s
+}
+
+// startSite serves Roundcube with a configuration and a database of the test.
+func startSite(t *testing.T, s *harness.Server) (url string) {
+	t.Helper()
+	dir := t.TempDir()
+	for _, name := range []string{"defaults.inc.php", "mimetypes.php"} {
+		if err := os.Symlink(filepath.Join(settings, name), filepath.Join(dir, name)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	config := `<?php $config = ['db_dsnw' => 'sqlite:///` + dir + `/db?mode=0600', 'imap_host' => '` + s.IMAP + `', 'smtp_host' => 'localhost:1',
+'des_key' => 'abcdefghijklmnopqrstuvwx', 'log_dir' => '` + dir + `/', 'temp_dir' => '` + dir + `/', 'imap_debug' => true, 'plugins' => [], 'language' => 'en_US'];`
+	if err := os.WriteFile(filepath.Join(dir, "config.inc.php"), []byte(config), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if b, err := os.ReadFile(filepath.Join(dir, "errors.log")); err == nil {
+			t.Errorf("Roundcube's errors:\n%s", b)
+		}
+		if b, err := os.ReadFile(filepath.Join(dir, "imap.log")); t.Failed() && err == nil {
+			t.Logf("its IMAP:\n%s", b[max(0, len(b)-3000):])
+		}
+	})
+	addr := freeAddr(t)
+	run(t, "php", []string{"ROUNDCUBE_CONFIG_DIR=" + dir, "PHP_CLI_SERVER_WORKERS=3"}, "php", "-S", addr, "-t", filepath.Join(installed, "public_html"))
+	url = "http://" + addr + "/"
+	harness.Await(t, "php", func() bool {
+		resp, err := http.Head(url + "skins/elastic/meta.json")
+		if err == nil {
+			resp.Body.Close()
+		}
+		return err == nil
+	})
+	return url
+}
+
+func deliver(t *testing.T, s *harness.Server, messages ...string) {
+	t.Helper()
+	l, err := harness.DialLMTP(s.LMTP)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	for _, m := range messages {
+		if r, err := l.Deliver("bela@x.example", []string{user}, m); err != nil || !strings.HasPrefix(r[0], "250") {
+			t.Fatal(r, err)
+		}
+	}
+}
+
+func login(t *testing.T, s *harness.Server) *harness.IMAP {
+	t.Helper()
+	c, err := harness.DialIMAP(s.IMAP)
+	if err == nil {
+		err = c.Login(user, password)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { c.Close() })
+	return c
+}
+
+func do(t *testing.T, c *harness.IMAP, command string) []string {
+	t.Helper()
+	out, err := c.Do(command)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return out
+}
+
+// server waits until a command in a mailbox has an answer: the browser shows
+// some changes before the server has them.
+func server(t *testing.T, c *harness.IMAP, mailbox, command, want string) {
+	t.Helper()
+	harness.Await(t, want+" to "+command+" in "+mailbox, func() bool {
+		do(t, c, "EXAMINE "+mailbox)
+		return do(t, c, command)[0] == want
+	})
+}
+
+func look(t *testing.T, program string) string {
+	t.Helper()
+	path, err := exec.LookPath(program)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+func freeAddr(t *testing.T) string {
+	t.Helper()
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ln.Close()
+	return ln.Addr().String()
+}
