@@ -2,6 +2,7 @@ package imapserver
 
 import (
 	"context"
+	"strings"
 
 	"github.com/angarium/angarium/internal/imapwire"
 	"github.com/angarium/angarium/internal/mail"
@@ -13,10 +14,14 @@ func parseCreate(s *session, d *imapwire.Decoder) request {
 	d.Space()
 	name := d.Mailbox()
 	var use mail.SpecialUse
+	var unknown string
 	if d.Take(' ') {
-		use = createParameters(d)
+		use, unknown = createParameters(d)
 	}
 	return func(ctx context.Context, s *session) error {
+		if unknown != "" {
+			return &refusal{"USEATTR", "unsupported use " + unknown} // RFC 8457 §3.2.2
+		}
 		if use&virtualUses != 0 {
 			return &refusal{"USEATTR", "there are no mailboxes that show messages of others"} // RFC 6154 §3
 		}
@@ -35,8 +40,9 @@ func parseCreate(s *session, d *imapwire.Decoder) request {
 // virtualUses are those of mailboxes that only show what is in others.
 const virtualUses = mail.UseAll | mail.UseFlagged
 
-// createParameters reads USE, the only parameter of CREATE.
-func createParameters(d *imapwire.Decoder) (use mail.SpecialUse) {
+// createParameters reads USE, the only parameter of CREATE. RFC 9979 writes its
+// attributes without a backslash, which LIST has no room for: both are taken.
+func createParameters(d *imapwire.Decoder) (use mail.SpecialUse, unknown string) {
 	d.Needs("CREATE-SPECIAL-USE")
 	d.List(func() {
 		if name := d.Word(); name != "USE" {
@@ -45,12 +51,12 @@ func createParameters(d *imapwire.Decoder) (use mail.SpecialUse) {
 		d.Space()
 		d.List(func() {
 			name := d.Flag()
-			one := mail.ParseSpecialUse(name)
+			one := mail.ParseSpecialUse(`\` + strings.TrimPrefix(name, `\`))
 			if one == 0 {
-				d.Fail("unknown special use " + name)
+				unknown = name
 			}
 			use |= one
 		})
 	})
-	return use
+	return use, unknown
 }

@@ -88,10 +88,13 @@ const (
 	UseSent
 	UseTrash
 	UseImportant // RFC 8457
+	UseMemos     // RFC 9979, as the next two
+	UseScheduled
+	UseSnoozed
 )
 
 var specialUseNames = [...]string{
-	`\All`, `\Archive`, `\Drafts`, `\Flagged`, `\Junk`, `\Sent`, `\Trash`, `\Important`,
+	`\All`, `\Archive`, `\Drafts`, `\Flagged`, `\Junk`, `\Sent`, `\Trash`, `\Important`, `\Memos`, `\Scheduled`, `\Snoozed`,
 }
 
 // Names returns the attributes of the uses, as LIST shows them.
