@@ -5,6 +5,7 @@ package config
 import (
 	"errors"
 	"fmt"
+	"math"
 	"net/netip"
 	"reflect"
 	"slices"
@@ -71,6 +72,8 @@ type IMAP struct {
 	LiteralMinus bool     `toml:"literal_minus" comment:"Offer LITERAL- instead of LITERAL+ (RFC 7888): clients may not send more than 4096 octets unasked."`
 	Offer        []string `toml:"offer" comment:"Capabilities that are not there unless they are named here: XLIST, X-GM-EXT-1."`
 	Workarounds  []string `toml:"workarounds" comment:"Cuts for the bugs of clients that are ready made: apple-compress."`
+	MessageLimit int      `toml:"message_limit" comment:"How many messages one command may be for (MESSAGELIMIT of RFC 9738), at least 1000; 0: any number."`
+	SaveLimit    int      `toml:"save_limit" comment:"How many messages one COPY or APPEND may be for (SAVELIMIT of RFC 9738), at least 1000; 0: any number."`
 	Cut          []Cut    `toml:"cut" comment:"Capabilities to be neither offered nor there, for some or for all; each cut needs a table of its own, [[imap.cut]]."`
 }
 
@@ -267,6 +270,14 @@ func (c *Config) Check() error {
 		if span.value < span.floor || span.value > span.ceiling {
 			bad("limits.%s is %s; it must be from %s to %s", key, time.Duration(span.value), time.Duration(span.floor), time.Duration(span.ceiling))
 		}
+	}
+	for key, limit := range map[string]int{"message_limit": c.IMAP.MessageLimit, "save_limit": c.IMAP.SaveLimit} {
+		if limit != 0 && (limit < 1000 || limit > math.MaxInt32) { // RFC 9738 §3
+			bad("imap.%s is %d; it must be 0, or from 1000 to %d", key, limit, math.MaxInt32)
+		}
+	}
+	if c.IMAP.MessageLimit > 0 && c.IMAP.SaveLimit > 0 {
+		bad("imap.message_limit holds for COPY and APPEND too: leave imap.save_limit at 0")
 	}
 	for _, cut := range c.IMAP.Cut {
 		if len(cut.Capabilities) == 0 {

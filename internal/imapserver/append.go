@@ -105,6 +105,9 @@ func (s *session) readMessages(ctx context.Context, name string, a *appending) e
 		if d.Needs("MULTIAPPEND"); d.Err() != nil {
 			return d.Err()
 		}
+		if n := s.opts.saveLimit(); n > 0 && len(a.messages) >= n {
+			return &refusal{limitCode(n, nil), "too many messages for one command; nothing was added"}
+		}
 		if len(a.messages) >= appendMessagesMax {
 			return &refusal{"LIMIT", "too many messages in one command"}
 		}

@@ -30,6 +30,7 @@ func (s *session) capabilities() string {
 func (s *session) uncut() string {
 	caps := "IMAP4rev1 IMAP4rev2 " + s.literals() + s.srv.caps
 	caps += " APPENDLIMIT=" + strconv.FormatInt(s.opts.MessageMax, 10) // RFC 7889 §2
+	caps += s.opts.limitCapability()
 	if s.state != notAuthenticated {
 		return caps
 	}

@@ -74,6 +74,7 @@ var commands = []command{
 
 	{name: "CHECK", states: selected, parse: bare((*session).noop)},
 	{name: "CLOSE", states: selected, seqs: noSync, parse: bare((*session).closeMailbox)},
+	{name: "UIDBATCHES", cap: "UIDBATCHES", added: true, states: selected, parse: parseUIDBatches},
 	{name: "UNSELECT", cap: "UNSELECT", added: true, states: selected, seqs: noSync, parse: bare((*session).unselect)},
 	{name: "EXPUNGE", cap: "UIDPLUS", states: selected, uid: true, parse: parseExpunge},
 	{name: "CANCELUPDATE", cap: "CONTEXT=SEARCH CONTEXT=SORT", added: true, states: selected, parse: parseCancelUpdate},

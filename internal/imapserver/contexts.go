@@ -69,6 +69,10 @@ func (s *session) keepUpdated(ret searchReturn, c *searchContext, found []int) {
 		s.noUpdate(s.tag, "Labels are not followed")
 		return
 	}
+	if s.limited != "" {
+		s.noUpdate(s.tag, "Not all messages were searched")
+		return
+	}
 	v.fix(c.key)
 	if keySize(c.key) > contextKeyMax {
 		s.noUpdate(s.tag, "The search is too large for a context")

@@ -17,6 +17,9 @@ func parseCopy(s *session, d *imapwire.Decoder) request {
 		if err != nil {
 			return err
 		}
+		if err := s.maySave(uids); err != nil {
+			return err
+		}
 		s.looked += int64(uids.Len())
 		var done store.Copied
 		err = s.changeMany(ctx, uids.Len(), func(tx *store.Tx) error {

@@ -59,6 +59,7 @@ var cutProbes = map[string]struct{ command, works string }{
 	"THREAD=ORDEREDSUBJECT": {`THREAD ORDEREDSUBJECT UTF-8 ALL`, `a OK`},
 	"THREAD=REFERENCES":     {`THREAD REFERENCES UTF-8 ALL`, `a OK`},
 	"THREAD=REFS":           {`THREAD REFS UTF-8 ALL`, `a OK`},
+	"UIDBATCHES":            {`UIDBATCHES 500`, `a OK`},
 	"UIDONLY":               {`ENABLE UIDONLY`, `ENABLED UIDONLY`},
 	"UIDPLUS":               {`UID EXPUNGE 1`, `a OK`},
 	"UNAUTHENTICATE":        {`UNAUTHENTICATE`, `a OK`},

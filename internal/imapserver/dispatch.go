@@ -18,12 +18,17 @@ var webVerbs = map[string]bool{"GET": true, "POST": true, "PUT": true, "HEAD": t
 // errAnswered is what a request returns that sent its tagged line itself.
 var errAnswered = errors.New("answered")
 
+// badCommand is a BAD with a response code.
+type badCommand struct{ code, text string }
+
+func (e *badCommand) Error() string { return e.text }
+
 // errUIDRequired refuses sequence numbers once UIDONLY is enabled (RFC 9586).
-var errUIDRequired = errors.New("sequence numbers are not used any more in this session")
+var errUIDRequired = &badCommand{"UIDREQUIRED", "sequence numbers are not used any more in this session"}
 
 // command reads and runs one command. An error ends the session.
 func (s *session) command() error {
-	s.tag, s.code, s.byUID, s.changed = "", "", false, false
+	s.tag, s.code, s.limited, s.byUID, s.changed = "", "", "", false, false
 	s.looked, s.commit, s.turn = 0, 0, 0
 	s.meter.Start(s.conn)
 	if err := s.dec.Next(); err != nil {
@@ -144,18 +149,20 @@ func fatal(err error) bool {
 // answer sends the tagged line.
 func (s *session) answer(name string, err error) error {
 	var syntax *imapwire.SyntaxError
+	var bad *badCommand
 	var no *refusal
 	if s.byUID {
 		name = "UID " + name
 	}
 	switch {
 	case err == nil:
+		s.tellLimited()
 		s.tagged("OK", s.code, name+" completed")
 		if s.state != notAuthenticated {
 			s.bad = 0
 		}
-	case errors.Is(err, errUIDRequired):
-		return s.answerBad("UIDREQUIRED", errUIDRequired.Error())
+	case errors.As(err, &bad):
+		return s.answerBad(bad.code, bad.text)
 	case errors.As(err, &syntax):
 		return s.answerBad("", syntax.Text)
 	case errors.As(err, &no):

@@ -46,6 +46,9 @@ func (s *session) expunge(ctx context.Context, set imapwire.NumSet) error {
 				deleted = deleted.Append(m.UID)
 			}
 		}
+		if set != nil { // RFC 9738 §3.1: EXPUNGE without a set is for all
+			deleted, _ = s.limit(deleted)
+		}
 		_, err = tx.Expunge(v.box.ID, deleted)
 		return err
 	})

@@ -118,6 +118,14 @@ func (s *session) fetch(ctx context.Context, set imapwire.NumSet, p plan, mods i
 		from, to := mods.Partial.Of(uids.Len())
 		uids = uids.Slice(from, to)
 	}
+	uids, fewer, err := s.limitFetch(uids, mods)
+	if err != nil {
+		return err
+	}
+	messages := v.list.Select(uids)
+	if fewer {
+		messages = descending(messages)
+	}
 	s.looked += int64(uids.Len())
 	buffer := fetchBuffers.Get().(*[]byte)
 	f := &fetcher{ctx: ctx, s: s, uids: uids, out: (*buffer)[:0]}
@@ -129,7 +137,7 @@ func (s *session) fetch(ctx context.Context, set imapwire.NumSet, p plan, mods i
 	}()
 	var unseen mail.UIDSet
 	var failed error
-	for i, m := range v.list.Select(uids) {
+	for i, m := range messages {
 		if m.ModSeq <= mods.ChangedSince {
 			continue
 		}
@@ -149,6 +157,10 @@ func (s *session) fetch(ctx context.Context, set imapwire.NumSet, p plan, mods i
 		if _, err := s.setFlags(ctx, unseen, seen); err != nil {
 			return err
 		}
+	}
+	if errs.Is(failed, errs.NotFound) && fewer {
+		s.code = "EXPUNGEISSUED" // RFC 9738 §3.1
+		return nil
 	}
 	if errs.Is(failed, errs.NotFound) {
 		return errs.As("imapserver.fetch", errs.Expunged, "some of the messages were expunged by another session", failed)

@@ -18,6 +18,7 @@ func parseMove(s *session, d *imapwire.Decoder) request {
 		if err != nil {
 			return err
 		}
+		uids, _ = s.limit(uids)
 		s.looked += int64(uids.Len())
 		var done store.Copied
 		err = s.changeMany(ctx, uids.Len(), func(tx *store.Tx) error {

@@ -24,7 +24,7 @@ func parseSearch(s *session, d *imapwire.Decoder) request {
 		if err := s.mayUpdate(ret); err != nil {
 			return err
 		}
-		found, err := s.find(ctx, charset, key)
+		found, err := s.find(ctx, charset, key, s.limitSearch)
 		if ret.Save {
 			s.view.saved = s.view.uids(savedOf(ret, found))
 		}
@@ -45,8 +45,12 @@ func parseSearch(s *session, d *imapwire.Decoder) request {
 	}
 }
 
-// find returns the indexes of the messages that match.
-func (s *session) find(ctx context.Context, charset string, key *imapwire.SearchKey) ([]int, error) {
+// everything is no limit for find.
+func everything(*imapwire.SearchKey) mail.UIDSet { return nil }
+
+// find returns the indexes of the messages that match, of those that only gives
+// for the keys with stored searches in them; nil: of all.
+func (s *session) find(ctx context.Context, charset string, key *imapwire.SearchKey, only func(*imapwire.SearchKey) mail.UIDSet) ([]int, error) {
 	if err := s.expand(ctx, key, charset, 0); err != nil {
 		return nil, err
 	}
@@ -57,7 +61,7 @@ func (s *session) find(ctx context.Context, charset string, key *imapwire.Search
 		s.enable(condstore)
 	}
 	q := s.query()
-	q.Key, q.Charset = key, charset
+	q.Key, q.Charset, q.Only = key, charset, only(key)
 	ctx, cancel := context.WithTimeout(ctx, searchTimeMax)
 	defer cancel()
 	found, err := s.search(ctx, q)

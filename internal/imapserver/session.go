@@ -55,6 +55,8 @@ type session struct {
 	byUID bool
 	tag   string
 	code  string // response code of the tagged OK, without brackets
+	// limited is that of MESSAGELIMIT when not all messages could be had.
+	limited string
 	// changed tells that it changed the account.
 	changed bool
 	meter   netserver.Meter

@@ -20,7 +20,7 @@ func parseSort(s *session, d *imapwire.Decoder) request {
 		if err := s.mayUpdate(ret); err != nil {
 			return err
 		}
-		found, err := s.find(ctx, charset, key)
+		found, err := s.find(ctx, charset, key, everything)
 		if err == nil {
 			found, err = s.query().Sort(ctx, found, criteria)
 		}
@@ -60,9 +60,12 @@ func parseThread(s *session, d *imapwire.Decoder) request {
 	d.Space()
 	charset, key := d.CharsetAndKeys()
 	return func(ctx context.Context, s *session) error {
+		if n := s.opts.MessageLimit; n > 0 && s.view.list.Len() > n { // RFC 9738 §3.3
+			return &refusal{limitCode(n, nil), "the mailbox has too many messages to be threaded"}
+		}
 		ctx, cancel := context.WithTimeout(ctx, searchTimeMax)
 		defer cancel()
-		found, err := s.find(ctx, charset, key)
+		found, err := s.find(ctx, charset, key, everything)
 		if err != nil {
 			return err
 		}

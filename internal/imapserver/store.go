@@ -63,6 +63,7 @@ func (s *session) storeFlags(ctx context.Context, set imapwire.NumSet, c storeCo
 	if err != nil || len(uids) == 0 {
 		return err
 	}
+	uids, _ = s.limit(uids)
 	if c.Conditional {
 		s.enable(condstore)
 	}

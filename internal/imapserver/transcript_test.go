@@ -2,6 +2,8 @@ package imapserver
 
 import (
 	"cmp"
+	"regexp"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -53,7 +55,8 @@ func (s *testServer) dial(t testing.TB) *servertest.Client {
 // TestTranscripts plays testdata/*.txt: one file for a subject of the RFCs,
 // and in clients one for a mail program that people use, in the commands that
 // it sends. Connections are greeted and, with "login" in the first line,
-// logged in as ada, with "optional" on a server that offers what is Optional.
+// logged in as ada, with "optional" on a server that offers what is Optional,
+// with "limit=N" and "save=N" on one with these limits (RFC 9738).
 func TestTranscripts(t *testing.T) { playTranscripts(t, newTestServer, nothing) }
 
 // TestTranscriptsLocal plays them on the engine that is used.
@@ -79,6 +82,14 @@ func playTranscripts(t *testing.T, start func(testing.TB, Options) *testServer, 
 		var o Options
 		if strings.Contains(first, "optional") {
 			o.Offer = Optional
+		}
+		if m := regexp.MustCompile(`(limit|save)=(\d+)`).FindStringSubmatch(first); m != nil {
+			n, _ := strconv.Atoi(m[2])
+			if m[1] == "limit" {
+				o.MessageLimit = n
+			} else {
+				o.SaveLimit = n
+			}
 		}
 		s := start(t, o)
 		return func() *servertest.Client {

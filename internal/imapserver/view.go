@@ -22,6 +22,7 @@ type view struct {
 	contexts []*searchContext
 	// relabelled are the messages whose labels the next sync tells.
 	relabelled mail.UIDSet
+	batched    []batchRequest // what UIDBATCHES was answered
 }
 
 // silentStore is the session's own STORE .SILENT, which sync does not tell.
@@ -78,6 +79,13 @@ func (v *view) uidRanges(set imapwire.NumSet) mail.UIDSet {
 		uids = uids.AppendRange(mail.UIDRange{First: mail.UID(r.First), Last: mail.UID(r.Last)})
 	}
 	return uids
+}
+
+// named returns the UIDs that a search key with a set stands for.
+func (v *view) named(key *imapwire.SearchKey) mail.UIDSet {
+	k := imapwire.SearchKey{Op: key.Op, Set: key.Set}
+	v.fix(&k)
+	return v.uidRanges(k.Set)
 }
 
 // fix replaces sequence numbers and "$" by the UIDs that they mean now (RFC

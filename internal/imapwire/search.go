@@ -225,6 +225,9 @@ func (d *Decoder) namedKey(name string, depth int) *SearchKey {
 	case "UID":
 		d.Space()
 		return &SearchKey{Op: SearchUID, Set: d.NumSet()}
+	case "UIDAFTER", "UIDBEFORE":
+		d.Space()
+		return d.uidSide(name == "UIDAFTER")
 	case "NOT":
 		d.Space()
 		return not(d.searchKey(depth+1, nil))
@@ -236,6 +239,21 @@ func (d *Decoder) namedKey(name string, depth int) *SearchKey {
 	}
 	d.Fail("unknown search key " + name)
 	return nil
+}
+
+// uidSide reads the argument of UIDAFTER and UIDBEFORE (RFC 9738 §3.2).
+func (d *Decoder) uidSide(after bool) *SearchKey {
+	uid := d.Number32()
+	k := &SearchKey{Op: SearchUID}
+	switch {
+	case uid == 0:
+		d.Fail("expected a UID")
+	case after && uid < NumMax:
+		k.Set = NumSet{{First: uid + 1, Last: NumMax}}
+	case !after && uid > 1:
+		k.Set = NumSet{{First: 1, Last: uid - 1}}
+	}
+	return k
 }
 
 // modSeqKey reads the arguments of MODSEQ. All flags of a message have one
