@@ -119,6 +119,11 @@ func ours() map[string]bool {
 	for _, c := range imapserver.Capabilities() {
 		names[c] = true
 	}
+	for _, r := range registered {
+		if r.key != "" {
+			names[r.name] = true
+		}
+	}
 	return names
 }
 
@@ -129,8 +134,8 @@ func document(peers []peer) []byte {
 
 Every capability in IANA's registry, and those of others that have no place there: what is here, which file does it and which
 test shows it, and what three other servers advertise, before login and after it. Written by ` + "`go run ./test/capabilities`" + `; do
-not edit it. "offered" is what is there only when [imap.offer](configuration.md) names it. Everything can be
-[cut](configuration.md#take-capabilities-away).
+not edit it. "offered" is what is there only when [imap.offer](configuration.md) names it; a key is what turns it on. Everything
+else can be [cut](configuration.md#take-capabilities-away).
 `)
 	section(&b, "In the registry", registered, peers)
 	section(&b, "Not in the registry", unregistered, peers)
@@ -150,8 +155,11 @@ func section(b *bytes.Buffer, title string, rows []row, peers []peer) {
 		if r.advertisedBy(here) {
 			state, file, test = "yes", code(r.file), code(r.test)
 		}
-		if slices.Contains(imapserver.Optional, r.name) {
+		switch {
+		case slices.Contains(imapserver.Optional, r.name):
 			state = "offered"
+		case r.key != "":
+			state = code(r.key)
 		}
 		fmt.Fprintf(b, "| %s | %s | %s | %s | %s |", r.name, r.source, state, file, test)
 		for _, p := range peers {

@@ -11,6 +11,7 @@ type row struct {
 	// it is not here, and may be several names.
 	file, test string
 	why        string // why it is not here, where that was decided
+	key        string // of the configuration, that turns it on
 }
 
 // advertisedBy reports whether the capability is among those advertised, whose
@@ -64,7 +65,7 @@ var registered = []row{
 	{name: "LOGIN-REFERRALS", source: "RFC 2221"},
 	{name: "LOGINDISABLED", source: "RFC 3501 §6.2.3", file: "imapserver/capability.go", test: "imapserver/session_test.go:TestNoPrivacy"},
 	{name: "MAILBOX-REFERRALS", source: "RFC 2193"},
-	{name: "MESSAGELIMIT=", source: "RFC 9738"},
+	{name: "MESSAGELIMIT=", source: "RFC 9738", file: "imapserver/messagelimit.go", test: "messagelimit.txt", key: "imap.message_limit"},
 	{name: "METADATA", source: "RFC 5464", file: "imapserver/metadata.go store/metadata.go", test: "metadata.txt"},
 	{name: "METADATA-SERVER", source: "RFC 5464", why: "METADATA is it and more"},
 	{name: "MOVE", source: "RFC 6851", file: "imapserver/move.go", test: "copy.txt"},
@@ -83,7 +84,7 @@ var registered = []row{
 	{name: "RIGHTS=", source: "RFC 4314 §2.2"},
 	{name: "SASL-IR", source: "RFC 4959", file: "imapserver/authenticate.go", test: "login.txt"},
 	{name: "SAVEDATE", source: "RFC 8514", file: "imapserver/fetch_items.go search/search.go", test: "esearch.txt"},
-	{name: "SAVELIMIT=", source: "RFC 9738"},
+	{name: "SAVELIMIT=", source: "RFC 9738", file: "imapserver/messagelimit.go", test: "savelimit.txt", key: "imap.save_limit"},
 	{name: "SEARCH=FUZZY", source: "RFC 6203"},
 	{name: "SEARCHRES", source: "RFC 5182", file: "imapserver/esearch.go imapserver/view.go", test: "esearch.txt"},
 	{name: "SORT", source: "RFC 5256", file: "imapserver/sort.go search/sort.go", test: "sort.txt"},
@@ -93,7 +94,7 @@ var registered = []row{
 	{name: "STATUS=SIZE", source: "RFC 8438", file: "imapserver/status.go", test: "mailbox.txt"},
 	{name: "THREAD=ORDEREDSUBJECT", source: "RFC 5256 §3", file: "imapserver/sort.go search/thread.go", test: "sort.txt"},
 	{name: "THREAD=REFERENCES", source: "RFC 5256 §3", file: "imapserver/sort.go search/thread.go", test: "sort.txt search/thread_test.go:TestReferences"},
-	{name: "UIDBATCHES", source: "RFC 10022"},
+	{name: "UIDBATCHES", source: "RFC 10022", file: "imapserver/uidbatches.go", test: "imapserver/uidbatches_test.go:TestUIDBatches"},
 	{name: "UIDONLY", source: "RFC 9586", file: "imapserver/enable.go imapserver/dispatch.go", test: "uidonly.txt"},
 	{name: "UIDPLUS", source: "RFC 4315", file: "imapserver/expunge.go imapserver/append.go imapserver/copy.go", test: "copy.txt append.txt"},
 	{name: "UNAUTHENTICATE", source: "RFC 8437", file: "imapserver/unauthenticate.go", test: "uidonly.txt"},
