@@ -158,6 +158,13 @@ func (c *checker) account(info AccountInfo) error {
 			return err
 		}
 	}
+	for id := range v.keys {
+		if _, err := v.MailboxByID(id); err != nil {
+			if err := c.report(Finding{What: fmt.Sprintf("there is an access key of mailbox %d, which is not there", id)}); err != nil {
+				return err
+			}
+		}
+	}
 	return c.expunged(snap)
 }
 

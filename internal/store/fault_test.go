@@ -213,6 +213,7 @@ func useAll(s, other *Store) {
 	in("P/q", func(tx *Tx, box *Mailbox) error { return tx.RenameMailbox(box.ID, "R/s") })
 	in("INBOX", func(tx *Tx, box *Mailbox) error { return tx.RenameMailbox(box.ID, "Old") })
 	in("R", func(tx *Tx, box *Mailbox) error { return tx.SetSpecialUse(box.ID, mail.UseImportant) })
+	in("R/s", func(tx *Tx, box *Mailbox) error { _, err := tx.AccessKey(box.ID); return err })
 	in("R/s", func(tx *Tx, box *Mailbox) error { return tx.DeleteMailbox(box.ID) })
 	in("R", func(tx *Tx, box *Mailbox) error {
 		_ = tx.Unsubscribe("Junk")

@@ -33,7 +33,7 @@ func (f Fix) String() string {
 // Repair makes every account consistent with itself and with the messages that
 // can be read. What cannot be used is set aside within the account, never
 // deleted: rows as they are, messages without octets with all that is known of
-// them. With dryRun it only says what it would do. A second call finds nothing.
+// them. Only access keys, which are no mail, are removed. With dryRun it only says what it would do. A second call finds nothing.
 // Nobody else may use the store meanwhile.
 func (s *Store) Repair(ctx context.Context, dryRun bool, progress func(accounts, of int)) (fixes []Fix, err error) {
 	all, err := s.restorable("")
@@ -86,7 +86,7 @@ func (r *repairer) account(id AccountID, dryRun bool) error {
 	defer r.snap.Close()
 	version := r.snap.Version()
 	r.modseq = mail.ModSeq(version + 1)
-	for _, step := range []func() error{r.readBoxes, r.readMessages, r.readGraves, r.readAccount} {
+	for _, step := range []func() error{r.readBoxes, r.readMessages, r.readGraves, r.readNotes, r.readAccessKeys, r.readAccount} {
 		if err := step(); err != nil {
 			return err
 		}
@@ -323,6 +323,36 @@ func (r *repairer) readGraves() error {
 		}
 	}
 	return r.ctx.Err()
+}
+
+// readNotes sets entries of METADATA aside that cannot be read.
+func (r *repairer) readNotes() error {
+	for p, err := range r.snap.Scan([]byte{rowNote}, []byte{rowNote + 1}) {
+		if err != nil {
+			return err
+		}
+		if _, _, ok := decodeNote(p.Value); !ok || len(p.Key) < 9 {
+			r.fix("", 0, "the METADATA row %x cannot be read: it is set aside", p.Key)
+			r.setAside(p)
+		}
+	}
+	return nil
+}
+
+// readAccessKeys removes access keys that cannot be read or have no mailbox.
+// They are no mail, and a secret is not kept where nobody looks after it.
+func (r *repairer) readAccessKeys() error {
+	for p, err := range r.snap.Scan([]byte{rowAccessKey}, []byte{rowAccessKey + 1}) {
+		if err != nil {
+			return err
+		}
+		if _, ok := decodeAccessKey(p.Value); ok && len(p.Key) == 9 && r.boxes[MailboxID(decodeID(p.Key[1:]))] != nil {
+			continue
+		}
+		r.fix("", 0, "the access key %x is of no use: it is removed, URLs that it authorized are no longer", p.Key)
+		r.batch.Delete(slices.Clone(p.Key))
+	}
+	return nil
 }
 
 // readAccount corrects the account's counters, and makes INBOX if it is lost.

@@ -30,8 +30,14 @@ func TestRepair(t *testing.T) {
 		"flags far beyond": func(b *engine.Batch, s state) {
 			b.Put(messageKey(rowFlags, s.inbox, 1<<32-1), []byte{99})
 		},
-		"lost octets":      func(b *engine.Batch, s state) { b.Drop(s.blob) },
-		"tombstone unread": func(b *engine.Batch, s state) { b.Put(append(key8(rowTombstone, uint64(s.inbox)), 1), []byte{99}) },
+		"lost octets":       func(b *engine.Batch, s state) { b.Drop(s.blob) },
+		"tombstone unread":  func(b *engine.Batch, s state) { b.Put(append(key8(rowTombstone, uint64(s.inbox)), 1), []byte{99}) },
+		"note unread":       func(b *engine.Batch, s state) { b.Put(noteKey(s.inbox, "/private/x"), []byte{99}) },
+		"access key unread": func(b *engine.Batch, s state) { b.Put(key8(rowAccessKey, uint64(s.inbox)), []byte{rowVersion, 0, 1}) },
+		"access key's key":  func(b *engine.Batch, s state) { b.Put([]byte{rowAccessKey, 1}, nil) },
+		"access key of no mailbox": func(b *engine.Batch, s state) {
+			b.Put(key8(rowAccessKey, 999), AccessKey{secret: accessSecret{1}}.encode())
+		},
 		"counters and UIDNEXT": func(b *engine.Batch, s state) {
 			b.Put(key8(rowMailbox, uint64(s.inbox)), (&Mailbox{Name: mail.Inbox, UIDValidity: 7, UIDNext: 1}).encode())
 		},

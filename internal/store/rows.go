@@ -24,6 +24,7 @@ const (
 	rowTombstone = 'T' // mailbox id, mod-sequence
 	rowDeleted   = 'D' // mailbox id: the row of a deleted mailbox
 	rowNote      = 'N' // mailbox id, entry of METADATA
+	rowAccessKey = 'K' // mailbox id: its access key (RFC 4467)
 )
 
 func key8(prefix byte, id uint64) []byte {
@@ -282,6 +283,9 @@ func readState(a *Account, snap engine.Snapshot) (*Snapshot, error) {
 		v.subs = append(v.subs, string(p.Key[1:]))
 	}
 	if v.notes, err = readNotes(snap); err != nil {
+		return nil, err
+	}
+	if v.keys, err = readAccessKeys(snap); err != nil {
 		return nil, err
 	}
 	return v, nil

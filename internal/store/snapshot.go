@@ -25,6 +25,7 @@ type Snapshot struct {
 	boxes   []*Mailbox // by name
 	subs    []string   // sorted
 	notes   []Note     // by mailbox and entry
+	keys    map[MailboxID]AccessKey
 	lists   map[MailboxID]*MessageList
 	tx      bool // belongs to a Tx, whose goroutine holds the write lock
 }

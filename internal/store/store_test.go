@@ -621,12 +621,17 @@ func FuzzRows(f *testing.F) {
 	f.Add(box.encode())
 	f.Add((&tombstone{uids: mail.NewUIDSet(3), messages: []Message{m}}).encode(box))
 	f.Add(appendChunkFlags(nil, []Message{m}, box))
+	f.Add(AccessKey{secret: accessSecret{1}}.encode())
 	f.Fuzz(func(t *testing.T, b []byte) {
 		decodeMessage(1, &row{b: b}, box)
 		decodeMailbox(1, b)
 		decodeTombstone(b)
 		decodeAccount(b)
 		decodeInfo("a@b", b)
+		decodeNote(b)
+		if k, ok := decodeAccessKey(b); ok && !k.plausible() {
+			t.Error("a key that anybody could guess")
+		}
 		applyChunkFlags([]Message{m}, b, box)
 	})
 }
