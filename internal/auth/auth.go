@@ -132,6 +132,20 @@ func (a *Auth) login(ctx context.Context, t Attempt) (Identity, error) {
 	return Identity{info.Name, info.ID}, nil
 }
 
+// Find finds whose a login name is, without a password. Errors: NotFound, also
+// for somebody who may not log in.
+func (a *Auth) Find(ctx context.Context, name string) (Identity, error) {
+	const op = "auth.Find"
+	info, err := a.dir.Find(ctx, name)
+	if err != nil {
+		return Identity{}, errs.Wrap(op, err)
+	}
+	if info.Disabled {
+		return Identity{}, errs.New(op, errs.NotFound, "no such user")
+	}
+	return Identity{info.Name, info.ID}, nil
+}
+
 // mac names one good login without telling what it is. The stored hash is in
 // it, so that a changed password ends what was remembered.
 func (a *Auth) mac(t Attempt, hash string) (sum [32]byte) {

@@ -35,6 +35,20 @@ func newAuth(t *testing.T, users ...string) (*Auth, *store.Store, *bytes.Buffer)
 	return New(directory.New(s, "localhost"), Options{Log: slog.New(slog.NewTextHandler(&log, nil)), Now: time.Now, NoDelay: true}), s, &log
 }
 
+// TestFind: a name is found in any of its forms, but nobody who may not log in.
+func TestFind(t *testing.T) {
+	a, s, _ := newAuth(t, "a@localhost:{PLAIN}x")
+	if _, err := s.CreateAccounts(t.Context(), []store.AccountInfo{{Name: "off@localhost", Password: "{PLAIN}x", Disabled: true}}); err != nil {
+		t.Fatal(err)
+	}
+	for name, want := range map[string]string{"a": "a@localhost", "A@LocalHost": "a@localhost", "off": "", "b": "", "": "", "a@b": ""} {
+		id, err := a.Find(t.Context(), name)
+		if id.Name != want || (err == nil) != (want != "") || err != nil && !errs.Is(err, errs.NotFound) {
+			t.Errorf("%q is %v, %v", name, id, err)
+		}
+	}
+}
+
 // TestQueue: the logins that wait for a hash are limited.
 func TestQueue(t *testing.T) {
 	a, _, _ := newAuth(t, "a@localhost:{PLAIN}x")
