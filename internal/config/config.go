@@ -69,6 +69,7 @@ type Limits struct {
 
 // IMAP holds options of IMAP.
 type IMAP struct {
+	SubmitUsers  []string `toml:"submit_users" comment:"Login names of submission servers: they may fetch messages by URLs that are for submission (RFC 4467)."`
 	LiteralMinus bool     `toml:"literal_minus" comment:"Offer LITERAL- instead of LITERAL+ (RFC 7888): clients may not send more than 4096 octets unasked."`
 	Offer        []string `toml:"offer" comment:"Capabilities that are not there unless they are named here: XLIST, X-GM-EXT-1."`
 	Workarounds  []string `toml:"workarounds" comment:"Cuts for the bugs of clients that are ready made: apple-compress."`
@@ -123,6 +124,7 @@ func Defaults() *Config {
 		Listen: []string{"imap=127.0.0.1:10143", "imaps=127.0.0.1:10993", "pop3=127.0.0.1:10110", "pop3s=127.0.0.1:10995", "lmtp=127.0.0.1:10024"},
 		Log:    Log{Level: "info", Format: "text", SlowCommand: Duration(2 * time.Second)},
 		Limits: Limits{Connections: 16_000, ConnectionsPerAddress: 100, SessionsPerAccount: 100, SessionsPerAddress: 30, LoginTime: Duration(time.Minute), IdleTime: Duration(31 * time.Minute), MessageOctets: 50 << 20},
+		IMAP:   IMAP{SubmitUsers: []string{}},
 		Store:  Store{ExpungeRetention: Duration(14 * 24 * time.Hour), ScrubEvery: Duration(7 * 24 * time.Hour)},
 	}
 }
@@ -239,6 +241,11 @@ func (c *Config) Check() error {
 	}
 	if _, err := c.Mode(); err != nil {
 		bad("socket_mode %q is no octal number like 0660", c.SocketMode)
+	}
+	for _, name := range c.IMAP.SubmitUsers {
+		if name == "" || strings.ContainsAny(name, " /") {
+			bad("imap.submit_users: %q is no login name", name)
+		}
 	}
 	if (c.TLS.Certificate == "") != (c.TLS.Key == "") {
 		bad("tls needs both certificate and key, or neither")

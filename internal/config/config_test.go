@@ -40,6 +40,7 @@ func TestErrors(t *testing.T) {
 		"config_version = 1\n[imap]\nmessage_limit = 999\n":                                      `imap.message_limit is 999; it must be 0, or from 1000`,
 		"config_version = 1\n[imap]\nsave_limit = -1\n":                                          `imap.save_limit is -1`,
 		"config_version = 1\n[imap]\nmessage_limit = 1000\nsave_limit = 1000\n":                  `leave imap.save_limit at 0`,
+		"config_version = 1\n[imap]\nsubmit_users = [\"\"]\n":                                    `imap.submit_users: "" is no login name`,
 		"config_version = 1\nsocket_mode = \"0999\"\n":                                           `socket_mode "0999"`,
 		"config_version = 1\ndefault_domain = \"a@b\"\n":                                         `is no domain`,
 		"config_version = 1\n[store]\nexpunge_retention = \"-1h\"\n":                             `no time span`,

@@ -4,12 +4,9 @@ import (
 	"bytes"
 	"context"
 	"io"
-	"net/url"
-	"strconv"
 	"strings"
 
 	"github.com/angarium/angarium/internal/imapwire"
-	"github.com/angarium/angarium/internal/mail"
 	"github.com/angarium/angarium/internal/message"
 	"github.com/angarium/angarium/internal/store"
 )
@@ -43,11 +40,11 @@ func (f *filling) catenate(ctx context.Context) {
 // copyURL appends what a URL names.
 func (f *filling) copyURL(ctx context.Context, text string) error {
 	bad := &refusal{"BADURL " + codeText(text), "the URL names nothing"}
-	u, ok := parseMessageURL(text)
+	u, ok := f.s.readURL(text)
 	if !ok {
 		return bad
 	}
-	m, err := f.s.lookUp(ctx, u)
+	m, err := f.s.lookUp(ctx, &u)
 	if m == nil || err != nil {
 		return bad
 	}
@@ -56,16 +53,16 @@ func (f *filling) copyURL(ctx context.Context, text string) error {
 		return err
 	}
 	defer body.Close()
-	r, err := f.s.sectionOf(ctx, m, body, &u.section)
+	r, err := f.s.sectionOf(ctx, m, body, &u.Section)
 	if r == nil || err != nil {
 		return bad
 	}
-	if _, err := r.Seek(u.offset, io.SeekStart); err != nil {
+	if _, err := r.Seek(u.Offset, io.SeekStart); err != nil {
 		return err
 	}
 	limit := f.s.opts.MessageMax - f.size + 1
-	if u.partial && u.count > 0 {
-		limit = min(limit, u.count)
+	if u.Count > 0 {
+		limit = min(limit, u.Count)
 	}
 	if _, err := io.Copy(f, io.LimitReader(r, limit)); err != nil {
 		return err
@@ -86,103 +83,26 @@ func codeText(text string) string {
 	}, clean(text[:min(len(text), 1000)]))
 }
 
-// messageURL is a URL of a message or a part of one on this server, of this
-// user (RFC 5092 §7, RFC 5550 §3).
-type messageURL struct {
-	mailbox     string // "": the selected one
-	uidValidity uint64 // 0: any
-	uid         mail.UID
-	section     imapwire.Section
-	partial     bool
-	offset      int64
-	count       int64 // 0: to the end
-}
-
-// parseMessageURL reads a relative URL like
-// /Drafts;UIDVALIDITY=385759045/;UID=20/;SECTION=1.2/;PARTIAL=0.1024.
-func parseMessageURL(text string) (u messageURL, ok bool) {
-	box, rest, found := cutFold(text, ";UID=")
-	if !found || strings.Contains(box, "://") || strings.HasPrefix(box, "//") {
-		return u, false
-	}
-	box = strings.TrimSuffix(strings.TrimPrefix(box, "/"), "/")
-	box, validity, hasValidity := cutFold(box, ";UIDVALIDITY=")
-	var err error
-	if hasValidity {
-		if u.uidValidity, err = strconv.ParseUint(validity, 10, 32); err != nil {
-			return u, false
-		}
-	}
-	if u.mailbox, err = url.PathUnescape(box); err != nil {
-		return u, false
-	}
-	rest, partial, hasPartial := cutFold(rest, "/;PARTIAL=")
-	rest, section, hasSection := cutFold(rest, "/;SECTION=")
-	uid, err := strconv.ParseUint(rest, 10, 32)
-	if u.uid = mail.UID(uid); err != nil || uid == 0 {
-		return u, false
-	}
-	if hasSection {
-		if section, err = url.PathUnescape(section); err != nil {
-			return u, false
-		}
-		if u.section, ok = imapwire.ParseSection(section); !ok {
-			return u, false
-		}
-	}
-	if u.partial = hasPartial; hasPartial {
-		return u, u.parsePartial(partial)
-	}
-	return u, true
-}
-
-func (u *messageURL) parsePartial(text string) bool {
-	offset, count, has := strings.Cut(text, ".")
-	n, err := strconv.ParseUint(offset, 10, 32)
-	u.offset = int64(n)
-	if err != nil || !has {
-		return err == nil
-	}
-	n, err = strconv.ParseUint(count, 10, 32)
-	u.count = int64(n)
-	return err == nil && n > 0
-}
-
-// cutFold is strings.Cut at a text in any case.
-func cutFold(s, sep string) (before, after string, found bool) {
-	for i := 0; i+len(sep) <= len(s); i++ {
-		if strings.EqualFold(s[i:i+len(sep)], sep) {
-			return s[:i], s[i+len(sep):], true
-		}
-	}
-	return s, "", false
-}
-
-// lookUp finds the message of a URL; nil when there is none.
-func (s *session) lookUp(ctx context.Context, u messageURL) (*store.Message, error) {
+// lookUp finds the message of a relative URL, whose base is this user's account
+// or the selected mailbox (RFC 4469 §3); nil when there is none. Paths to
+// mailboxes begin with a slash (RFC 5092 §7.2).
+func (s *session) lookUp(ctx context.Context, u *imapwire.URL) (*store.Message, error) {
 	now, err := s.acct.Snapshot()
 	if err != nil {
 		return nil, err
 	}
 	var box *store.Mailbox
 	switch {
-	case u.mailbox != "":
-		box, err = now.Mailbox(u.mailbox)
-	case s.view != nil:
+	case u.UID == 0 || u.Access != "":
+	case u.Form == imapwire.URLAbsolutePath:
+		box, err = now.Mailbox(u.Mailbox)
+	case u.Form == imapwire.URLRelativePath && u.Mailbox == "" && s.view != nil:
 		box, err = now.MailboxByID(s.view.box.ID)
 	}
-	if err != nil || box == nil || u.uidValidity != 0 && u.uidValidity != uint64(box.UIDValidity) {
+	if err != nil || box == nil {
 		return nil, err
 	}
-	_, list, err := s.acct.Messages(ctx, box.ID)
-	if err != nil {
-		return nil, err
-	}
-	i, ok := list.Find(u.uid)
-	if !ok {
-		return nil, nil
-	}
-	return list.At(i), nil
+	return urlMessage(ctx, s.acct, box.ID, u)
 }
 
 // sectionOf returns a reader of a section's octets; nil when there is none.

@@ -67,6 +67,9 @@ var commands = []command{
 	{name: "SETMETADATA", cap: "METADATA", added: true, states: afterLogin, parse: parseSetMetadata},
 	{name: "STATUS", cap: "STATUS=SIZE", states: afterLogin, parse: parseStatus},
 	{name: "APPEND", cap: "MULTIAPPEND CATENATE UTF8=ACCEPT", states: afterLogin, open: true, parse: parseAppend},
+	{name: "GENURLAUTH", cap: "URLAUTH URL-PARTIAL", added: true, states: afterLogin, parse: parseGenURLAuth},
+	{name: "URLFETCH", cap: "URLAUTH", added: true, states: afterLogin, parse: parseURLFetch},
+	{name: "RESETKEY", cap: "URLAUTH", added: true, states: afterLogin, parse: parseResetKey},
 	{name: "NOTIFY", cap: "NOTIFY", added: true, states: afterLogin, parse: parseNotify},
 	{name: "IDLE", cap: "IDLE", added: true, states: afterLogin, parse: bare((*session).startIdle)},
 

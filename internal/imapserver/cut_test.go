@@ -64,6 +64,8 @@ var cutProbes = map[string]struct{ command, works string }{
 	"UIDPLUS":               {`UID EXPUNGE 1`, `a OK`},
 	"UNAUTHENTICATE":        {`UNAUTHENTICATE`, `a OK`},
 	"UNSELECT":              {`UNSELECT`, `a OK`},
+	"URL-PARTIAL":           {`GENURLAUTH imap://ada@x/INBOX/;UID=1/;PARTIAL=0.1;URLAUTH=authuser INTERNAL`, `a OK`},
+	"URLAUTH":               {`RESETKEY`, `a OK`},
 	"UTF8=ACCEPT":           {`ENABLE UTF8=ACCEPT`, `ENABLED UTF8=ACCEPT`},
 	"WITHIN":                {`SEARCH OLDER 1`, `a OK`},
 	"X-GM-EXT-1":            {`FETCH 1 X-GM-LABELS`, `a OK`},

@@ -179,15 +179,20 @@ func (f *fetcher) message(i int, m *store.Message, p plan) error {
 			f.out = append(f.out, ' ')
 		}
 		if err := item.row.run(f, item.FetchItem); err != nil {
-			if f.sent {
-				// The client waits for the rest of a literal.
-				return &byeError{"[" + kindCodes[errs.KindOf(err)] + "] A message cannot be read"}
-			}
-			return err
+			return f.failed(err)
 		}
 	}
 	f.out = append(f.out, ")\r\n"...)
 	_, err := f.s.conn.Write(f.out)
+	return err
+}
+
+// failed returns why a message cannot be read: the end of the session, if the
+// client waits for the rest of a literal.
+func (f *fetcher) failed(err error) error {
+	if f.sent {
+		return &byeError{"[" + kindCodes[errs.KindOf(err)] + "] A message cannot be read"}
+	}
 	return err
 }
 

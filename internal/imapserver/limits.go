@@ -20,6 +20,7 @@ const (
 	searchTimeMax         = 30 * time.Second // of one SEARCH
 	appendMessagesMax     = 1000             // of one APPEND
 	catenatePartsMax      = 1000             // of one message
+	urlsMax               = 100              // of one GENURLAUTH or URLFETCH
 	idFieldsMax           = 30               // RFC 2971 §3.3
 	idValueMax            = 1024             // likewise
 	progressEvery         = 10 * time.Second // between words of a long search (RFC 9585)

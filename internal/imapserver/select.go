@@ -59,7 +59,7 @@ func (s *session) open(ctx context.Context, name string, readOnly bool) (*view, 
 	if box.NoSelect {
 		return nil, errs.New("imapserver.select", errs.Invalid, "this is only a name above other mailboxes")
 	}
-	v := &view{readOnly: readOnly}
+	v := &view{readOnly: readOnly, key: now.AccessKey(box.ID)}
 	if v.box, v.list, err = s.acct.Messages(ctx, box.ID); err != nil {
 		return nil, err
 	}
@@ -100,6 +100,7 @@ func (s *session) tellSelected(v *view) error {
 	s.line("* OK [UIDVALIDITY " + strconv.FormatUint(uint64(v.box.UIDValidity), 10) + "] UIDs are valid")
 	s.line("* OK [UIDNEXT " + strconv.FormatUint(uint64(v.box.UIDNext), 10) + "] Predicted next UID")
 	s.highestModSeq()
+	s.urlMech("URLs can be authorized")
 	if s.offers("OBJECTID") {
 		s.line("* OK [MAILBOXID (" + v.box.ID.String() + ")] Its name for ever") // RFC 8474 §4.2
 	}

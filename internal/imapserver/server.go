@@ -28,6 +28,7 @@ type Options struct {
 	LoginTime             time.Duration // from the greeting to the login; default 1 min
 	IdleTime              time.Duration // silence after login; default 31 min
 	ProgressEvery         time.Duration // between words of a long search; default 10 s
+	SubmitUsers           []string      // login names of submission servers (RFC 4467 §3)
 	LiteralMinus          bool          // offer LITERAL- instead of LITERAL+ (RFC 7888)
 	Offer                 []string      // of Optional
 	Cuts                  []Cut

@@ -72,6 +72,20 @@ func (s *session) sync(ctx context.Context, expunges bool) error {
 	if s.has(condstore) {
 		s.tellComplete(len(changes.Gone) > 0, heldBack && len(changes.Changed) > 0)
 	}
+	return s.tellKey()
+}
+
+// tellKey tells that URLs of the mailbox were revoked (RFC 4467 §7, RESETKEY).
+func (s *session) tellKey() error {
+	now, err := s.acct.Snapshot() // not older than the list
+	if err != nil {
+		return s.syncError(err)
+	}
+	key := now.AccessKey(s.view.box.ID)
+	if key.Revokes(s.view.key) {
+		s.urlMech("URLs that were authorized are no longer")
+	}
+	s.view.key = key
 	return nil
 }
 

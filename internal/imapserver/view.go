@@ -11,8 +11,9 @@ import (
 type view struct {
 	box      *store.Mailbox
 	list     *store.MessageList
-	synced   mail.ModSeq // of the account when sync looked last
-	complete mail.ModSeq // of the mailbox: everything until then was told
+	synced   mail.ModSeq     // of the account when sync looked last
+	complete mail.ModSeq     // of the mailbox: everything until then was told
+	key      store.AccessKey // as far as the client was told of it
 	readOnly bool
 	recent   mail.UIDSet // \Recent for this session (RFC 3501 §2.3.2)
 	echo     mail.UIDSet // whose flags the next sync tells, changed or not
