@@ -38,6 +38,7 @@ type Query struct {
 
 	looked atomic.Int64
 	waited atomic.Int64 // time.Duration, for turns
+	asked  int          // texts that the index was asked for
 }
 
 // Waited returns how long the longest of the searchers waited for turns.
@@ -120,6 +121,8 @@ func (q *Query) scan(c *cursor, t test, from, to int) (hits []int, err error) {
 			if err := c.turn.Pause(c.ctx); err != nil {
 				return nil, errs.Wrap("search.Run", err)
 			}
+		} else if err := c.ctx.Err(); err != nil { // one test may have thousands of keys
+			return nil, errs.Wrap("search.Run", err)
 		}
 		ok, err := t.match(c, i, m)
 		if err != nil {
@@ -414,6 +417,9 @@ func (q *Query) compileText(k *imapwire.SearchKey) (test, error) {
 
 // header looks for the needle in the fields of one name.
 func (c *cursor) header(m *store.Message, name string, kept bool, needle []byte) (bool, error) {
+	if err := c.ctx.Err(); err != nil { // a search may have thousands of these keys
+		return false, errs.Wrap("search.header", err)
+	}
 	s, err := c.summary(m)
 	if s == nil {
 		return false, err
@@ -432,12 +438,17 @@ func (c *cursor) header(m *store.Message, name string, kept bool, needle []byte)
 	return false, nil
 }
 
+// askedMax is for how many texts of one search the index is asked: each answer
+// has a bit for each message of the list.
+const askedMax = 64
+
 // maybe returns which messages of the list can hold a text, as bits; nil when
 // the index does not say. To look into few messages is less work than to ask it.
 func (q *Query) maybe(needle []byte) []uint64 {
-	if q.Index == nil || q.Only != nil || len(needle) < gramOctets {
+	if q.Index == nil || q.Only != nil || len(needle) < gramOctets || q.asked == askedMax {
 		return nil
 	}
+	q.asked++
 	return q.Index.candidates(q.Account, q.List, needle)
 }
 

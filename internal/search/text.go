@@ -6,6 +6,7 @@ import (
 	"strings"
 	"unicode/utf8"
 
+	"github.com/angarium/angarium/internal/errs"
 	"github.com/angarium/angarium/internal/message"
 	"github.com/angarium/angarium/internal/store"
 )
@@ -36,6 +37,9 @@ func (c *cursor) body(m *store.Message, whole bool, needle []byte) (bool, error)
 
 // walk shows a message's texts, and with whole its header.
 func (c *cursor) walk(m *store.Message, whole bool, v visitor) (bool, error) {
+	if err := c.ctx.Err(); err != nil {
+		return false, errs.Wrap("search.walk", err)
+	}
 	s, err := c.q.Store.Summary(c.ctx, m)
 	if err != nil {
 		return false, err
@@ -87,6 +91,9 @@ func (c *cursor) stream(r io.Reader, v visitor) (bool, error) {
 	have := 0
 	c.folded = c.folded[:0]
 	for {
+		if err := c.ctx.Err(); err != nil {
+			return false, errs.Wrap("search.stream", err)
+		}
 		n, err := io.ReadFull(r, raw[have:])
 		have += n
 		end := have

@@ -133,16 +133,16 @@ func sortSiblings(roots []*Node) {
 // graph is the links of REFERENCES, step 1: nodes by number, first those of
 // the messages, then those whose messages are not there.
 type graph struct {
-	all      []item
-	ids      map[uint64]int32 // by hash
-	parents  []int32          // -1: none
-	children []int32          // how many
+	all     []item
+	ids     map[uint64]int32 // by hash
+	parents []int32          // -1: none
+	tops    []int32          // a node further up in the same tree; itself at the top
 }
 
 func newGraph(all []item) *graph {
-	g := &graph{all: all, ids: make(map[uint64]int32, len(all)), parents: make([]int32, len(all)), children: make([]int32, len(all))}
+	g := &graph{all: all, ids: make(map[uint64]int32, len(all)), parents: make([]int32, len(all)), tops: make([]int32, len(all))}
 	for i := range all {
-		g.parents[i] = -1
+		g.parents[i], g.tops[i] = -1, int32(i)
 		if id := all[i].id; id != 0 {
 			if _, taken := g.ids[id]; !taken {
 				g.ids[id] = int32(i)
@@ -157,45 +157,46 @@ func (g *graph) node(id uint64) int32 {
 	if !ok {
 		n = int32(len(g.parents))
 		g.ids[id] = n
-		g.parents, g.children = append(g.parents, -1), append(g.children, 0)
+		g.parents, g.tops = append(g.parents, -1), append(g.tops, n)
 	}
 	return n
 }
 
-// link makes the links of one message.
+// link makes the links of one message. What the references say of the parent
+// of a message that is still to come is passed over: that message's own
+// references will say it, or that there is none. So no link is ever undone.
 func (g *graph) link(i int) {
 	last := int32(-1)
 	for _, id := range g.all[i].refs {
 		n := g.node(id)
-		if last >= 0 && g.parents[n] < 0 {
+		if toCome := int(n) >= i && int(n) < len(g.all); last >= 0 && g.parents[n] < 0 && !toCome {
 			g.adopt(last, n)
 		}
 		last = n
 	}
-	n := int32(i)
-	if p := g.parents[n]; p >= 0 && p != last {
-		g.parents[n] = -1
-		g.children[p]--
-	}
-	if last >= 0 && g.parents[n] < 0 {
-		g.adopt(last, n)
+	if last >= 0 {
+		g.adopt(last, int32(i))
 	}
 }
 
-// adopt makes one node the parent of another, unless that would make a loop.
+// adopt makes one node the parent of another that has none, unless that would
+// make a loop.
 func (g *graph) adopt(parent, child int32) {
-	if parent == child {
+	top := g.top(parent)
+	if top == child {
 		return
 	}
-	if g.children[child] > 0 {
-		for p := g.parents[parent]; p >= 0; p = g.parents[p] {
-			if p == child {
-				return
-			}
-		}
+	g.parents[child], g.tops[child] = parent, top
+}
+
+// top returns the node at the top of a node's tree. It shortens the way there
+// for the next time, so that long chains cost no more than short ones.
+func (g *graph) top(n int32) int32 {
+	for g.tops[n] != n {
+		g.tops[n] = g.tops[g.tops[n]]
+		n = g.tops[n]
 	}
-	g.parents[child] = parent
-	g.children[parent]++
+	return n
 }
 
 // roots builds the trees without the nodes whose messages are not there, but

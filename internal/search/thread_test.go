@@ -17,6 +17,11 @@ type testFields struct {
 
 // threadOf arranges messages, whose dates are in order where they have none.
 func threadOf(messages []testFields) string {
+	roots := threadItems(itemsOf(messages))
+	return string(AppendThreads(nil, roots, func(i int) uint32 { return uint32(i + 1) }))
+}
+
+func itemsOf(messages []testFields) []item {
 	all := make([]item, len(messages))
 	for i, m := range messages {
 		f := &fields{subject: m.subject, reply: m.reply}
@@ -31,6 +36,10 @@ func threadOf(messages []testFields) string {
 			all[i].sent = int64(i + 1)
 		}
 	}
+	return all
+}
+
+func threadItems(all []item) []*Node {
 	g := newGraph(all)
 	for i := range all {
 		g.link(i)
@@ -42,7 +51,7 @@ func threadOf(messages []testFields) string {
 	sortSiblings(roots)
 	roots = mergeSubjects(roots)
 	sortSiblings(roots)
-	return string(AppendThreads(nil, roots, func(i int) uint32 { return uint32(i + 1) }))
+	return roots
 }
 
 // RFC 5256 §3 REFERENCES, by its steps.
