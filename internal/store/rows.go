@@ -164,8 +164,22 @@ func decodeDeleted(id MailboxID, b []byte) (m *Mailbox, at int64, ok bool) {
 func appendFlags(dst []byte, f mail.Flags, box *Mailbox) []byte {
 	keywords := f.Keywords()
 	dst = putUint(dst, uint64(f.System)|uint64(len(keywords))<<8)
+	if len(keywords) > 8 {
+		return appendManyKeywords(dst, keywords, box)
+	}
 	for _, k := range keywords {
 		dst = putUint(dst, uint64(slices.Index(box.Keywords, k)))
+	}
+	return dst
+}
+
+// appendManyKeywords goes through the mailbox's keywords once.
+func appendManyKeywords(dst []byte, keywords []string, box *Mailbox) []byte {
+	slices.Sort(keywords)
+	for n, k := range box.Keywords {
+		if _, ok := slices.BinarySearch(keywords, k); ok {
+			dst = putUint(dst, uint64(n))
+		}
 	}
 	return dst
 }

@@ -29,6 +29,8 @@ type (
 const (
 	MailboxesMax = 10_000
 	KeywordsMax  = 1_000 // different keywords in one mailbox
+	// MessageKeywordsMax is how many keywords a client can give one message.
+	MessageKeywordsMax = 100
 )
 
 // Options of Open. Zero values mean the defaults.

@@ -539,6 +539,29 @@ func TestNotVisible(t *testing.T) {
 	checkStore(t, s)
 }
 
+// TestMessageKeywordLimit: one message has so many keywords at most, whether
+// they come at once or one by one.
+func TestMessageKeywordLimit(t *testing.T) {
+	s := openStore(t, mem.New())
+	a := account(t, s, "a@b")
+	deliver(t, s, a, "INBOX", "x", mail.Flags{})
+	v, _ := a.Snapshot()
+	box, _ := v.Mailbox("INBOX")
+	for i, n := range []int{MessageKeywordsMax - 1, 1, 1} {
+		k := make([]string, n)
+		for j := range k {
+			k[j] = fmt.Sprintf("k%d-%d", i, j)
+		}
+		_, err := a.Update(ctx, func(tx *Tx) error {
+			_, err := tx.SetFlags(box.ID, mail.NewUIDSet(1), FlagChange{Op: FlagsAdd, Flags: mail.NewFlags(0, k...)})
+			return err
+		})
+		if i < 2 && err != nil || i == 2 && !errs.Is(err, errs.Limit) {
+			t.Errorf("step %d: %v", i, err)
+		}
+	}
+}
+
 func TestKeywordLimit(t *testing.T) {
 	s := openStore(t, mem.New())
 	a := account(t, s, "a@b")
@@ -551,8 +574,12 @@ func TestKeywordLimit(t *testing.T) {
 			k[i] = fmt.Sprintf("k%d", i)
 		}
 		_, err := a.Update(ctx, func(tx *Tx) error {
-			_, err := tx.SetFlags(box.ID, mail.NewUIDSet(1), FlagChange{Flags: mail.NewFlags(0, k...)})
-			return err
+			for part := range slices.Chunk(k, MessageKeywordsMax) {
+				if _, err := tx.SetFlags(box.ID, mail.NewUIDSet(1), FlagChange{Flags: mail.NewFlags(0, part...)}); err != nil {
+					return err
+				}
+			}
+			return nil
 		})
 		return err
 	}

@@ -22,6 +22,7 @@ type Tx struct {
 	dirty   map[MailboxID]*Mailbox // rows to write; also in next.boxes
 	ownBox  bool                   // next.boxes is a copy
 	ownList bool                   // next.lists is a copy
+	spelled map[spelling]mail.Flags
 
 	// Pace, unless it is nil, is called now and then by changes of many
 	// messages, and may wait. Its error ends the Update.
@@ -115,6 +116,10 @@ func (tx *Tx) keywords(box *Mailbox, f mail.Flags) (mail.Flags, error) {
 	if f.KeywordText() == "" {
 		return mail.NewFlags(f.System), nil
 	}
+	of := spelling{box.ID, f}
+	if spelled, ok := tx.spelled[of]; ok {
+		return spelled, nil
+	}
 	names := f.Keywords()
 	for i, k := range names {
 		if !mail.ValidKeyword(k) {
@@ -130,5 +135,15 @@ func (tx *Tx) keywords(box *Mailbox, f mail.Flags) (mail.Flags, error) {
 		}
 		names[i] = box.Keywords[at]
 	}
-	return mail.NewFlags(f.System, names...), nil
+	if tx.spelled == nil {
+		tx.spelled = map[spelling]mail.Flags{}
+	}
+	tx.spelled[of] = mail.NewFlags(f.System, names...)
+	return tx.spelled[of], nil
+}
+
+// spelling is flags that are to be spelled as a mailbox does.
+type spelling struct {
+	mailbox MailboxID
+	flags   mail.Flags
 }

@@ -2,6 +2,7 @@ package store
 
 import (
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/angarium/angarium/internal/errs"
@@ -30,7 +31,10 @@ func (tx *Tx) Append(mb MailboxID, s *Staged, o AppendOptions) (mail.UID, error)
 	tx.next.account.nextMessage++
 	m := Message{Zone: int16(offset / 60), Size: s.Size, InternalDate: o.InternalDate.Unix(), SaveDate: now.Unix(),
 		ID: MessageID(id), Thread: ThreadID(id), Blob: s.blob}
-	if m.Flags, err = tx.keywords(box, o.Flags); err != nil {
+	if m.Flags, err = tx.keywords(box, o.Flags); err == nil {
+		err = checkKeywords(m.Flags)
+	}
+	if err != nil {
 		return 0, err
 	}
 	edit := tx.editLoaded(mb)
@@ -292,7 +296,7 @@ func (tx *Tx) SetFlags(mb MailboxID, uids mail.UIDSet, c FlagChange) (modified m
 	}
 	edit := editList(l)
 	touched := map[uint32]bool{}
-	merge := flagMerger{change: c}
+	merge := flagMerger{c, map[mail.Flags]mail.Flags{}}
 	var box *Mailbox
 	for _, m := range l.Select(uids) {
 		if err := tx.step(); err != nil {
@@ -302,7 +306,10 @@ func (tx *Tx) SetFlags(mb MailboxID, uids mail.UIDSet, c FlagChange) (modified m
 			modified = modified.Append(m.UID)
 			continue
 		}
-		flags := merge.apply(m.Flags)
+		flags, err := merge.apply(m.Flags)
+		if err != nil {
+			return nil, err
+		}
 		if flags.Equal(m.Flags) {
 			continue
 		}
@@ -332,17 +339,28 @@ func (tx *Tx) SetFlags(mb MailboxID, uids mail.UIDSet, c FlagChange) (modified m
 	return modified, nil
 }
 
-// flagMerger applies one change, remembering the last result, since
-// neighbours mostly have the same flags.
+// flagMerger applies one change, once to each set of flags that there is: many
+// messages have the same.
 type flagMerger struct {
-	change  FlagChange
-	in, out mail.Flags
-	known   bool
+	change FlagChange
+	known  map[mail.Flags]mail.Flags
 }
 
-func (f *flagMerger) apply(flags mail.Flags) mail.Flags {
-	if !f.known || flags != f.in {
-		f.in, f.out, f.known = flags, f.change.Apply(flags), true
+func (f *flagMerger) apply(flags mail.Flags) (mail.Flags, error) {
+	if out, ok := f.known[flags]; ok {
+		return out, nil
 	}
-	return f.out
+	out := f.change.Apply(flags)
+	f.known[flags] = out
+	if f.change.Op == FlagsRemove {
+		return out, nil
+	}
+	return out, checkKeywords(out)
+}
+
+func checkKeywords(f mail.Flags) error {
+	if strings.Count(f.KeywordText(), " ") >= MessageKeywordsMax {
+		return errs.New("store.keywords", errs.Limit, "too many keywords for one message")
+	}
+	return nil
 }
