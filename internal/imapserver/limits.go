@@ -27,8 +27,9 @@ const (
 	contextsMax           = 10               // of one session (RFC 5267 §4.3.1)
 	contextKeyMax         = 256 << 10        // octets of one's search in memory, about
 	labelsMax             = 100              // of one STORE
+	notifyNamesMax        = 1000             // mailboxes that one NOTIFY names
 	patternsMax           = 100              // of one LIST
-	patternMax            = 1000             // octets of reference and pattern
+	patternMax            = 2000             // octets of all of them, with the reference in each
 	commandGrace          = 10 * time.Second // for a running command when the server stops
 	foundCommandsMax      = 100              // octets of an unknown command's name in logs
 )

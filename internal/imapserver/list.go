@@ -16,6 +16,7 @@ type listRequest struct {
 	subscribed, specialUse, recursive bool
 	reference                         string
 	patterns                          []string
+	octets                            int // of the patterns, with the reference in each
 	extended                          bool
 	// Return options (RFC 5258 §3.2, RFC 5819).
 	tellSubscribed bool
@@ -58,7 +59,8 @@ func parseList(s *session, d *imapwire.Decoder) request {
 
 func (l *listRequest) addPattern(d *imapwire.Decoder) {
 	p := d.MailboxPattern()
-	if len(l.reference)+len(p) > patternMax || len(l.patterns) >= patternsMax {
+	l.octets += len(l.reference) + len(p)
+	if l.octets > patternMax || len(l.patterns) >= patternsMax {
 		d.Fail("the pattern is too long")
 	}
 	l.patterns = append(l.patterns, p)

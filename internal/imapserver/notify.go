@@ -43,6 +43,7 @@ type notify struct {
 	status   bool            // tell how things are at first
 	last     *store.Snapshot // until when events were told
 	bad      bool            // an event is not known
+	names    int             // that the groups have
 }
 
 // eventGroup is events of some mailboxes.
@@ -76,8 +77,11 @@ func parseNotify(s *session, d *imapwire.Decoder) request {
 		n.parseGroup(d)
 	}
 	return func(ctx context.Context, s *session) error {
-		if n.bad {
+		switch {
+		case n.bad:
 			return errBadEvent
+		case n.names > notifyNamesMax:
+			return &refusal{"LIMIT", "too many mailboxes in one NOTIFY"}
 		}
 		s.notify = n
 		if err := n.begin(s); err != nil {
@@ -105,6 +109,7 @@ func (n *notify) parseGroup(d *imapwire.Decoder) {
 	case "SELECTED", "SELECTED-DELAYED", "INBOXES", "PERSONAL", "SUBSCRIBED":
 	case "SUBTREE", "MAILBOXES":
 		g.parseNames(d)
+		n.names += len(g.names)
 		d.Space()
 	default:
 		d.Fail("unknown kind of mailboxes " + g.filter)
@@ -189,7 +194,8 @@ func (g *eventGroup) covers(v *store.Snapshot, name string) bool {
 		return slices.Contains(g.names, name)
 	case "SUBTREE":
 		return slices.ContainsFunc(g.names, func(top string) bool {
-			return name == top || strings.HasPrefix(name, top+string(mail.Separator))
+			below, ok := strings.CutPrefix(name, top)
+			return ok && (below == "" || below[0] == mail.Separator)
 		})
 	}
 	return true // mail may be delivered to any mailbox of one's own
