@@ -126,7 +126,7 @@ func (s *session) command(ctx context.Context, verb, arg string) error {
 	switch verb {
 	case "HELO", "EHLO": // RFC 2033 §4.1
 		return s.wrong("500 5.5.1 This is LMTP: say LHLO")
-	case "GET", "POST", "PUT", "OPTIONS", "CONNECT":
+	case "GET", "POST", "PUT", "HEAD", "OPTIONS", "CONNECT", "DELETE", "PATCH", "TRACE":
 		s.reply("421 4.7.0 This is an LMTP server")
 		return errEnd
 	}

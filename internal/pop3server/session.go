@@ -195,7 +195,7 @@ func (s *session) command(verb, arg string) error {
 	case "CAPA":
 		s.capa()
 		return nil
-	case "GET", "POST", "PUT", "OPTIONS", "CONNECT":
+	case "GET", "POST", "PUT", "HEAD", "OPTIONS", "CONNECT", "DELETE", "PATCH", "TRACE":
 		s.line("-ERR This is a POP3 server")
 		return errEnd
 	}

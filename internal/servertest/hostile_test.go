@@ -1,0 +1,252 @@
+package servertest_test
+
+import (
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/angarium/angarium/internal/imapserver"
+	"github.com/angarium/angarium/internal/lmtpserver"
+	"github.com/angarium/angarium/internal/netserver"
+	"github.com/angarium/angarium/internal/pop3server"
+	"github.com/angarium/angarium/internal/servertest"
+)
+
+// The names of these tests are those of the attacks in the reliability paper.
+// What they try is the same in all protocols.
+
+type protocol struct {
+	name            string
+	startTLS, ready string // the command, and how its answer begins
+	inject, done    string // a command that must not be carried out, likewise
+	listener        netserver.ListenerOptions
+	plain, implicit string // addresses
+}
+
+func protocols(t *testing.T) (*servertest.Server, []*protocol) {
+	t.Helper()
+	s := servertest.New(t)
+	imap := imapserver.New(s.Store, s.Auth, imapserver.Options{Log: s.Log})
+	pop3 := pop3server.New(s.Store, s.Auth, pop3server.Options{Log: s.Log})
+	lmtp := lmtpserver.New(s.Store, s.Dir, lmtpserver.Options{Log: s.Log, Hostname: "localhost"})
+	all := []*protocol{
+		{name: "imap", startTLS: "A STARTTLS\r\n", ready: "A OK", inject: "B LOGIN ada secret\r\n", done: "B OK",
+			listener: netserver.ListenerOptions{Protocol: "imap", ALPN: []string{imapserver.ALPN}, Handler: imap.On("imap")}},
+		{name: "pop3", startTLS: "STLS\r\n", ready: "+OK Begin", inject: "USER ada\r\nPASS secret\r\n", done: "+OK Now",
+			listener: netserver.ListenerOptions{Protocol: "pop3", ALPN: []string{pop3server.ALPN}, Handler: pop3.Handle}},
+		{name: "lmtp", startTLS: "STARTTLS\r\n", ready: "220 2.0.0", inject: "LHLO evil\r\nMAIL FROM:<>\r\n", done: "250",
+			listener: netserver.ListenerOptions{Protocol: "lmtp", Handler: lmtp.Handle}},
+	}
+	for _, p := range all {
+		p.plain = s.Listen(t, p.listener)
+		p.listener.ImplicitTLS = true
+		p.implicit = s.Listen(t, p.listener)
+	}
+	return s, all
+}
+
+// rest reads until the server closes.
+func rest(t *testing.T, nc net.Conn) string {
+	t.Helper()
+	nc.SetReadDeadline(time.Now().Add(20 * time.Second))
+	out, err := io.ReadAll(nc)
+	var timeout net.Error
+	if errors.As(err, &timeout) && timeout.Timeout() {
+		t.Errorf("the connection stays open after %q", out)
+	}
+	return string(out)
+}
+
+// TestA6: whatever stands behind the command for TLS in clear, in the same
+// packet or a later one, is never carried out, and ends the connection.
+func TestA6(t *testing.T) {
+	_, all := protocols(t)
+	for _, p := range all {
+		text := p.startTLS + p.inject
+		for cut := len(p.startTLS) - 1; cut <= len(text); cut++ {
+			c := servertest.Dial(t, p.plain)
+			c.Line()
+			c.Send(t, text[:cut])
+			if cut < len(text) {
+				c.Send(t, text[cut:])
+			}
+			if got := rest(t, c); strings.Contains(got, p.done) {
+				t.Fatalf("%s, cut at %d: %q", p.name, cut, got)
+			}
+			c.Close()
+		}
+		// Between the answer and the handshake.
+		c := servertest.Dial(t, p.plain)
+		c.Line()
+		c.Send(t, p.startTLS)
+		if got := c.Line(); !strings.HasPrefix(got, p.ready) {
+			t.Fatalf("%s: %s", p.name, got)
+		}
+		c.Send(t, p.inject)
+		tc := tls.Client(c.Conn, &tls.Config{InsecureSkipVerify: true})
+		tc.SetDeadline(time.Now().Add(20 * time.Second))
+		if err := tc.Handshake(); err == nil {
+			t.Errorf("%s: a handshake after octets in clear", p.name)
+		}
+		c.Close()
+	}
+}
+
+// TestA7: what was said before TLS is forgotten inside it, and in clear
+// nobody can log in.
+func TestA7(t *testing.T) {
+	s, all := protocols(t)
+	s.Net.SetRequireTLS(true)
+	for _, tc := range []struct {
+		p                    *protocol
+		before, inside, want string
+		greeting             []string // is not in it
+	}{
+		{all[0], "", "c SELECT INBOX\r\n", "c BAD", []string{"PREAUTH", "AUTH="}},
+		{all[1], "USER ada\r\n", "PASS secret\r\n", "-ERR", nil},
+		{all[2], "LHLO me\r\n", "MAIL FROM:<>\r\n", "503", nil},
+	} {
+		c := servertest.Dial(t, tc.p.plain)
+		greeting := c.Line()
+		for _, word := range tc.greeting {
+			if strings.Contains(greeting, word) {
+				t.Errorf("%s: %s", tc.p.name, greeting)
+			}
+		}
+		c.Send(t, tc.before+tc.p.startTLS)
+		for got := c.Line(); !strings.HasPrefix(got, tc.p.ready); got = c.Line() {
+			if strings.HasPrefix(got, "<") {
+				t.Fatalf("%s: %s", tc.p.name, got)
+			}
+		}
+		c.StartTLS(t)
+		c.Send(t, tc.inside)
+		if got := c.Line(); !strings.HasPrefix(got, tc.want) {
+			t.Errorf("%s: %s", tc.p.name, got)
+		}
+		c.Close()
+	}
+}
+
+// TestA8: when TLS ends within a message, the message is not taken, and what
+// follows in clear is not read.
+func TestA8(t *testing.T) {
+	s, all := protocols(t)
+	message := "Subject: half\r\n\r\nhalf"
+	for _, tc := range []struct {
+		p             *protocol
+		begin, finish string
+	}{
+		{all[0], fmt.Sprintf("a LOGIN ada secret\r\nb APPEND INBOX {%d+}\r\n%s", len(message)+6, message), "way up\r\nc LOGOUT\r\n"},
+		{all[2], "LHLO me\r\nMAIL FROM:<>\r\nRCPT TO:<ada@localhost>\r\nDATA\r\n" + message, "way up\r\n.\r\nQUIT\r\n"},
+		{all[2], fmt.Sprintf("LHLO me\r\nMAIL FROM:<>\r\nRCPT TO:<ada@localhost>\r\nBDAT %d LAST\r\n%s", len(message)+6, message), "way up\r\nQUIT\r\n"},
+	} {
+		nc, err := net.Dial("tcp", tc.p.implicit)
+		if err != nil {
+			t.Fatal(err)
+		}
+		c := tls.Client(nc, &tls.Config{InsecureSkipVerify: true})
+		io.WriteString(c, tc.begin)
+		c.CloseWrite()
+		io.WriteString(nc, tc.finish)
+		rest(t, c)
+		nc.Close()
+	}
+	info, err := s.Store.AccountInfo(t.Context(), "ada@localhost")
+	if err != nil {
+		t.Fatal(err)
+	}
+	acct, err := s.Store.Account(t.Context(), info.ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	v, _ := acct.Snapshot()
+	if n, _ := v.Usage(); n != 0 {
+		t.Errorf("%d halves of messages were taken", n)
+	}
+}
+
+// TestA11: a browser that is led here learns nothing and does nothing: another
+// protocol's name ends the handshake, and its first line the conversation.
+func TestA11(t *testing.T) {
+	_, all := protocols(t)
+	for _, p := range all {
+		for _, method := range []string{"GET", "POST", "PUT", "HEAD", "OPTIONS", "CONNECT", "DELETE", "PATCH", "TRACE"} {
+			c := dialTLS(t, p.implicit, nil)
+			io.WriteString(c, method+" /<script> HTTP/1.1\r\nHost: mail.example\r\nCookie: key=hidden\r\n\r\n"+p.inject)
+			got := rest(t, c)
+			for _, word := range []string{"<script>", "mail.example", "hidden", p.done + " "} {
+				if _, answer, _ := strings.Cut(got, "\r\n"); strings.Contains(answer, word) {
+					t.Errorf("%s, %s: %q", p.name, method, got)
+				}
+			}
+			c.Close()
+		}
+		if p.listener.ALPN == nil {
+			continue
+		}
+		for _, name := range []string{"http/1.1", "h2", "smtp", "ftp"} {
+			nc, err := net.Dial("tcp", p.implicit)
+			if err != nil {
+				t.Fatal(err)
+			}
+			c := tls.Client(nc, &tls.Config{InsecureSkipVerify: true, NextProtos: []string{name}})
+			if err := c.Handshake(); err == nil {
+				t.Errorf("%s: a handshake for %s", p.name, name)
+			}
+			nc.Close()
+		}
+		dialTLS(t, p.implicit, p.listener.ALPN).Close()
+	}
+}
+
+func dialTLS(t *testing.T, addr string, alpn []string) *tls.Conn {
+	t.Helper()
+	c, err := tls.Dial("tcp", addr, &tls.Config{InsecureSkipVerify: true, NextProtos: alpn})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+// TestA59: a connection that is cut anywhere, after each third octet here,
+// leaves no goroutine, no file and no lock behind.
+func TestA59(t *testing.T) {
+	_, all := protocols(t)
+	scripts := []string{
+		"a LOGIN {3+}\r\nada {6+}\r\nsecret\r\nb SELECT INBOX\r\nc APPEND INBOX (\\Seen) {5+}\r\nhello\r\nd UID FETCH 1:* (FLAGS BODY[])\r\ne IDLE\r\nDONE\r\nf MOVE 1 Trash\r\n",
+		"USER ada\r\nPASS secret\r\nLIST\r\nRETR 1\r\nDELE 1\r\nQUIT\r\n",
+		"LHLO me\r\nMAIL FROM:<>\r\nRCPT TO:<ada@localhost>\r\nDATA\r\nSubject: x\r\n\r\nx\r\n.\r\nMAIL FROM:<>\r\nRCPT TO:<ada@localhost>\r\nBDAT 3\r\nx\r\nBDAT 3 LAST\r\nx\r\n",
+	}
+	for i, p := range all {
+		before := servertest.Held()
+		for cut := 0; cut <= len(scripts[i]); cut += 3 {
+			nc, err := net.Dial("tcp", p.plain)
+			if err != nil {
+				t.Fatal(err)
+			}
+			io.WriteString(nc, scripts[i][:cut])
+			if cut%2 == 0 {
+				nc.(*net.TCPConn).SetLinger(0) // reset instead of an end
+			}
+			nc.Close()
+		}
+		servertest.AwaitReleased(t, before)
+		c := servertest.Dial(t, p.plain)
+		c.Line()
+		c.Send(t, p.inject)
+		got := c.Line()
+		if p.name == "pop3" { // the account is held by one session at a time
+			got += c.Line()
+		}
+		if !strings.HasPrefix(got, p.done) || strings.Contains(got, "-ERR") {
+			t.Errorf("%s, afterwards: %s", p.name, got)
+		}
+		c.Close()
+	}
+}
