@@ -443,20 +443,6 @@ func check(t *testing.T, i int, c *simulated, list *store.MessageList) {
 	}
 }
 
-// FuzzSession sends anything to a session. It must answer lines or close, and
-// never panic (netserver counts).
-func FuzzSession(f *testing.F) {
-	f.Add([]byte("a LOGIN ada secret\r\nb SELECT INBOX\r\nc FETCH 1:* (FLAGS BODY[1.2.HEADER.FIELDS (a b)]<1.2>)\r\n"))
-	f.Add([]byte("a LOGIN ada secret\r\nb APPEND INBOX (\\Seen) {3+}\r\nabc\r\nc IDLE\r\nDONE\r\n"))
-	f.Add([]byte("a LOGIN {3+}\r\nada {6+}\r\nsecret\r\nb LIST (SUBSCRIBED RECURSIVEMATCH) \"\" (% *) RETURN (STATUS (MESSAGES))\r\n"))
-	f.Add([]byte("a LOGIN ada secret\r\nb SELECT INBOX\r\nc UID SEARCH CHARSET UTF-8 OR (FROM a) NOT KEYWORD b\r\nd UID STORE 1:* +FLAGS.SILENT (a \\Seen)\r\ne MOVE 1 Trash\r\n"))
-	f.Add([]byte("a LOGIN ada secret\r\nb SELECT INBOX\r\nc UID SORT RETURN (UPDATE (UID) CONTEXT) (REVERSE DATE) UTF-8 OR 1:* UID *\r\nd APPEND INBOX {1+}\r\nx\r\ne CANCELUPDATE \"c\"\r\n"))
-	f.Add([]byte("a AUTHENTICATE PLAIN\r\n*\r\n"))
-	f.Add([]byte("a LOGIN ada secret\r\nb XLIST \"\" *\r\nc SELECT INBOX\r\nd STORE 1:* +X-GM-LABELS (\\Starred a)\r\ne SEARCH X-GM-RAW \"from:(a OR b)\" X-GM-LABELS a\r\n"))
-	s := newTestServer(f, Options{SessionsMax: 1 << 20, Offer: Optional})
-	f.Fuzz(func(t *testing.T, in []byte) { servertest.Talk(t, s.addr, in) })
-}
-
 // TestProgress: a client that waits for a long search is told how far it is
 // (RFC 9585).
 func TestProgress(t *testing.T) {
