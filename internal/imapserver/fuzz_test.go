@@ -26,6 +26,7 @@ var sessionSeeds = []string{
 	"a LOGIN ada secret\r\nb SELECT INBOX\r\nc UID SEARCH CHARSET UTF-8 OR (FROM a) NOT KEYWORD b\r\nd UID STORE 1:* +FLAGS.SILENT (a \\Seen)\r\ne MOVE 1 Trash\r\n",
 	"a LOGIN ada secret\r\nb SELECT INBOX\r\nc UID SORT RETURN (UPDATE (UID) CONTEXT) (REVERSE DATE) UTF-8 OR 1:* UID *\r\nd APPEND INBOX {1+}\r\nx\r\ne CANCELUPDATE \"c\"\r\n",
 	"a AUTHENTICATE PLAIN\r\n*\r\n",
+	"a LOGIN ada secret\r\nb SELECT INBOX\r\nc UIDBATCHES 500\r\nd UIDBATCHES 500 1:2\r\n",
 	"a LOGIN ada secret\r\nb XLIST \"\" *\r\nc SELECT INBOX\r\nd STORE 1:* +X-GM-LABELS (\\Starred a)\r\ne SEARCH X-GM-RAW \"from:(a OR b)\" X-GM-LABELS a\r\n",
 }
 

@@ -31,9 +31,9 @@ type protocol struct {
 func protocols(t *testing.T) (*servertest.Server, []*protocol) {
 	t.Helper()
 	s := servertest.New(t)
-	imap := imapserver.New(s.Store, s.Auth, imapserver.Options{Log: s.Log})
-	pop3 := pop3server.New(s.Store, s.Auth, pop3server.Options{Log: s.Log})
-	lmtp := lmtpserver.New(s.Store, s.Dir, lmtpserver.Options{Log: s.Log, Hostname: "localhost"})
+	imap := imapserver.New(s.Store, s.Auth, imapserver.Options{Log: s.Log, Events: s.Events})
+	pop3 := pop3server.New(s.Store, s.Auth, pop3server.Options{Log: s.Log, Events: s.Events})
+	lmtp := lmtpserver.New(s.Store, s.Dir, lmtpserver.Options{Events: s.Events, Hostname: "localhost"})
 	all := []*protocol{
 		{name: "imap", startTLS: "A STARTTLS\r\n", ready: "A OK", inject: "B LOGIN ada secret\r\n", done: "B OK",
 			listener: netserver.ListenerOptions{Protocol: "imap", ALPN: []string{imapserver.ALPN}, Handler: imap.On("imap")}},
