@@ -81,7 +81,7 @@ var commands = []command{
 	{name: "UNSELECT", cap: "UNSELECT", added: true, states: selected, seqs: noSync, parse: bare((*session).unselect)},
 	{name: "EXPUNGE", cap: "UIDPLUS", states: selected, uid: true, parse: parseExpunge},
 	{name: "CANCELUPDATE", cap: "CONTEXT=SEARCH CONTEXT=SORT", added: true, states: selected, parse: parseCancelUpdate},
-	{name: "SEARCH", cap: "ESEARCH SEARCHRES PARTIAL WITHIN SAVEDATE FILTERS", states: selected, seqs: keepExpunge, uid: true, parse: parseSearch},
+	{name: "SEARCH", cap: "ESEARCH SEARCHRES PARTIAL WITHIN SAVEDATE FILTERS SEARCH=FUZZY", states: selected, seqs: keepExpunge, uid: true, parse: parseSearch},
 	{name: "SORT", cap: "SORT SORT=DISPLAY ESORT", added: true, states: selected, seqs: keepExpunge, uid: true, parse: parseSort},
 	{name: "THREAD", cap: "THREAD=ORDEREDSUBJECT THREAD=REFERENCES THREAD=REFS", states: selected, seqs: keepExpunge, uid: true, parse: parseThread},
 	{name: "FETCH", cap: "BINARY PREVIEW X-GM-EXT-1", states: selected, seqs: keepExpunge, uid: true, parse: parseFetch},

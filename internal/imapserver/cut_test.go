@@ -50,6 +50,7 @@ var cutProbes = map[string]struct{ command, works string }{
 	"REPLACE":               {"REPLACE 1 INBOX {1+}\r\nx", `a OK`},
 	"SASL-IR":               {"!AUTHENTICATE PLAIN AGFkYQBzZWNyZXQ=", `a OK`},
 	"SAVEDATE":              {`FETCH 1 SAVEDATE`, `a OK`},
+	"SEARCH=FUZZY":          {`SEARCH FUZZY SUBJECT x`, `a OK`},
 	"SEARCHRES":             {`FETCH $ FLAGS`, `a OK`},
 	"SORT":                  {`SORT (DATE) UTF-8 ALL`, `a OK`},
 	"SORT=DISPLAY":          {`SORT (DISPLAYFROM) UTF-8 ALL`, `a OK`},

@@ -15,7 +15,7 @@ type searchReturn = imapwire.SearchReturn
 // the order of the mailbox or of SORT (RFC 5267 §3). With SAVE alone nothing
 // is told (RFC 5182 §2.1).
 func (s *session) tellESearch(ret searchReturn, r searchResult) {
-	if !ret.Min && !ret.Max && !ret.All && !ret.Count && ret.Partial == nil {
+	if !ret.Min && !ret.Max && !ret.All && !ret.Count && !ret.Relevancy && ret.Partial == nil {
 		return
 	}
 	b := s.searchCorrelator(s.tag, r.box, s.byUID)
@@ -43,10 +43,35 @@ func (s *session) tellESearch(ret searchReturn, r searchResult) {
 		}
 		b = append(b, ')')
 	}
+	b = appendScores(b, r.scoresOf(ret))
 	if told := told(ret, r.found); r.modseq && len(told) > 0 {
 		b = strconv.AppendUint(append(b, " MODSEQ "...), uint64(r.highest(told)), 10)
 	}
 	s.conn.Write(append(b, "\r\n"...))
+}
+
+// scoresOf returns the scores to be told: those of all results, or of the part
+// that is told of them (RFC 6203 §6).
+func (r *searchResult) scoresOf(ret searchReturn) []int {
+	if ret.All || ret.Partial == nil || r.scores == nil {
+		return r.scores
+	}
+	from, to := ret.Partial.Of(len(r.found))
+	return r.scores[from:to]
+}
+
+func appendScores(b []byte, scores []int) []byte {
+	if len(scores) == 0 {
+		return b
+	}
+	b = append(b, " RELEVANCY ("...)
+	for i, score := range scores {
+		if i > 0 {
+			b = append(b, ' ')
+		}
+		b = strconv.AppendInt(b, int64(score), 10)
+	}
+	return append(b, ')')
 }
 
 // searchCorrelator begins ESEARCH: whose results follow (RFC 4466 §2.6.2), with

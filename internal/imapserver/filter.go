@@ -44,6 +44,9 @@ func (s *session) expand(ctx context.Context, key *imapwire.SearchKey, charset s
 	if !ok {
 		return undefined
 	}
+	if key.Fuzzy {
+		found.SetFuzzy()
+	}
 	*key = *found
 	return s.expand(ctx, key, "", depth+1)
 }

@@ -40,6 +40,7 @@ func parseMultiSearch(s *session, d *imapwire.Decoder) request {
 	m.ret = d.SearchReturn("ESEARCH")
 	m.ret.All = m.ret.All || !m.ret.Given
 	m.charset, m.key = d.SearchProgram()
+	needFuzzy(d, m.ret.Relevancy, m.key)
 	only := len(m.scopes) == 1 && m.scopes[0].filter == "SELECTED"
 	if m.ret.Save && !only {
 		d.Fail("SAVE is for the selected mailbox alone") // RFC 7377 §2.2
@@ -136,8 +137,15 @@ func (m *multiSearch) searchBox(ctx context.Context, s *session, box *store.Mail
 	if m.ret.Save {
 		s.view.saved = s.view.uids(savedOf(m.ret, found))
 	}
-	if len(found) > 0 {
-		s.tellESearch(m.ret, searchResult{found: found, list: q.List, box: box, modseq: m.key.UsesModSeq()})
+	if len(found) == 0 {
+		return nil
 	}
+	r := searchResult{found: found, list: q.List, box: box, modseq: m.key.UsesModSeq()}
+	if m.ret.Relevancy {
+		if r.scores, err = q.Scores(ctx, found); err != nil {
+			return err
+		}
+	}
+	s.tellESearch(m.ret, r)
 	return nil
 }

@@ -20,6 +20,7 @@ func parseSearch(s *session, d *imapwire.Decoder) request {
 	d.Space()
 	ret := d.SearchReturn("ESEARCH")
 	charset, key := d.SearchProgram()
+	needFuzzy(d, ret.Relevancy, key)
 	return func(ctx context.Context, s *session) error {
 		if err := s.mayUpdate(ret); err != nil {
 			return err
@@ -32,6 +33,9 @@ func parseSearch(s *session, d *imapwire.Decoder) request {
 			return err
 		}
 		r := searchResult{found: found, list: s.view.list, modseq: key.UsesModSeq()}
+		if r.scores, err = s.scores(ctx, ret, charset, key, found); err != nil {
+			return err
+		}
 		if !ret.Given && s.has(rev2) { // RFC 9051 §6.4.4
 			ret.Given, ret.All = true, true
 		}
@@ -43,6 +47,27 @@ func parseSearch(s *session, d *imapwire.Decoder) request {
 		s.keepUpdated(ret, &searchContext{charset: charset, key: key}, found)
 		return nil
 	}
+}
+
+// needFuzzy refuses RELEVANCY where nothing is matched fuzzily (RFC 6203 §4, §6).
+func needFuzzy(d *imapwire.Decoder, relevancy bool, key *imapwire.SearchKey) {
+	if d.Err() == nil && relevancy && !key.UsesFuzzy() {
+		d.Fail("RELEVANCY needs FUZZY")
+	}
+}
+
+// scores returns how relevant results of the selected mailbox are, where
+// RELEVANCY asks for it.
+func (s *session) scores(ctx context.Context, ret searchReturn, charset string, key *imapwire.SearchKey, found []int) ([]int, error) {
+	if !ret.Relevancy {
+		return nil, nil
+	}
+	q := s.query()
+	q.Key, q.Charset = key, charset
+	ctx, cancel := context.WithTimeout(ctx, searchTimeMax)
+	defer cancel()
+	scores, err := q.Scores(ctx, found)
+	return scores, searchError(err)
 }
 
 // everything is no limit for find.
@@ -129,6 +154,7 @@ type searchResult struct {
 	list   *store.MessageList // what was searched
 	box    *store.Mailbox     // its mailbox, where the answer is to name it (RFC 7377 §2.1)
 	modseq bool               // MODSEQ was asked for
+	scores []int              // of what was found, where RELEVANCY was asked for
 }
 
 // uids returns the UIDs of ascending indexes.

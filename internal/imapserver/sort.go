@@ -2,6 +2,7 @@ package imapserver
 
 import (
 	"context"
+	"slices"
 
 	"github.com/angarium/angarium/internal/imapwire"
 	"github.com/angarium/angarium/internal/search"
@@ -14,6 +15,7 @@ func parseSort(s *session, d *imapwire.Decoder) request {
 	criteria := d.SortKeys()
 	d.Space()
 	charset, key := d.CharsetAndKeys()
+	needFuzzy(d, ret.Relevancy || byRelevancy(criteria), key)
 	return func(ctx context.Context, s *session) error {
 		ctx, cancel := context.WithTimeout(ctx, searchTimeMax)
 		defer cancel()
@@ -22,7 +24,9 @@ func parseSort(s *session, d *imapwire.Decoder) request {
 		}
 		found, err := s.find(ctx, charset, key, everything)
 		if err == nil {
-			found, err = s.query().Sort(ctx, found, criteria)
+			q := s.query()
+			q.Key, q.Charset = key, charset
+			found, err = q.Sort(ctx, found, criteria)
 		}
 		if ret.Save {
 			s.view.saved = s.view.uids(savedOf(ret, found))
@@ -31,6 +35,9 @@ func parseSort(s *session, d *imapwire.Decoder) request {
 			return searchError(err)
 		}
 		r := searchResult{found: found, list: s.view.list, modseq: key.UsesModSeq()}
+		if r.scores, err = s.scores(ctx, ret, charset, key, found); err != nil {
+			return err
+		}
 		if ret.Given {
 			s.tellESearch(ret, r)
 		} else {
@@ -39,6 +46,11 @@ func parseSort(s *session, d *imapwire.Decoder) request {
 		s.keepUpdated(ret, &searchContext{charset: charset, key: key, criteria: criteria}, found)
 		return nil
 	}
+}
+
+// byRelevancy reports whether that is one of the criteria.
+func byRelevancy(criteria []imapwire.SortKey) bool {
+	return slices.ContainsFunc(criteria, func(k imapwire.SortKey) bool { return k.Field == imapwire.SortRelevancy })
 }
 
 // threadings holds the algorithms by name.

@@ -60,6 +60,7 @@ type SearchKey struct {
 	Size  int64
 
 	ModSeq mail.ModSeq
+	Fuzzy  bool     // matches as the server thinks best (RFC 6203 §3)
 	IDs    []uint64 // of messages, ascending
 }
 
@@ -85,7 +86,7 @@ var searchSizes = map[string]SearchOp{"LARGER": SearchLarger, "SMALLER": SearchS
 
 // searchCapabilities holds those of keys that came with an extension.
 var searchCapabilities = map[string]string{
-	"OLDER": "WITHIN", "YOUNGER": "WITHIN", "EMAILID": "OBJECTID", "THREADID": "OBJECTID", "MODSEQ": "CONDSTORE", "FILTER": "FILTERS",
+	"OLDER": "WITHIN", "YOUNGER": "WITHIN", "EMAILID": "OBJECTID", "THREADID": "OBJECTID", "MODSEQ": "CONDSTORE", "FILTER": "FILTERS", "FUZZY": "SEARCH=FUZZY",
 	"SAVEDBEFORE": "SAVEDATE", "SAVEDON": "SAVEDATE", "SAVEDSINCE": "SAVEDATE", "SAVEDATESUPPORTED": "SAVEDATE",
 	"X-GM-MSGID": "X-GM-EXT-1", "X-GM-THRID": "X-GM-EXT-1", "X-GM-LABELS": "X-GM-EXT-1", "X-GM-RAW": "X-GM-EXT-1",
 }
@@ -93,6 +94,19 @@ var searchCapabilities = map[string]string{
 // UsesNumbers reports whether sequence numbers are among the keys.
 func (k *SearchKey) UsesNumbers() bool {
 	return k.Op == SearchSeq && !k.Set.IsSaved() || slices.ContainsFunc(k.Keys, (*SearchKey).UsesNumbers)
+}
+
+// UsesFuzzy reports whether there is a key that FUZZY stands before.
+func (k *SearchKey) UsesFuzzy() bool {
+	return k.Fuzzy || slices.ContainsFunc(k.Keys, (*SearchKey).UsesFuzzy)
+}
+
+// SetFuzzy makes a key and all in it match as the server thinks best.
+func (k *SearchKey) SetFuzzy() {
+	k.Fuzzy = true
+	for _, sub := range k.Keys {
+		sub.SetFuzzy()
+	}
 }
 
 // UsesModSeq reports whether MODSEQ is among the keys.
@@ -228,6 +242,9 @@ func (d *Decoder) namedKey(name string, depth int) *SearchKey {
 	case "UIDAFTER", "UIDBEFORE":
 		d.Space()
 		return d.uidSide(name == "UIDAFTER")
+	case "FUZZY":
+		d.Space()
+		return d.fuzzyKey(depth)
 	case "NOT":
 		d.Space()
 		return not(d.searchKey(depth+1, nil))
@@ -256,6 +273,15 @@ func (d *Decoder) uidSide(after bool) *SearchKey {
 	return k
 }
 
+// fuzzyKey reads the argument of FUZZY (RFC 6203 §3).
+func (d *Decoder) fuzzyKey(depth int) *SearchKey {
+	k := d.searchKey(depth+1, nil)
+	if d.err == nil {
+		k.SetFuzzy()
+	}
+	return k
+}
+
 // modSeqKey reads the arguments of MODSEQ. All flags of a message have one
 // mod-sequence, so that the entry does not matter.
 func (d *Decoder) modSeqKey() *SearchKey {
@@ -279,6 +305,7 @@ func (d *Decoder) ModSeq() mail.ModSeq { return mail.ModSeq(d.Number()) }
 // 5267 §4). CONTEXT is a hint that changes nothing (RFC 5267 §4.2).
 type SearchReturn struct {
 	Given, Min, Max, All, Count, Save bool
+	Relevancy                         bool // RFC 6203 §4
 	Partial                           *Partial
 	Update                            bool
 	UpdateItems                       []FetchItem // of new messages (RFC 5465 §7)
@@ -349,6 +376,9 @@ func (d *Decoder) SearchReturn(capability string) (r SearchReturn) {
 			r.All = true
 		case "COUNT":
 			r.Count = true
+		case "RELEVANCY":
+			d.Needs("SEARCH=FUZZY")
+			r.Relevancy = true
 		case "SAVE":
 			d.Needs("SEARCHRES")
 			r.Save = true

@@ -13,6 +13,7 @@ const (
 	SortTo
 	SortDisplayFrom
 	SortDisplayTo
+	SortRelevancy // RFC 6203 §6
 )
 
 // SortKey is one criterion, perhaps reversed.
@@ -23,7 +24,7 @@ type SortKey struct {
 
 var sortFields = map[string]SortField{
 	"ARRIVAL": SortArrival, "CC": SortCc, "DATE": SortDate, "FROM": SortFrom, "SIZE": SortSize,
-	"SUBJECT": SortSubject, "TO": SortTo, "DISPLAYFROM": SortDisplayFrom, "DISPLAYTO": SortDisplayTo,
+	"SUBJECT": SortSubject, "TO": SortTo, "DISPLAYFROM": SortDisplayFrom, "DISPLAYTO": SortDisplayTo, "RELEVANCY": SortRelevancy,
 }
 
 // sortKeysMax bounds the criteria of one SORT: there are no more than these
@@ -42,8 +43,11 @@ func (d *Decoder) SortKeys() (keys []SortKey) {
 		if !ok {
 			d.Fail("unknown sort criterion " + name)
 		}
-		if field >= SortDisplayFrom {
+		switch field {
+		case SortDisplayFrom, SortDisplayTo:
 			d.Needs("SORT=DISPLAY")
+		case SortRelevancy:
+			d.Needs("SEARCH=FUZZY")
 		}
 		if k.Field = field; len(keys) == sortKeysMax {
 			d.Fail("too many sort criteria")

@@ -26,7 +26,8 @@ type item struct {
 	index int // in the list
 	m     *store.Message
 	*fields
-	sent int64
+	sent  int64
+	score int // where the order is by relevancy
 }
 
 // noFields are those of a message that cannot be read.
@@ -54,7 +55,7 @@ func (q *Query) readItem(c *cursor, i int) (item, error) {
 	if err != nil {
 		return item{}, err
 	}
-	it := item{i, m, f, m.InternalDate}
+	it := item{index: i, m: m, fields: f, sent: m.InternalDate}
 	if f.dated {
 		it.sent = f.sent
 	}

@@ -388,15 +388,33 @@ func passOver(err error) error {
 	return err
 }
 
-func (q *Query) compileText(k *imapwire.SearchKey) (test, error) {
+// needle returns the string of a key as it is compared.
+func (q *Query) needle(k *imapwire.SearchKey) ([]byte, error) {
 	text := k.Text
 	if q.Charset != "" {
 		if _, ok := message.Charset(q.Charset); !ok {
-			return test{}, ErrCharset
+			return nil, ErrCharset
 		}
 		text = message.ToUTF8(text, q.Charset)
 	}
-	needle := message.AppendFold(nil, []byte(text))
+	return message.AppendFold(nil, []byte(text)), nil
+}
+
+func (q *Query) compileText(k *imapwire.SearchKey) (test, error) {
+	needle, err := q.needle(k)
+	if err != nil {
+		return test{}, err
+	}
+	if k.Fuzzy { // the index knows nothing of misspelled words
+		score, cost := fuzzyScorer(k, needle), costBody
+		if k.Op == imapwire.SearchHeader {
+			cost = costSummary
+		}
+		return test{cost, func(c *cursor, _ int, m *store.Message) (bool, error) {
+			n, err := score(c, m)
+			return n > scoreNone, err
+		}}, nil
+	}
 	maybe := q.maybe(needle)
 	switch k.Op {
 	case imapwire.SearchHeader:
@@ -420,22 +438,28 @@ func (c *cursor) header(m *store.Message, name string, kept bool, needle []byte)
 	if err := c.ctx.Err(); err != nil { // a search may have thousands of these keys
 		return false, errs.Wrap("search.header", err)
 	}
-	s, err := c.summary(m)
-	if s == nil {
-		return false, err
-	}
-	header := s.Fields
-	if !kept || !s.FieldsWhole {
-		if header, err = c.q.Store.Header(c.ctx, m); err != nil {
-			return false, passOver(err)
-		}
-	}
-	for _, value := range message.FieldValues(header, name) {
+	values, err := c.values(m, name, kept)
+	for _, value := range values {
 		if c.contains(message.DecodeHeader(value), needle) {
 			return true, nil
 		}
 	}
-	return false, nil
+	return false, err
+}
+
+// values returns those of the fields of one name.
+func (c *cursor) values(m *store.Message, name string, kept bool) ([]string, error) {
+	s, err := c.summary(m)
+	if s == nil {
+		return nil, err
+	}
+	header := s.Fields
+	if !kept || !s.FieldsWhole {
+		if header, err = c.q.Store.Header(c.ctx, m); err != nil {
+			return nil, passOver(err)
+		}
+	}
+	return message.FieldValues(header, name), nil
 }
 
 // askedMax is for how many texts of one search the index is asked: each answer

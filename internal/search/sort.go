@@ -82,6 +82,8 @@ func rank(x *item, c imapwire.SortKey) (r uint64, whole bool) {
 		r = uint64(x.sent) ^ signed
 	case imapwire.SortSize:
 		r = uint64(x.m.Size)
+	case imapwire.SortRelevancy: // the highest first (RFC 6203 §6)
+		r = ^uint64(x.score)
 	default:
 		var octets [8]byte
 		text := x.text(c.Field)
@@ -147,13 +149,20 @@ type sorter struct {
 	criteria  []imapwire.SortKey
 	comparers []func(a, b *item) int
 	reads     bool // fields, not only what is in the list
+	scores    bool // how relevant messages are
 }
 
 func (q *Query) newSorter(criteria []imapwire.SortKey) *sorter {
 	s := &sorter{q: q, criteria: criteria}
 	for _, c := range criteria {
 		s.comparers = append(s.comparers, comparer(c.Field))
-		s.reads = s.reads || c.Field != imapwire.SortArrival && c.Field != imapwire.SortSize
+		switch c.Field {
+		case imapwire.SortArrival, imapwire.SortSize:
+		case imapwire.SortRelevancy:
+			s.scores = true
+		default:
+			s.reads = true
+		}
 	}
 	return s
 }
@@ -171,24 +180,46 @@ func (s *sorter) compare(a, b *item) int {
 	return a.index - b.index
 }
 
-// items reads fields only where a criterion needs them.
-func (s *sorter) items(ctx context.Context, found []int) ([]item, error) {
+// items reads fields, and finds out scores, only where a criterion needs them.
+func (s *sorter) items(ctx context.Context, found []int) (out []item, err error) {
 	if s.reads {
-		return s.q.read(ctx, found)
+		if out, err = s.q.read(ctx, found); err != nil {
+			return nil, err
+		}
+	} else {
+		out = make([]item, len(found))
+		for n, i := range found {
+			out[n] = item{index: i, m: s.q.List.At(i)}
+		}
 	}
-	out := make([]item, len(found))
-	for n, i := range found {
-		out[n] = item{index: i, m: s.q.List.At(i)}
+	if s.scores {
+		scores, err := s.q.Scores(ctx, found)
+		if err != nil {
+			return nil, err
+		}
+		for n := range out {
+			out[n].score = scores[n]
+		}
 	}
 	return out, nil
 }
 
 // item is items for one message.
-func (s *sorter) item(c *cursor, i int) (item, error) {
+func (s *sorter) item(c *cursor, i int) (it item, err error) {
+	it = item{index: i, m: s.q.List.At(i)}
 	if s.reads {
-		return s.q.readItem(c, i)
+		if it, err = s.q.readItem(c, i); err != nil {
+			return item{}, err
+		}
 	}
-	return item{index: i, m: s.q.List.At(i)}, nil
+	if s.scores {
+		scores, err := s.q.Scores(c.ctx, []int{i})
+		if err != nil {
+			return item{}, err
+		}
+		it.score = scores[0]
+	}
+	return it, nil
 }
 
 // place returns the index in an order, not below from, at which the i-th message
@@ -218,6 +249,8 @@ func comparer(f imapwire.SortField) func(a, b *item) int {
 		return func(a, b *item) int { return cmp.Compare(a.sent, b.sent) }
 	case imapwire.SortSize:
 		return func(a, b *item) int { return cmp.Compare(a.m.Size, b.m.Size) }
+	case imapwire.SortRelevancy: // the highest first (RFC 6203 §6)
+		return func(a, b *item) int { return cmp.Compare(b.score, a.score) }
 	}
 	return func(a, b *item) int { return strings.Compare(a.text(f), b.text(f)) }
 }

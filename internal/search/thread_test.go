@@ -31,7 +31,7 @@ func itemsOf(messages []testFields) []item {
 		for _, r := range m.refs {
 			f.refs = append(f.refs, hashID(r))
 		}
-		all[i] = item{i, &store.Message{}, f, m.sent}
+		all[i] = item{index: i, m: &store.Message{}, fields: f, sent: m.sent}
 		if m.sent == 0 {
 			all[i].sent = int64(i + 1)
 		}
