@@ -85,7 +85,7 @@ var registered = []row{
 	{name: "SASL-IR", source: "RFC 4959", file: "imapserver/authenticate.go", test: "login.txt"},
 	{name: "SAVEDATE", source: "RFC 8514", file: "imapserver/fetch_items.go search/search.go", test: "esearch.txt"},
 	{name: "SAVELIMIT=", source: "RFC 9738", file: "imapserver/messagelimit.go", test: "savelimit.txt", key: "imap.save_limit"},
-	{name: "SEARCH=FUZZY", source: "RFC 6203"},
+	{name: "SEARCH=FUZZY", source: "RFC 6203", file: "search/fuzzy.go", test: "fuzzy.txt"},
 	{name: "SEARCHRES", source: "RFC 5182", file: "imapserver/esearch.go imapserver/view.go", test: "esearch.txt"},
 	{name: "SORT", source: "RFC 5256", file: "imapserver/sort.go search/sort.go", test: "sort.txt"},
 	{name: "SORT=DISPLAY", source: "RFC 5957", file: "imapserver/sort.go search/keys.go", test: "sort.txt"},
