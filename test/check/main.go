@@ -1,12 +1,11 @@
 // Command check shows that a mail server keeps IMAP's promises to many clients
 // at once. Clients of one account append, flag, move, copy, expunge and look at
 // messages that name themselves, beside deliveries over LMTP and a POP3 client;
-// what each was told, and when, is compared with
-// what can have been (invariants 1 to 17, 19 to 22, 24, 25 and 28 of the
-// reliability paper; test/kill has 27 and 29). Every other client enables QRESYNC, keeps what it knows of
-// mailboxes that it leaves, and catches up when it comes back; some of these have
-// UIDONLY too, others NOTIFY or IMAP4rev2. In the end all mailboxes are read once
-// more.
+// what each was told, and when, is compared with what can have been (invariants
+// 1 to 17, 19 to 22, 24, 25 and 28 of the reliability paper; test/kill has 27 and
+// 29). Every other client enables QRESYNC, keeps what it knows of mailboxes that
+// it leaves, and catches up when it comes back; some of these have UIDONLY too,
+// others NOTIFY or IMAP4rev2. In the end all mailboxes are read once more.
 //
 //	go run ./test/check --seconds 60 --seed 1
 //	go run ./test/check --server 127.0.0.1:11143 --user user0001@peer.localdomain --password secret
