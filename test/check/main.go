@@ -70,6 +70,7 @@ func run(o options) error {
 	for left := o.seconds; left > 0; left -= o.round {
 		round := o
 		round.seconds = min(left, o.round)
+		begun := time.Now()
 		h, err := Check(round)
 		if err != nil {
 			return err
@@ -79,6 +80,8 @@ func run(o options) error {
 		for _, r := range h.reads {
 			sum.reads += len(r)
 		}
+		fmt.Printf("round of seed %d: %d operations, %.0f a second, judged in %.0f s, %d violations\n", round.seed, h.operations,
+			float64(h.operations)/round.seconds, time.Since(begun).Seconds()-round.seconds, len(h.violations))
 		if len(h.violations) > 0 || left <= o.round {
 			fmt.Printf("%d operations (%.0f a second), %d messages, %d reads of flags, %d violations\n",
 				sum.operations, float64(sum.operations)/(o.seconds-left+round.seconds), sum.messages, sum.reads, len(h.violations))
