@@ -218,11 +218,10 @@ func contents(c *harness.IMAP, box string) (map[string][]uint32, error) {
 	lines, err := c.Do("UID FETCH 1:* (UID BODY.PEEK[HEADER.FIELDS (SUBJECT)])")
 	found := map[string][]uint32{}
 	for _, line := range lines {
-		token, uid := subject.FindStringSubmatch(line), fetchUID.FindStringSubmatch(line)
-		if token != nil && uid != nil && strings.Contains(line, "FETCH") {
-			var u uint32
-			fmt.Sscan(uid[1], &u)
-			found[token[1]] = append(found[token[1]], u)
+		token := subject.FindStringSubmatch(line)
+		uid, ok := number(line, "UID ")
+		if token != nil && ok && strings.Contains(line, "FETCH") {
+			found[token[1]] = append(found[token[1]], uint32(uid))
 		}
 	}
 	return found, err

@@ -3,7 +3,6 @@ package main
 import (
 	"cmp"
 	"fmt"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -34,11 +33,6 @@ func (c *cache) tagged() {
 	c.told, c.highest = false, 0
 }
 
-var (
-	fetchModSeq   = regexp.MustCompile(`MODSEQ \((\d+)\)`)
-	highestModSeq = regexp.MustCompile(`\[HIGHESTMODSEQ (\d+)\]`)
-)
-
 // normal returns flags in order, without \Recent.
 func normal(flags []string) string {
 	f := slices.DeleteFunc(slices.Clone(flags), func(x string) bool { return strings.EqualFold(x, `\Recent`) })
@@ -49,9 +43,8 @@ func normal(flags []string) string {
 // resync takes what QRESYNC adds to a response.
 func (s *session) resync(line string, quiet bool, command string) {
 	c := s.caches[s.view.box]
-	if m := highestModSeq.FindStringSubmatch(line); m != nil {
-		c.modseq, _ = strconv.ParseUint(m[1], 10, 64)
-		c.told = true
+	if highest, ok := number(line, "[HIGHESTMODSEQ "); ok {
+		c.modseq, c.told = highest, true
 	}
 	rest, ok := strings.CutPrefix(line, "* VANISHED ")
 	if !ok {
@@ -130,8 +123,8 @@ func expand(set string) (uids []uint32) {
 func (s *session) cached(f *fetched, line string) {
 	flags := normal(f.flags)
 	s.caches[s.view.box].flags[f.uid] = flags
-	if m := fetchModSeq.FindStringSubmatch(line); m != nil {
-		f.modseq, _ = strconv.ParseUint(m[1], 10, 64)
+	if modseq, ok := number(line, "MODSEQ ("); ok {
+		f.modseq = modseq
 		s.h.sawModSeq(s.view.box, f.uid, f.modseq, flags)
 		c := s.caches[s.view.box]
 		c.highest = max(c.highest, f.modseq)
