@@ -288,9 +288,11 @@ func (s *session) open(id auth.Identity) error {
 	return nil
 }
 
+// release lets the next session open the account.
 func (s *session) release() {
 	if s.drop != nil {
 		s.srv.release(s.acct.ID())
+		s.drop = nil
 	}
 }
 
@@ -306,6 +308,7 @@ func (s *session) quit() error {
 			s.fail(err)
 			return errEnd
 		}
+		s.release() // before the answer: who reads it may come back at once
 	}
 	s.line("+OK Bye")
 	return errEnd

@@ -66,7 +66,10 @@ func (m *mailer) take() error {
 	if err != nil {
 		return err
 	}
-	defer c.Close()
+	defer func() {
+		c.Do("QUIT") // again, where it was said; else the next session may find this one's lock
+		c.Close()
+	}()
 	listed, err := c.Lines("UIDL")
 	if err != nil || len(listed) == 0 {
 		return err
