@@ -192,9 +192,7 @@ func (tx *Tx) remove(mb MailboxID, uids mail.UIDSet, expunge bool) (mail.UIDSet,
 		}
 		tx.count(box, &gone[i], -1)
 	}
-	for _, r := range found {
-		tx.batch.DeleteRange(messageKey(rowMessage, mb, uint32(r.First)), append(messageKey(rowMessage, mb, uint32(r.Last)), 0))
-	}
+	tx.dropMessageRows(mb, found)
 	tx.dropFlagRows(mb, gone)
 	kept := expunge && tx.a.retention() > 0
 	if expunge && !kept {
@@ -216,6 +214,24 @@ func (tx *Tx) bury(mb MailboxID, t tombstone, box *Mailbox) {
 	key := slices.Concat(key8(rowTombstone, uint64(mb)), key8(0, uint64(tx.ModSeq()))[1:])
 	key = append(key, byte(len(tx.batch.Ops)>>16), byte(len(tx.batch.Ops)>>8), byte(len(tx.batch.Ops)))
 	tx.batch.Put(key, t.encode(box))
+}
+
+// rangeMin is the number of rows from which a deletion of them as one range is
+// cheaper. An index looks at every range that was deleted lately whenever it
+// reads, so that small ones would make each commit dearer than the one before.
+const rangeMin = 128
+
+// dropMessageRows deletes the rows of messages.
+func (tx *Tx) dropMessageRows(mb MailboxID, uids mail.UIDSet) {
+	for _, r := range uids {
+		if r.Last-r.First >= rangeMin {
+			tx.batch.DeleteRange(messageKey(rowMessage, mb, uint32(r.First)), append(messageKey(rowMessage, mb, uint32(r.Last)), 0))
+			continue
+		}
+		for uid := r.First; uid-r.First <= r.Last-r.First; uid++ {
+			tx.batch.Delete(messageKey(rowMessage, mb, uint32(uid)))
+		}
+	}
 }
 
 // dropFlagRows deletes the flag rows of chunks that are empty now, so that a
