@@ -67,7 +67,10 @@ func run(o options) error {
 	}
 	fmt.Printf("seed %d, %d sessions, %.0f s\n", o.seed, o.sessions, o.seconds)
 	var sum struct{ operations, messages, reads int }
-	for left := o.seconds; left > 0; left -= o.round {
+	start := time.Now()
+	for last := false; !last; {
+		left := o.seconds - time.Since(start).Seconds()
+		last = left <= o.round+1 // the rest would be too short for a round of its own
 		round := o
 		round.seconds = min(left, o.round)
 		begun := time.Now()
@@ -82,9 +85,9 @@ func run(o options) error {
 		}
 		fmt.Printf("round of seed %d: %d operations, %.0f a second, judged in %.0f s, %d violations\n", round.seed, h.operations,
 			float64(h.operations)/round.seconds, time.Since(begun).Seconds()-round.seconds, len(h.violations))
-		if len(h.violations) > 0 || left <= o.round {
+		if len(h.violations) > 0 || last {
 			fmt.Printf("%d operations (%.0f a second), %d messages, %d reads of flags, %d violations\n",
-				sum.operations, float64(sum.operations)/(o.seconds-left+round.seconds), sum.messages, sum.reads, len(h.violations))
+				sum.operations, float64(sum.operations)/time.Since(start).Seconds(), sum.messages, sum.reads, len(h.violations))
 			if err := report(round.seed, h.violations); err != nil {
 				return err
 			}
