@@ -28,7 +28,7 @@ var errUIDRequired = &badCommand{"UIDREQUIRED", "sequence numbers are not used a
 
 // command reads and runs one command. An error ends the session.
 func (s *session) command() error {
-	s.tag, s.code, s.limited, s.byUID, s.changed = "", "", "", false, false
+	s.tag, s.code, s.limited, s.byUID, s.numbered, s.changed = "", "", "", false, false, false
 	s.looked, s.commit, s.turn = 0, 0, 0
 	s.meter.Start(s.conn)
 	if err := s.dec.Next(); err != nil {
@@ -91,7 +91,8 @@ func (s *session) conclude(row *command, name string, err error) error {
 		}
 	}
 	if row != nil && s.view != nil && row.seqs != noSync && !s.frozen() {
-		if e := s.sync(s.busy, row.seqs == mayExpunge || s.byUID); e != nil {
+		// RFC 7162 §3.2.10.2: nor with UID, where keys of a search are numbers.
+		if e := s.sync(s.busy, row.seqs == mayExpunge || s.byUID && !s.numbered); e != nil {
 			return e
 		}
 	}

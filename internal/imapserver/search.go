@@ -79,7 +79,7 @@ func (s *session) find(ctx context.Context, charset string, key *imapwire.Search
 	if err := s.expand(ctx, key, charset, 0); err != nil {
 		return nil, err
 	}
-	if s.has(uidOnly) && key.UsesNumbers() {
+	if s.numbered = key.UsesNumbers(); s.numbered && s.has(uidOnly) {
 		return nil, errUIDRequired
 	}
 	if key.UsesModSeq() {

@@ -53,8 +53,10 @@ type session struct {
 
 	// Of the running command.
 	byUID bool
-	tag   string
-	code  string // response code of the tagged OK, without brackets
+	// numbered tells that it means messages by their numbers, with UID too.
+	numbered bool
+	tag      string
+	code     string // response code of the tagged OK, without brackets
 	// limited is that of MESSAGELIMIT when not all messages could be had.
 	limited string
 	// changed tells that it changed the account.
