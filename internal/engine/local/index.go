@@ -1,6 +1,7 @@
 package local
 
 import (
+	"cmp"
 	"encoding/binary"
 	"errors"
 	"iter"
@@ -139,17 +140,18 @@ func (a *applier) count(id engine.BlobID, n int64) error {
 	if r.count = max(0, r.count+n); r.count == was {
 		return nil
 	}
-	if was == 0 && r.size == 0 {
-		r.size = a.e.recordSize(id)
-	}
-	where, err := a.where(id)
-	if err != nil {
-		return err
-	}
 	switch {
 	case was == 0:
-		a.live[where.segment()] += r.size
+		if r.size == 0 {
+			r.size = a.e.recordSize(id)
+		}
+		// Compaction moves only what is kept: it is where it was written.
+		a.live[position(id).segment()] += r.size
 	case r.count == 0:
+		where, err := a.where(id)
+		if err != nil {
+			return err
+		}
 		a.live[where.segment()] -= r.size
 		a.moved[id] = 0
 		if err := a.batch.Delete(idKey(keyLocation, uint64(id)), nil); err != nil {
@@ -195,8 +197,8 @@ func (a *applier) set(id engine.BlobID, r refs) error {
 
 // where returns the position of a blob's record now.
 func (a *applier) where(id engine.BlobID) (position, error) {
-	if p, ok := a.moved[id]; ok && p != 0 {
-		return p, nil
+	if p, ok := a.moved[id]; ok {
+		return cmp.Or(p, position(id)), nil
 	}
 	return a.e.place(a.e.index, id)
 }
