@@ -12,6 +12,7 @@ import (
 	"io"
 	"time"
 
+	"github.com/angarium/angarium/internal/errs"
 	"github.com/angarium/angarium/internal/mail"
 	"github.com/angarium/angarium/internal/store"
 )
@@ -46,19 +47,28 @@ type Mailbox struct {
 
 // Message is the line of a message.
 type Message struct {
-	UID          mail.UID  `json:"uid"`
-	Expunged     time.Time `json:"expunged,omitzero"` // when it was; then Mailbox says where
-	Mailbox      string    `json:"mailbox,omitempty"`
-	ModSeq       uint64    `json:"modseq"`
-	Flags        string    `json:"flags,omitempty"` // as in IMAP
-	InternalDate time.Time `json:"internaldate"`
-	SaveDate     time.Time `json:"savedate"`
-	Octets       int64     `json:"octets"`
-	EmailID      uint64    `json:"emailid"`
-	ThreadID     uint64    `json:"threadid"`
-	SHA256       string    `json:"sha256,omitempty"`
-	File         string    `json:"file,omitempty"`  // of the export
-	Error        string    `json:"error,omitempty"` // why the octets are not there
+	UID          mail.UID     `json:"uid"`
+	Expunged     time.Time    `json:"expunged,omitzero"` // when it was; then Mailbox says where
+	Mailbox      string       `json:"mailbox,omitempty"`
+	ModSeq       uint64       `json:"modseq"`
+	Flags        string       `json:"flags,omitempty"` // as in IMAP
+	InternalDate time.Time    `json:"internaldate"`
+	SaveDate     time.Time    `json:"savedate"`
+	Octets       int64        `json:"octets"`
+	EmailID      uint64       `json:"emailid"`
+	ThreadID     uint64       `json:"threadid"`
+	Annotations  []Annotation `json:"annotations,omitempty"`
+	SHA256       string       `json:"sha256,omitempty"`
+	File         string       `json:"file,omitempty"`  // of the export
+	Error        string       `json:"error,omitempty"` // why the octets are not there
+}
+
+// Annotation is an entry of a message's annotations (RFC 5257). Values are any
+// octets, in base64.
+type Annotation struct {
+	Entry   string `json:"entry"`
+	Private []byte `json:"private,omitzero"`
+	Shared  []byte `json:"shared,omitzero"`
 }
 
 // Result counts what was written.
@@ -104,7 +114,7 @@ func Dump(ctx context.Context, s *store.Store, info store.AccountInfo, w io.Writ
 			continue
 		}
 		line := messageLine(&m.Message)
-		line.Expunged, line.Mailbox = m.At.UTC(), m.Mailbox
+		line.Expunged, line.Mailbox, line.Annotations = m.At.UTC(), m.Mailbox, annotationLines(m.Annotations)
 		if err := a.message(&m.Message, line); err != nil {
 			return err
 		}
@@ -145,7 +155,7 @@ func (a *accountWriter) account(info store.AccountInfo) (*store.Account, error) 
 		return nil, err
 	}
 	for box := range v.Mailboxes() {
-		if err := a.mailbox(v, box); err != nil {
+		if err := a.mailbox(acct, v, box); err != nil {
 			return nil, fmt.Errorf("mailbox %q: %w", box.Name, err)
 		}
 	}
@@ -153,7 +163,7 @@ func (a *accountWriter) account(info store.AccountInfo) (*store.Account, error) 
 	return acct, nil
 }
 
-func (a *accountWriter) mailbox(v *store.Snapshot, box *store.Mailbox) error {
+func (a *accountWriter) mailbox(acct *store.Account, v *store.Snapshot, box *store.Mailbox) error {
 	line := Mailbox{Mailbox: box.Name, ID: uint64(box.ID), NameOnly: box.NoSelect, UIDValidity: box.UIDValidity, UIDNext: box.UIDNext,
 		ModSeq: uint64(box.ModSeq), Messages: box.Messages, Unseen: box.Unseen, Octets: box.Size, SpecialUse: box.SpecialUse.Names(),
 		Keywords: box.Keywords, Created: box.Created.UTC()}
@@ -172,11 +182,33 @@ func (a *accountWriter) mailbox(v *store.Snapshot, box *store.Mailbox) error {
 		return a.target.end()
 	}
 	for _, m := range l.Range(0, l.Len()) {
-		if err := a.message(m, messageLine(m)); err != nil {
+		line := messageLine(m)
+		if line.Annotations, err = annotations(acct, box.ID, m.UID); err != nil {
+			return err
+		}
+		if err := a.message(m, line); err != nil {
 			return err
 		}
 	}
 	return a.target.end()
+}
+
+// annotations returns those of a message that can be read.
+func annotations(acct *store.Account, mb store.MailboxID, uid mail.UID) ([]Annotation, error) {
+	all, err := acct.Annotations(mb, uid)
+	if errs.Is(err, errs.Corrupt) {
+		return nil, nil // check reports it; the message is whole
+	}
+	return annotationLines(all), err
+}
+
+func annotationLines(all []store.Annotation) (out []Annotation) {
+	for _, a := range all {
+		if a.Exists() {
+			out = append(out, Annotation{a.Entry, a.Private, a.Shared})
+		}
+	}
+	return out
 }
 
 func messageLine(m *store.Message) *Message {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"iter"
+	"slices"
 
 	"github.com/angarium/angarium/internal/engine"
 	"github.com/angarium/angarium/internal/errs"
@@ -158,6 +159,9 @@ func (c *checker) account(info AccountInfo) error {
 			return err
 		}
 	}
+	if err := c.annotations(snap, v); err != nil {
+		return err
+	}
 	for id := range v.keys {
 		if _, err := v.MailboxByID(id); err != nil {
 			if err := c.report(Finding{What: fmt.Sprintf("there is an access key of mailbox %d, which is not there", id)}); err != nil {
@@ -182,6 +186,48 @@ func (c *checker) mailbox(info AccountInfo, snap engine.Snapshot, v *Snapshot, b
 	if have := c.s.inMemory(info.ID, box.ID, snap.Version()); have != nil {
 		if d := Diff(have, l); len(d.Added)+len(d.Gone)+len(d.Changed) > 0 {
 			return c.report(Finding{Mailbox: box.Name, What: fmt.Sprintf("memory and rows differ: %+v", d)})
+		}
+	}
+	return nil
+}
+
+// annotations checks that each row of annotations can be read and has a message,
+// which is not older than they are.
+func (c *checker) annotations(snap engine.Snapshot, v *Snapshot) error {
+	var box *Mailbox
+	for p, err := range snap.Scan([]byte{rowAnnotation}, []byte{rowAnnotation + 1}) {
+		if err != nil {
+			return err
+		}
+		f := Finding{What: fmt.Sprintf("the row %x of annotations is of no message", p.Key)}
+		uid, ok := annotationUID(p.Key)
+		if id := MailboxID(0); ok {
+			if id = MailboxID(decodeID(p.Key[1:])); box == nil || box.ID != id {
+				box, _ = v.MailboxByID(id)
+			}
+		}
+		if !ok || box == nil {
+			if err := c.report(f); err != nil {
+				return err
+			}
+			continue
+		}
+		f.Mailbox, f.UID, f.What = box.Name, uid, ""
+		all, ok := decodeAnnotations(p.Value)
+		switch _, err := snap.Get(messageKey(rowMessage, box.ID, uint32(uid))); {
+		case errs.Is(err, errs.NotFound):
+			f.What = "there are annotations of the message, which is not there"
+		case err != nil:
+			return err
+		case !ok:
+			f.What = "the annotations cannot be read"
+		case slices.ContainsFunc(all, func(a Annotation) bool { return a.ModSeq > v.ModSeq() }):
+			f.What = "the mod-sequence of an annotation is from the future"
+		default:
+			continue
+		}
+		if err := c.report(f); err != nil {
+			return err
 		}
 	}
 	return nil

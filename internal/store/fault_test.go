@@ -199,6 +199,10 @@ func useAll(s, other *Store) {
 		return err
 	})
 	in("INBOX", func(tx *Tx, box *Mailbox) error {
+		_, err := tx.SetAnnotations(box.ID, all, []AnnotationChange{{"/comment", true, []byte("x")}}, Condition{})
+		return err
+	})
+	in("INBOX", func(tx *Tx, box *Mailbox) error {
 		to, err := tx.CreateMailbox("P/q", CreateOptions{SpecialUse: mail.UseAll})
 		if err != nil {
 			return err
@@ -225,9 +229,11 @@ func useAll(s, other *Store) {
 		}
 		if v, err := a.Snapshot(); err == nil {
 			for box := range v.Mailboxes() {
+				_, _ = a.Annotated(ctx, box.ID, all)
 				if l, err := v.Messages(ctx, box.ID); err == nil {
 					for _, m := range l.Range(0, l.Len()) {
 						_, _ = s.Summary(ctx, m)
+						_, _ = a.Annotations(box.ID, m.UID)
 						_, _ = s.Header(ctx, m)
 						_, _ = s.ReadBody(ctx, m, 0, m.Size)
 					}

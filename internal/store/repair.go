@@ -41,7 +41,7 @@ func (s *Store) Repair(ctx context.Context, dryRun bool, progress func(accounts,
 		return nil, errs.Wrap("store.Repair", err)
 	}
 	for i, info := range all {
-		r := &repairer{s: s, ctx: ctx, name: info.Name, boxes: map[MailboxID]*Mailbox{}, changed: map[MailboxID]bool{}}
+		r := &repairer{s: s, ctx: ctx, name: info.Name, boxes: map[MailboxID]*Mailbox{}, changed: map[MailboxID]bool{}, kept: map[MailboxID]mail.UIDSet{}}
 		if err := r.account(info.ID, dryRun); err != nil {
 			return fixes, errs.Wrap("store.Repair", fmt.Errorf("%s: %w", info.Name, err))
 		}
@@ -62,6 +62,7 @@ type repairer struct {
 	fixes   []Fix
 	boxes   map[MailboxID]*Mailbox
 	changed map[MailboxID]bool
+	kept    map[MailboxID]mail.UIDSet // messages
 }
 
 func (r *repairer) fix(mailbox string, uid mail.UID, what string, a ...any) {
@@ -86,7 +87,7 @@ func (r *repairer) account(id AccountID, dryRun bool) error {
 	defer r.snap.Close()
 	version := r.snap.Version()
 	r.modseq = mail.ModSeq(version + 1)
-	for _, step := range []func() error{r.readBoxes, r.readMessages, r.readGraves, r.readNotes, r.readAccessKeys, r.readAccount} {
+	for _, step := range []func() error{r.readBoxes, r.readMessages, r.readAnnotations, r.readGraves, r.readNotes, r.readAccessKeys, r.readAccount} {
 		if err := step(); err != nil {
 			return err
 		}
@@ -223,6 +224,7 @@ func (l *repairList) end(r *repairer, counted map[MailboxID]*Mailbox) error {
 		want.Messages++
 		want.Size += m.Size
 		countFlags(want, m.Flags, 1)
+		r.kept[l.box.ID] = r.kept[l.box.ID].Append(m.UID)
 	}
 	r.bury(l.box, lost)
 	return nil
@@ -323,6 +325,25 @@ func (r *repairer) readGraves() error {
 		}
 	}
 	return r.ctx.Err()
+}
+
+// readAnnotations sets annotations aside that cannot be read, and those of
+// messages that are not there.
+func (r *repairer) readAnnotations() error {
+	for p, err := range r.snap.Scan([]byte{rowAnnotation}, []byte{rowAnnotation + 1}) {
+		if err != nil {
+			return err
+		}
+		if uid, ok := annotationUID(p.Key); ok && r.kept[MailboxID(decodeID(p.Key[1:]))].Contains(uid) {
+			all, ok := decodeAnnotations(p.Value)
+			if ok && !slices.ContainsFunc(all, func(a Annotation) bool { return a.ModSeq > r.modseq }) {
+				continue
+			}
+		}
+		r.fix("", 0, "the row %x of annotations cannot be read, or its message is not there: it is set aside", p.Key)
+		r.setAside(p)
+	}
+	return nil
 }
 
 // readNotes sets entries of METADATA aside that cannot be read.

@@ -30,8 +30,19 @@ func TestRepair(t *testing.T) {
 		"flags far beyond": func(b *engine.Batch, s state) {
 			b.Put(messageKey(rowFlags, s.inbox, 1<<32-1), []byte{99})
 		},
-		"lost octets":       func(b *engine.Batch, s state) { b.Drop(s.blob) },
-		"tombstone unread":  func(b *engine.Batch, s state) { b.Put(append(key8(rowTombstone, uint64(s.inbox)), 1), []byte{99}) },
+		"lost octets":        func(b *engine.Batch, s state) { b.Drop(s.blob) },
+		"tombstone unread":   func(b *engine.Batch, s state) { b.Put(append(key8(rowTombstone, uint64(s.inbox)), 1), []byte{99}) },
+		"annotations unread": func(b *engine.Batch, s state) { b.Put(messageKey(rowAnnotation, s.inbox, 1), []byte{99}) },
+		"annotations of the future": func(b *engine.Batch, s state) {
+			b.Put(messageKey(rowAnnotation, s.inbox, 1), encodeAnnotations([]Annotation{{Entry: "/comment", ModSeq: 1 << 40}}))
+		},
+		"annotations of no message": func(b *engine.Batch, s state) { b.Put(messageKey(rowAnnotation, s.inbox, 77), encodeAnnotations(nil)) },
+		"annotations of no mailbox": func(b *engine.Batch, s state) { b.Put(messageKey(rowAnnotation, 999, 1), encodeAnnotations(nil)) },
+		"annotations' key":          func(b *engine.Batch, s state) { b.Put([]byte{rowAnnotation, 1}, nil) },
+		"annotations of lost octets": func(b *engine.Batch, s state) {
+			b.Put(messageKey(rowAnnotation, s.inbox, 2), encodeAnnotations([]Annotation{{Entry: "/comment", Shared: []byte("x")}}))
+			b.Drop(s.blob)
+		},
 		"note unread":       func(b *engine.Batch, s state) { b.Put(noteKey(s.inbox, "/private/x"), []byte{99}) },
 		"access key unread": func(b *engine.Batch, s state) { b.Put(key8(rowAccessKey, uint64(s.inbox)), []byte{rowVersion, 0, 1}) },
 		"access key's key":  func(b *engine.Batch, s state) { b.Put([]byte{rowAccessKey, 1}, nil) },

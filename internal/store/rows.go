@@ -16,15 +16,16 @@ import (
 // for later: L (ACL entries), S (per-user \Seen), X (scripts),
 // R (thread roots), Q (quota roots).
 const (
-	rowAccount   = 'A'
-	rowMailbox   = 'B' // mailbox id
-	rowSubscribe = 'U' // name
-	rowMessage   = 'M' // mailbox id, UID
-	rowFlags     = 'F' // mailbox id, UID >> chunkBits
-	rowTombstone = 'T' // mailbox id, mod-sequence
-	rowDeleted   = 'D' // mailbox id: the row of a deleted mailbox
-	rowNote      = 'N' // mailbox id, entry of METADATA
-	rowAccessKey = 'K' // mailbox id: its access key (RFC 4467)
+	rowAccount    = 'A'
+	rowMailbox    = 'B' // mailbox id
+	rowSubscribe  = 'U' // name
+	rowMessage    = 'M' // mailbox id, UID
+	rowFlags      = 'F' // mailbox id, UID >> chunkBits
+	rowTombstone  = 'T' // mailbox id, mod-sequence
+	rowDeleted    = 'D' // mailbox id: the row of a deleted mailbox
+	rowNote       = 'N' // mailbox id, entry of METADATA
+	rowAccessKey  = 'K' // mailbox id: its access key (RFC 4467)
+	rowAnnotation = 'E' // mailbox id, UID: the entries of ANNOTATE (RFC 5257)
 )
 
 func key8(prefix byte, id uint64) []byte {

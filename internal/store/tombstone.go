@@ -17,6 +17,8 @@ type tombstone struct {
 	uids     mail.UIDSet
 	keywords []string // of the mailbox then
 	messages []Message
+	// annotations are the rows of those of the messages that had some.
+	annotations map[mail.UID][]byte
 }
 
 func (t *tombstone) encode(box *Mailbox) []byte {
@@ -35,6 +37,24 @@ func (t *tombstone) encode(box *Mailbox) []byte {
 	}
 	for i := range t.messages {
 		b = appendMessage(putUint(b, uint64(t.messages[i].UID)), &t.messages[i], box)
+	}
+	return t.appendAnnotations(b)
+}
+
+// appendAnnotations appends the annotations of the messages that are still kept.
+func (t *tombstone) appendAnnotations(b []byte) []byte {
+	var with mail.UIDSet
+	for i := range t.messages {
+		if uid := t.messages[i].UID; t.annotations[uid] != nil {
+			with = with.Append(uid)
+		}
+	}
+	if len(with) == 0 {
+		return b
+	}
+	b = putUint(b, uint64(with.Len()))
+	for uid := range with.All() {
+		b = putString(putUint(b, uint64(uid)), string(t.annotations[uid]))
 	}
 	return b
 }
@@ -70,6 +90,13 @@ func decodeTombstone(b []byte) (t tombstone, ok bool) {
 			return t, false
 		}
 		t.messages = append(t.messages, m)
+	}
+	for n := r.uint(); n > 0 && !r.bad && len(r.b) > 0; n-- {
+		if t.annotations == nil {
+			t.annotations = map[mail.UID][]byte{}
+		}
+		uid := mail.UID(r.uint())
+		t.annotations[uid] = []byte(r.string())
 	}
 	return t, !r.bad
 }

@@ -40,7 +40,7 @@ const (
 )
 
 // CopyFrom adds what an account of another store holds to one of this store,
-// with flags, keywords and internal dates, under new UIDs. A message that the
+// with flags, keywords, internal dates and annotations, under new UIDs. A message that the
 // mailbox holds already, with the same octets and internal date, is left out,
 // so that a second call finds nothing to do. Errors: NotFound, Invalid, Limit,
 // NoSpace, Temporary.
@@ -202,6 +202,13 @@ func (c *copier) message(name string, box *Mailbox, m *Message, present map[iden
 		return nil
 	}
 	id := identity{m.Size, m.InternalDate}
+	annotations, err := c.src.Annotations(box.ID, m.UID)
+	if errs.Is(err, errs.Corrupt) {
+		annotations, err = nil, nil // check reports it; the message is whole
+	}
+	if err != nil {
+		return err
+	}
 	stage, staged, digest, err := c.stage(m)
 	if errs.Is(err, errs.Corrupt) || errs.Is(err, errs.NotFound) {
 		c.damaged(box, m.UID, err)
@@ -227,8 +234,12 @@ func (c *copier) message(name string, box *Mailbox, m *Message, present map[iden
 		stage.Discard()
 		return nil
 	}
-	c.waiting = append(c.waiting, arrival{stage, staged, AppendOptions{Flags: m.Flags, InternalDate: at}})
-	if c.octets += m.Size; c.octets >= transferOctets || len(c.waiting) >= transferMessages {
+	c.waiting = append(c.waiting, arrival{stage, staged, AppendOptions{Flags: m.Flags, InternalDate: at, Annotations: AnnotationChanges(annotations)}})
+	c.octets += m.Size
+	for _, a := range annotations {
+		c.octets += int64(len(a.Private) + len(a.Shared))
+	}
+	if c.octets >= transferOctets || len(c.waiting) >= transferMessages {
 		return c.flush(name)
 	}
 	return nil

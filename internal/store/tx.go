@@ -24,6 +24,8 @@ type Tx struct {
 	ownList bool                   // next.lists is a copy
 	spelled map[spelling]mail.Flags
 
+	annotations annotationEdits
+
 	// Pace, unless it is nil, is called now and then by changes of many
 	// messages, and may wait. Its error ends the Update.
 	Pace  func() error

@@ -13,10 +13,11 @@ import (
 type AppendOptions struct {
 	Flags        mail.Flags
 	InternalDate time.Time // zero: now
+	Annotations  []AnnotationChange
 }
 
 // Append adds a staged message. The mailbox need not be in memory. Errors:
-// NotFound, Invalid (a name only), Limit.
+// NotFound, Invalid (a name only), Limit, TooBig (of annotations).
 func (tx *Tx) Append(mb MailboxID, s *Staged, o AppendOptions) (mail.UID, error) {
 	box, err := tx.target(mb, 1)
 	if err != nil {
@@ -37,9 +38,18 @@ func (tx *Tx) Append(mb MailboxID, s *Staged, o AppendOptions) (mail.UID, error)
 	if err != nil {
 		return 0, err
 	}
+	annotations, annotated, err := annotate(nil, o.Annotations, tx.ModSeq())
+	if err != nil {
+		return 0, err
+	}
 	edit := tx.editLoaded(mb)
 	tx.add(box, edit, &m)
 	tx.batch.Keep(m.Blob)
+	if annotated {
+		if err := tx.putAnnotations(mb, m.UID, encodeAnnotations(annotations)); err != nil {
+			return 0, err
+		}
+	}
 	if edit != nil {
 		tx.setList(edit.list(tx.ModSeq()))
 	}
@@ -106,7 +116,8 @@ type Copied struct {
 }
 
 // Copy copies those of the UIDs that exist. The copies share the octets and
-// keep flags, dates and message ids. Errors: NotFound, Invalid, Limit.
+// keep flags, dates, message ids and annotations (RFC 5257 §4.6). Errors:
+// NotFound, Invalid, Limit.
 func (tx *Tx) Copy(from MailboxID, uids mail.UIDSet, to MailboxID) (Copied, error) {
 	return tx.copy(from, uids, to, true)
 }
@@ -128,13 +139,17 @@ func (tx *Tx) copy(from MailboxID, uids mail.UIDSet, to MailboxID, keep bool) (c
 	if err != nil {
 		return c, err
 	}
+	annotations, err := tx.annotationRows(from, found)
+	if err != nil {
+		return c, err
+	}
 	c = Copied{UIDValidity: box.UIDValidity, Source: found}
 	edit := tx.editLoaded(to)
 	for _, m := range source.Select(found) {
 		if err := tx.step(); err != nil {
 			return c, err
 		}
-		m := *m
+		row, m := annotations[m.UID], *m
 		m.SaveDate = tx.a.s.opts.Now().Unix()
 		if m.Flags, err = tx.keywords(box, m.Flags); err != nil {
 			return c, err
@@ -143,6 +158,11 @@ func (tx *Tx) copy(from MailboxID, uids mail.UIDSet, to MailboxID, keep bool) (c
 		c.Target = c.Target.Append(m.UID)
 		if keep {
 			tx.batch.Keep(m.Blob)
+		}
+		if row != nil {
+			if err := tx.putAnnotations(to, m.UID, row); err != nil {
+				return c, err
+			}
 		}
 	}
 	if edit != nil {
@@ -195,6 +215,10 @@ func (tx *Tx) remove(mb MailboxID, uids mail.UIDSet, expunge bool) (mail.UIDSet,
 	tx.dropMessageRows(mb, found)
 	tx.dropFlagRows(mb, gone)
 	kept := expunge && tx.a.retention() > 0
+	annotations, err := tx.removeAnnotations(mb, found, kept)
+	if err != nil {
+		return nil, err
+	}
 	if expunge && !kept {
 		for i := range gone {
 			tx.batch.Drop(gone[i].Blob)
@@ -202,7 +226,7 @@ func (tx *Tx) remove(mb MailboxID, uids mail.UIDSet, expunge bool) (mail.UIDSet,
 	}
 	t := tombstone{at: tx.a.s.opts.Now().Unix(), uids: found}
 	if kept {
-		t.messages = gone
+		t.messages, t.annotations = gone, annotations
 	}
 	tx.bury(mb, t, box)
 	return found, nil
@@ -260,24 +284,35 @@ const (
 	FlagsRemove
 )
 
-// FlagChange is what STORE asks for.
-type FlagChange struct {
-	Op             FlagOp
-	Flags          mail.Flags
-	Conditional    bool        // only messages not changed after UnchangedSince (RFC 7162 §3.1.3)
-	UnchangedSince mail.ModSeq // 0: only where none of the flags exists
+// Condition is that of STORE (RFC 7162 §3.1.3).
+type Condition struct {
+	Conditional    bool        // only messages not changed after UnchangedSince
+	UnchangedSince mail.ModSeq // 0: only where nothing of what is stored exists
 }
 
-// forbids reports whether the condition keeps a message from being changed. A
-// system flag always exists, a keyword where it is set.
-func (c *FlagChange) forbids(m *Message) bool {
+// forbids reports whether the condition keeps a message from being changed, of
+// which exists tells whether it has something of what is stored.
+func (c *Condition) forbids(m *Message, exists func() bool) bool {
 	switch {
 	case !c.Conditional:
 		return false
-	case c.UnchangedSince > 0 || c.Op == FlagsReplace || c.Flags.System != 0:
+	case c.UnchangedSince > 0:
 		return m.ModSeq > c.UnchangedSince
 	}
-	return slices.ContainsFunc(c.Flags.Keywords(), m.Flags.HasKeyword)
+	return exists()
+}
+
+// FlagChange is what STORE asks for.
+type FlagChange struct {
+	Op    FlagOp
+	Flags mail.Flags
+	Condition
+}
+
+// exists reports whether a message has one of the flags: system flags always
+// exist, a keyword where it is set.
+func (c *FlagChange) exists(m *Message) bool {
+	return c.Op == FlagsReplace || c.Flags.System != 0 || slices.ContainsFunc(c.Flags.Keywords(), m.Flags.HasKeyword)
 }
 
 // Apply returns what the change makes of a message's flags.
@@ -310,15 +345,13 @@ func (tx *Tx) SetFlags(mb MailboxID, uids mail.UIDSet, c FlagChange) (modified m
 			return nil, err
 		}
 	}
-	edit := editList(l)
-	touched := map[uint32]bool{}
+	e := &flagsEdit{tx: tx, list: editList(l)}
 	merge := flagMerger{c, map[mail.Flags]mail.Flags{}}
-	var box *Mailbox
 	for _, m := range l.Select(uids) {
 		if err := tx.step(); err != nil {
 			return nil, err
 		}
-		if c.forbids(m) {
+		if c.forbids(m, func() bool { return c.exists(m) }) {
 			modified = modified.Append(m.UID)
 			continue
 		}
@@ -329,30 +362,57 @@ func (tx *Tx) SetFlags(mb MailboxID, uids mail.UIDSet, c FlagChange) (modified m
 		if flags.Equal(m.Flags) {
 			continue
 		}
-		if box == nil {
-			if box, err = tx.edit(mb); err != nil {
-				return nil, err
-			}
-			box.Keywords = probe.Keywords
+		if err := e.begin(mb); err != nil {
+			return nil, err
 		}
-		key := uint32(m.UID) >> chunkBits
-		i, _ := edit.chunk(key)
-		own := edit.mine(i)
-		j, _ := slices.BinarySearchFunc(own.msgs, m.UID, func(m Message, u mail.UID) int { return int(int64(m.UID) - int64(u)) })
-		countFlags(box, m.Flags, -1)
-		countFlags(box, flags, 1)
-		own.msgs[j].Flags, own.msgs[j].ModSeq = flags, tx.ModSeq()
-		touched[key] = true
+		e.box.Keywords = probe.Keywords
+		countFlags(e.box, m.Flags, -1)
+		countFlags(e.box, flags, 1)
+		own := e.message(m.UID)
+		own.Flags, own.ModSeq = flags, tx.ModSeq()
 	}
-	if box == nil {
-		return modified, nil
-	}
-	tx.setList(edit.list(tx.ModSeq()))
-	for key := range touched {
-		i, _ := edit.chunk(key)
-		tx.batch.Put(messageKey(rowFlags, mb, key), appendChunkFlags(nil, edit.chunks[i].msgs, box))
-	}
+	e.end()
 	return modified, nil
+}
+
+// flagsEdit changes flags and mod-sequences in a mailbox's list.
+type flagsEdit struct {
+	tx      *Tx
+	list    *listEdit
+	box     *Mailbox // nil: nothing was changed
+	touched map[uint32]bool
+}
+
+// begin is called before a change.
+func (e *flagsEdit) begin(mb MailboxID) (err error) {
+	if e.box == nil {
+		e.touched = map[uint32]bool{}
+		e.box, err = e.tx.edit(mb)
+	}
+	return err
+}
+
+// message returns a message of the list, whose flags and mod-sequence the caller
+// changes.
+func (e *flagsEdit) message(u mail.UID) *Message {
+	key := uint32(u) >> chunkBits
+	e.touched[key] = true
+	i, _ := e.list.chunk(key)
+	own := e.list.mine(i)
+	j, _ := slices.BinarySearchFunc(own.msgs, u, func(m Message, u mail.UID) int { return int(int64(m.UID) - int64(u)) })
+	return &own.msgs[j]
+}
+
+// end writes what was changed.
+func (e *flagsEdit) end() {
+	if e.box == nil {
+		return
+	}
+	e.tx.setList(e.list.list(e.tx.ModSeq()))
+	for key := range e.touched {
+		i, _ := e.list.chunk(key)
+		e.tx.batch.Put(messageKey(rowFlags, e.box.ID, key), appendChunkFlags(nil, e.list.chunks[i].msgs, e.box))
+	}
 }
 
 // flagMerger applies one change, once to each set of flags that there is: many

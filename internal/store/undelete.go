@@ -146,6 +146,8 @@ type Expunged struct {
 	Message
 	Mailbox string
 	At      time.Time // when it was expunged
+	// Annotations are those that can be read.
+	Annotations []Annotation
 }
 
 // Expunged yields the messages of a selection, by mailbox and time. One that
@@ -172,7 +174,9 @@ func (a *Account) Expunged(ctx context.Context, sel Selection) iter.Seq2[Expunge
 				continue
 			}
 			for i := range g.messages {
-				if sel.message(&g.messages[i]) && !yield(Expunged{g.messages[i], g.name, time.Unix(g.at, 0)}, nil) {
+				m := &g.messages[i]
+				annotations, _ := decodeAnnotations(g.annotations[m.UID])
+				if sel.message(m) && !yield(Expunged{*m, g.name, time.Unix(g.at, 0), annotations}, nil) {
 					return
 				}
 			}
@@ -191,8 +195,8 @@ type Restored struct {
 const restoreMax = 1000
 
 // Restore brings expunged messages and deleted mailboxes back: with flags (but
-// \Deleted), keywords and dates, under new UIDs, beside what is there. A
-// second call finds nothing more to do. Errors: Invalid, Limit.
+// \Deleted), keywords, dates and annotations, under new UIDs, beside what is
+// there. A second call finds nothing more to do. Errors: Invalid, Limit.
 func (a *Account) Restore(ctx context.Context, sel Selection) (done Restored, err error) {
 	if sel.Into != "" {
 		if sel.Into, err = mail.CanonicalMailbox(sel.Into); err != nil {
@@ -208,7 +212,7 @@ func (a *Account) Restore(ctx context.Context, sel Selection) (done Restored, er
 		if err != nil {
 			return err
 		}
-		return tx.restoreMessages(box.ID, chosen)
+		return tx.restoreMessages(box.ID, chosen, g.annotations)
 	})
 	if err == nil && sel.Into == "" && len(sel.UIDs) == 0 {
 		err = a.forEachDeleted(ctx, sel, &done, func(tx *Tx, box *Mailbox, out *Restored) error {
@@ -256,6 +260,9 @@ func (a *Account) exhume(ctx context.Context, sel Selection, done *Restored, do 
 					return err
 				}
 				finished++
+				if tx.annotations.octets > annotationsUpdateMax/2 { // one grave has fewer
+					break
+				}
 			}
 			return nil
 		})
@@ -349,19 +356,25 @@ func (tx *Tx) restoreMailbox(name string, use mail.SpecialUse, out *Restored) (*
 }
 
 // restoreMessages adds messages whose blobs are kept already.
-func (tx *Tx) restoreMessages(mb MailboxID, chosen []Message) error {
+func (tx *Tx) restoreMessages(mb MailboxID, chosen []Message, annotations map[mail.UID][]byte) error {
 	box, err := tx.target(mb, len(chosen))
 	if err != nil {
 		return err
 	}
 	edit := tx.editLoaded(mb)
 	for _, m := range chosen {
+		row := annotations[m.UID]
 		m.SaveDate = tx.a.s.opts.Now().Unix()
 		m.Flags = m.Flags.Minus(mail.NewFlags(mail.Deleted))
 		if m.Flags, err = tx.keywords(box, m.Flags); err != nil {
 			return err
 		}
 		tx.add(box, edit, &m)
+		if row != nil {
+			if err := tx.putAnnotations(mb, m.UID, row); err != nil {
+				return err
+			}
+		}
 	}
 	if edit != nil {
 		tx.setList(edit.list(tx.ModSeq()))

@@ -10,7 +10,7 @@ import (
 const (
 	segmentMagic   = "ANGLOG\r\n"
 	formatMajor    = 1
-	formatMinor    = 2
+	formatMinor    = 3
 	segmentHeader  = 64
 	recordMagic    = 0x52474e41 // "ANGR"
 	recordHeader   = 40
