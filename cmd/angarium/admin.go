@@ -82,7 +82,7 @@ func offline(ctx context.Context, c *config.Config, r adminserver.Request, progr
 		return adminserver.Response{}, err
 	}
 	service := m.service(log, func() string { return c.DefaultDomain })
-	response := service.Do(ctx, r, progress)
+	response := service.Do(ctx, r, fmt.Sprintf("uid %d", os.Getuid()), progress)
 	return response, m.Close()
 }
 

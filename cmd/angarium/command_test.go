@@ -16,6 +16,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/spf13/cobra"
+
 	"github.com/angarium/angarium/internal/netserver"
 	"github.com/angarium/angarium/test/harness"
 )
@@ -117,6 +119,74 @@ func TestUserCommands(t *testing.T) {
 	}
 	if out, code := command(t, "", "user", "delete", "ada", "--yes", "--data", online.Data); code != 0 {
 		t.Errorf("%q, code %d", out, code)
+	}
+}
+
+// TestTrace: over the administration socket, as scripts and people use it.
+func TestTrace(t *testing.T) {
+	s := startServer(t)
+	if err := s.Import("ada:secret"); err != nil {
+		t.Fatal(err)
+	}
+	dir := filepath.Join(s.Data, "trace", "ada@localhost")
+	for _, tc := range []struct {
+		args, want string // want is a regular expression
+		code       int
+	}{
+		{"trace list", "", 0},
+		{"trace start nobody", "angarium: nobody: no such account\n", exitFailed},
+		{"trace start ada --for 0s", "angarium: --for is from 1s to 168h\n", exitUsage},
+		{"trace start ada --protocol smtp", "angarium: ada: a trace is of imap, pop3, lmtp or all; none was begun\n", exitFailed},
+		{"trace start ada --for 10m --protocol imap", `Sessions of ada@localhost are traced until \S+ \S+, into ` + dir + "\n", 0},
+		{"trace start ada", `angarium: ada: ada@localhost is traced already, until \S+; stop that trace first\n`, exitFailed},
+		{"trace list", `ada@localhost imap until \S+ \S+: 0 sessions, 0 octets, in ` + dir + "\n", 0},
+		{"trace list --json", `\[\{"user":"ada@localhost","protocol":"imap","bodies":false,"begun":"\S+","until":"\S+","dir":"` + dir + `","sessions":0,"octets":0\}\]\n`, 0},
+		{"trace stop ada", "Stopped: 0 sessions of ada@localhost, 0 octets, are in " + dir + "\n", 0},
+		{"trace stop ada", "angarium: ada: ada@localhost is not traced\n", exitFailed},
+	} {
+		out, code := command(t, "", append(strings.Fields(tc.args), "--data", s.Data)...)
+		if !regexp.MustCompile("^"+tc.want+"$").MatchString(out) || code != tc.code {
+			t.Errorf("%s: %q, code %d; want %s, %d", tc.args, out, code, tc.want, tc.code)
+		}
+	}
+	if log := s.Log(); !regexp.MustCompile(`msg=trace_started account=ada@localhost protocol=imap bodies=false until=\S+ by="uid \d+"`).MatchString(log) || !strings.Contains(log, `msg=trace_ended account=ada@localhost why="it was stopped"`) {
+		t.Error(log)
+	}
+	data := filepath.Join(t.TempDir(), "data")
+	if out, code := command(t, "ada:secret\n", "user", "import", "-", "--data", data); code != 0 {
+		t.Fatal(out)
+	}
+	if out, code := command(t, "", "trace", "start", "ada", "--data", data); code != exitTemporary || !strings.Contains(out, "no server runs") {
+		t.Errorf("%q, code %d", out, code)
+	}
+}
+
+// TestCommandsPage: the handbook lists the commands that there are, and no others.
+func TestCommandsPage(t *testing.T) {
+	page, err := os.ReadFile("../../docs/commands.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	listed := map[string]bool{}
+	for _, m := range regexp.MustCompile("(?m)^\\| `(angarium [a-z ]*[a-z])").FindAllStringSubmatch(string(page), -1) {
+		listed[m[1]] = true
+	}
+	var walk func(c *cobra.Command)
+	walk = func(c *cobra.Command) {
+		for _, sub := range c.Commands() {
+			walk(sub)
+		}
+		if c.HasSubCommands() || c.Hidden {
+			return
+		}
+		if !listed[c.CommandPath()] {
+			t.Errorf("%s is not there", c.CommandPath())
+		}
+		delete(listed, c.CommandPath())
+	}
+	walk(newRoot())
+	for name := range listed {
+		t.Errorf("%s is no command", name)
 	}
 }
 

@@ -133,7 +133,7 @@ func start(ctx context.Context, o *settings) (_ *app, err error) {
 		return nil, err
 	}
 	service := a.store.service(a.log, a.domain)
-	service.Reload = a.reload
+	service.Reload, service.Net = a.reload, a.servers.net
 	a.admin = adminserver.Serve(context.WithoutCancel(ctx), socket, service, os.Geteuid(), a.log)
 	a.log.Info("serving", "version", version(), "data", c.Data, "listen", c.Listen)
 	return a, nil

@@ -174,7 +174,7 @@ func newServers(ctx context.Context, m *mailStore, c *config.Config, log *slog.L
 	a := auth.New(dir, auth.Options{Log: log, Events: ev, Now: time.Now})
 	return &servers{
 		net: netserver.New(ctx, netserver.Options{Log: log, Events: ev, Certificates: certs,
-			TotalMax: c.Limits.Connections, PerAddressMax: c.Limits.ConnectionsPerAddress, RequireTLS: c.TLS.Required}),
+			TotalMax: c.Limits.Connections, PerAddressMax: c.Limits.ConnectionsPerAddress, RequireTLS: c.TLS.Required, TraceDir: filepath.Join(c.Data, "trace")}),
 		certs: certs, dir: dir, texts: m.texts, events: ev,
 		imap: imapserver.New(m.Store, a, imapOptions(c, log, ev, m.texts)),
 		pop3: pop3server.New(m.Store, a, pop3Options(c, log, ev)),

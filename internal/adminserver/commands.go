@@ -8,6 +8,7 @@ import (
 
 	"github.com/angarium/angarium/internal/directory"
 	"github.com/angarium/angarium/internal/errs"
+	"github.com/angarium/angarium/internal/netserver"
 	"github.com/angarium/angarium/internal/search"
 	"github.com/angarium/angarium/internal/store"
 )
@@ -19,6 +20,8 @@ type Service struct {
 	Domain func() string // of names without one
 	Reload func() error  // nil where no server runs
 
+	// Net holds the sessions; nil where no server runs.
+	Net *netserver.Server
 	// Texts is the index of SEARCH; nil where there is none.
 	Texts *search.Index
 	// Backup copies the store into a directory of backups.
@@ -29,7 +32,9 @@ type Service struct {
 	// Stats are the engine's figures.
 	Stats func() any
 
-	progress func(text string) // of the command that runs
+	// Of the command that runs.
+	progress func(text string)
+	by       string // who asked for it, for the log
 }
 
 // Request is one command with its arguments.
@@ -61,6 +66,9 @@ var commands = map[string]func(ctx context.Context, s *Service, args json.RawMes
 	"reload":           run(reload),
 	"restore account":  run(restoreAccount),
 	"store stat":       run(storeStat),
+	"trace list":       run(traceList),
+	"trace start":      run(traceStart),
+	"trace stop":       run(traceStop),
 	"undelete account": run(undeleteAccount),
 	"undelete list":    run(undeleteList),
 	"undelete restore": run(undeleteRestore),
@@ -84,11 +92,12 @@ func run[A, R any](f func(ctx context.Context, s *Service, args A) (R, error)) f
 	}
 }
 
-// Do runs one command. progress is told now and then how far a long one is.
-func (s *Service) Do(ctx context.Context, r Request, progress func(text string)) Response {
+// Do runs one command, for somebody whom the log calls by. progress is told now
+// and then how far a long one is.
+func (s *Service) Do(ctx context.Context, r Request, by string, progress func(text string)) Response {
 	f := commands[r.Command]
 	one := *s
-	one.progress = progress
+	one.progress, one.by = progress, by
 	s = &one
 	if f == nil {
 		return Response{Error: &Error{errs.Invalid, "unknown command " + r.Command}}

@@ -85,7 +85,7 @@ func (srv *Server) handle(nc net.Conn) {
 		json.NewEncoder(nc).Encode(Response{Error: &Error{Text: "the request cannot be read"}})
 		return
 	}
-	response := srv.service.Do(srv.ctx, request, func(text string) {
+	response := srv.service.Do(srv.ctx, request, fmt.Sprintf("uid %d", uid), func(text string) {
 		nc.SetDeadline(time.Now().Add(requestTime))
 		json.NewEncoder(nc).Encode(Response{Progress: text})
 	})

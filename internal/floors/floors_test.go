@@ -22,7 +22,7 @@ var floors = map[string]int{
 	"internal/vfs": 1, "internal/engine": 1, "internal/engine/mem": 1, "internal/engine/local": 1,
 	"internal/fair": 2, "internal/store": 2, "internal/search": 2,
 	"internal/telemetry": 3, "internal/auth": 3, "internal/directory": 3, "internal/delivery": 3,
-	"internal/netserver": 4, "internal/imapserver": 4, "internal/pop3server": 4, "internal/lmtpserver": 4, "internal/adminserver": 4, "internal/export": 4,
+	"internal/trace": 4, "internal/netserver": 4, "internal/imapserver": 4, "internal/pop3server": 4, "internal/lmtpserver": 4, "internal/adminserver": 4, "internal/export": 4,
 	"cmd/angarium": 5, "internal/floors": 5, "internal/servertest": 5, "internal/doubling": 5, "internal/engine/enginetest": 5,
 	"test/harness": 5, "test/kill": 5, "test/idle": 5, "test/clients": 5, "test/roundcube": 5, "test/compare": 5, "test/seeded": 5, "test/crash": 5, "test/fixture": 5, "test/start": 5, "test/pause": 5, "test/check": 5, "test/fair": 5, "test/large": 5, "test/capabilities": 5,
 }
@@ -37,10 +37,11 @@ var within = map[string][]string{
 	"internal/search":       {"internal/fair", "internal/store"},
 	"internal/auth":         {"internal/directory", "internal/telemetry"},
 	"internal/delivery":     {"internal/directory"},
+	"internal/netserver":    {"internal/trace"},
 	"internal/imapserver":   {"internal/netserver"},
 	"internal/pop3server":   {"internal/netserver"},
 	"internal/lmtpserver":   {"internal/netserver"},
-	"internal/adminserver":  {"internal/netserver"},
+	"internal/adminserver":  {"internal/netserver", "internal/trace"},
 }
 
 // forbidden lists what the packages of a floor may not import.

@@ -171,6 +171,7 @@ func (s *session) login(id auth.Identity) error {
 	s.user, s.acct, s.state = id, acct, authenticated
 	s.stop = acct.Watch(s.conn.Wake)
 	s.conn.Known()
+	s.conn.SetUser(id.Name, "")
 	s.dec.SetLimits(imapwire.AfterLogin)
 	s.recut()
 	s.code = "CAPABILITY " + s.capabilities()

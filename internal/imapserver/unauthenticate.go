@@ -15,6 +15,7 @@ func (s *session) unauthenticate(context.Context) error {
 	s.acct, s.view, s.user, s.enabled = nil, nil, auth.Identity{}, 0
 	s.state, s.begun, s.bad = notAuthenticated, time.Now(), 0
 	s.conn.Unknown()
+	s.conn.SetUser("", "")
 	s.dec.Reset()
 	s.client = clientID{}
 	s.recut()

@@ -225,6 +225,9 @@ func (s *session) rcptTo(ctx context.Context, arg string) error {
 		return nil
 	}
 	s.rcpts = append(s.rcpts, recipient{p.Address, r})
+	if !s.conn.Traced() { // of several recipients that are traced, the first one's trace has the message
+		s.conn.SetUser(r.Name, "a message from <"+s.from+"> to <"+p.Address+">")
+	}
 	s.reply("250 2.1.5 OK")
 	return nil
 }
@@ -248,6 +251,9 @@ func (s *session) rset(context.Context, string) error {
 func (s *session) reset() {
 	if s.stage != nil {
 		s.stage.discard()
+	}
+	if len(s.rcpts) > 0 {
+		s.conn.SetUser("", "")
 	}
 	s.mail, s.from, s.rcpts, s.stage = false, "", nil, nil
 }

@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/angarium/angarium/internal/errs"
+	"github.com/angarium/angarium/internal/trace"
 )
 
 const (
@@ -54,6 +55,9 @@ type Conn struct {
 	stopped   atomic.Bool // Interrupt was called
 
 	anonymous *list.Element // under the server's lock; nil once the peer is known
+	protocol  string        // for traces: imap, pop3 or lmtp
+	user      string        // under the server's lock; whose session it is, or ""
+	tap       atomic.Pointer[trace.Tap]
 
 	wake struct {
 		sync.Mutex
@@ -186,6 +190,9 @@ func (c *Conn) ReadLine(max int) ([]byte, error) {
 				if len(line) > max {
 					return nil, ErrLineTooLong
 				}
+				if tap := c.tap.Load(); tap != nil {
+					tap.Line(line)
+				}
 				return line, nil
 			}
 		}
@@ -218,6 +225,14 @@ func (c *Conn) read(p []byte) (int, error) {
 
 // Read returns octets, those in the buffer first.
 func (c *Conn) Read(p []byte) (int, error) {
+	n, err := c.readSome(p)
+	if tap := c.tap.Load(); tap != nil {
+		tap.Octets(p[:n])
+	}
+	return n, err
+}
+
+func (c *Conn) readSome(p []byte) (int, error) {
 	if c.r == c.w {
 		if len(p) >= readBuffer {
 			c.startWait()
@@ -250,7 +265,12 @@ func (c *Conn) ReadSlice() ([]byte, error) {
 }
 
 // Discard drops n buffered octets.
-func (c *Conn) Discard(n int) { c.r += n }
+func (c *Conn) Discard(n int) {
+	if tap := c.tap.Load(); tap != nil {
+		tap.Octets(c.in[c.r : c.r+n])
+	}
+	c.r += n
+}
 
 // releaseInput gives an empty read buffer back.
 func (c *Conn) releaseInput() {
@@ -264,6 +284,9 @@ func (c *Conn) releaseInput() {
 func (c *Conn) Write(p []byte) (int, error) {
 	n := len(p)
 	c.written += int64(n)
+	if tap := c.tap.Load(); tap != nil {
+		tap.Sent(p)
+	}
 	for len(p) > 0 && c.outErr == nil {
 		if c.n == 0 && len(p) >= writeBuffer {
 			c.writeOut(p)
@@ -285,6 +308,9 @@ func (c *Conn) Write(p []byte) (int, error) {
 func (c *Conn) WriteString(s string) (int, error) {
 	n := len(s)
 	c.written += int64(n)
+	if tap := c.tap.Load(); tap != nil {
+		tap.Sent([]byte(s))
+	}
 	for len(s) > 0 && c.outErr == nil {
 		if c.out == nil {
 			c.out = writeBuffers.Get().(*[writeBuffer]byte)
@@ -336,6 +362,9 @@ func (c *Conn) send(p []byte) {
 
 // Flush writes the output buffer and gives it back.
 func (c *Conn) Flush() error {
+	if tap := c.tap.Load(); tap != nil {
+		tap.Flush()
+	}
 	if c.n > 0 {
 		n := c.n
 		c.n = 0

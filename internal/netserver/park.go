@@ -44,6 +44,7 @@ func (c *Conn) Await() error {
 // ParkForWake is Park that Wake ends too. What Wake said while nobody waited
 // counts.
 func (c *Conn) ParkForWake() (woken bool, err error) {
+	defer c.boundary()
 	if c.Pending() {
 		return false, nil
 	}

@@ -10,11 +10,13 @@ import (
 	"net"
 	"net/netip"
 	"runtime/debug"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/angarium/angarium/internal/telemetry"
+	"github.com/angarium/angarium/internal/trace"
 )
 
 // Handler serves one connection. ctx is cancelled when the server stops, and
@@ -31,6 +33,7 @@ type Options struct {
 	RequireTLS    bool          // loopback is not trusted with passwords either
 	HandshakeTime time.Duration // for a TLS handshake; default 30 s
 	Events        *telemetry.Sink
+	TraceDir      string // where traces are written
 }
 
 // Server owns listeners and connections.
@@ -41,6 +44,7 @@ type Server struct {
 	ctx          context.Context
 	cancel       context.CancelFunc
 	wg           sync.WaitGroup
+	tracing      sync.Mutex // one StartTrace at a time; taken before mu
 
 	mu struct {
 		sync.Mutex
@@ -48,7 +52,8 @@ type Server struct {
 		conns     map[*Conn]bool
 		anonymous list.List // connections nobody logged in on, oldest first
 		addresses map[netip.Prefix]*address
-		forgotten time.Time // when addresses were looked through last
+		forgotten time.Time               // when addresses were looked through last
+		traces    map[string]*trace.Trace // by user
 		stopping  bool
 	}
 }
@@ -60,6 +65,7 @@ func New(ctx context.Context, o Options) *Server {
 	s.opts.HandshakeTime = cmp.Or(o.HandshakeTime, handshakeMax)
 	s.ctx, s.cancel = context.WithCancel(ctx)
 	s.mu.listeners, s.mu.conns, s.mu.addresses = map[net.Listener]bool{}, map[*Conn]bool{}, map[netip.Prefix]*address{}
+	s.mu.traces = map[string]*trace.Trace{}
 	return s
 }
 
@@ -129,6 +135,7 @@ func (s *Server) accept(ln net.Listener, o ListenerOptions) {
 			continue
 		}
 		c := newConn(s, nc, config)
+		c.protocol = strings.TrimSuffix(o.Protocol, "s")
 		if !s.admit(c, time.Now()) {
 			if !o.ImplicitTLS {
 				nc.SetWriteDeadline(time.Now().Add(time.Second))
@@ -176,6 +183,7 @@ func (s *Server) end(c *Conn, o *ListenerOptions) {
 	c.Close()
 	c.release()
 	s.leave(c)
+	c.SetUser("", "")
 	s.opts.Events.Ended(&telemetry.Session{Protocol: o.Protocol, Session: c.ID(), Took: time.Since(c.begun), In: c.received, Out: c.written, Panicked: p != nil})
 }
 
@@ -192,6 +200,7 @@ func (s *Server) Shutdown(ctx context.Context) {
 		c.Interrupt()
 	}
 	s.mu.Unlock()
+	defer s.endTraces()
 	done := make(chan struct{})
 	go func() {
 		s.wg.Wait()

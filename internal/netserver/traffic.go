@@ -30,7 +30,10 @@ type Meter struct {
 }
 
 // Start is for before the command's first line is read.
-func (m *Meter) Start(c *Conn) { m.in, m.out = c.taken(), c.written }
+func (m *Meter) Start(c *Conn) {
+	m.in, m.out = c.taken(), c.written
+	c.boundary()
+}
 
 // Begin is for when that line is there.
 func (m *Meter) Begin(c *Conn) { m.begun, m.waited = time.Now(), c.waited }

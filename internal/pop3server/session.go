@@ -285,6 +285,7 @@ func (s *session) open(id auth.Identity) error {
 	}
 	s.name, s.acct = id.Name, acct
 	s.conn.Known()
+	s.conn.SetUser(id.Name, "")
 	return nil
 }
 

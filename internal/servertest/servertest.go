@@ -55,6 +55,7 @@ type Server struct {
 	Dir    *directory.Directory
 	Auth   *auth.Auth
 	Net    *netserver.Server
+	Traces string // directory of traces
 }
 
 // New makes a store with Accounts. Connections get TLS from a certificate
@@ -84,10 +85,10 @@ func NewOn(t testing.TB, e engine.Engine) *Server {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &Server{Log: slog.New(slog.DiscardHandler), Store: st, Dir: directory.New(st, "localhost")}
+	s := &Server{Log: slog.New(slog.DiscardHandler), Store: st, Dir: directory.New(st, "localhost"), Traces: t.TempDir()}
 	s.Events = telemetry.New(s.Log)
 	s.Auth = auth.New(s.Dir, auth.Options{Log: s.Log, Events: s.Events, Now: time.Now, NoDelay: true})
-	s.Net = netserver.New(context.WithoutCancel(t.Context()), netserver.Options{Log: s.Log, Events: s.Events, Certificates: certs})
+	s.Net = netserver.New(context.WithoutCancel(t.Context()), netserver.Options{Log: s.Log, Events: s.Events, Certificates: certs, TraceDir: s.Traces})
 	t.Cleanup(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 		defer cancel()
