@@ -16,10 +16,17 @@ func (s *session) search() error {
 	if byUID {
 		command = "UID " + command
 	}
+	// A STORE may have come too late for a message whose end nobody could tell
+	// this client; after NOOP it knows of it, and asks no more for its flags.
+	begin := now()
+	if _, _, _, err := s.do("NOOP", false); err != nil {
+		return err
+	}
 	lines, _, at, err := s.do(command, !byUID)
 	if err != nil {
 		return err
 	}
+	at.begin = begin
 	found := map[uint32]bool{} // by UID
 	for _, n := range hits(lines) {
 		switch {
