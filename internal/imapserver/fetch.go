@@ -154,7 +154,7 @@ func (s *session) fetch(ctx context.Context, set imapwire.NumSet, p plan, mods i
 	}
 	if len(unseen) > 0 && !v.readOnly {
 		seen := storeCommand{FlagChange: store.FlagChange{Op: store.FlagsAdd, Flags: mail.NewFlags(mail.Seen)}}
-		if _, err := s.setFlags(ctx, unseen, seen); err != nil {
+		if _, _, err := s.setFlags(ctx, unseen, seen); err != nil {
 			return err
 		}
 	}

@@ -1,10 +1,12 @@
 package imapserver
 
 import (
+	"cmp"
 	"context"
 	"slices"
 	"strings"
 
+	"github.com/angarium/angarium/internal/errs"
 	"github.com/angarium/angarium/internal/imapwire"
 	"github.com/angarium/angarium/internal/mail"
 	"github.com/angarium/angarium/internal/store"
@@ -67,40 +69,49 @@ func (s *session) storeFlags(ctx context.Context, set imapwire.NumSet, c storeCo
 	if c.Conditional {
 		s.enable(condstore)
 	}
-	modified, err := s.setFlags(ctx, uids, c)
+	modified, gone, err := s.setFlags(ctx, uids, c)
 	if err != nil {
 		return err
 	}
 	if c.Conditional {
 		// RFC 7162 §3.1.3: what was stored tells its mod-sequence, and what
 		// was not is told as it is.
-		v.touched = uids
+		v.touched = uids.Minus(gone)
 		v.echo = mail.UIDSetOf(slices.Concat(v.echo, modified)...)
 	}
 	if len(modified) > 0 {
 		s.code = "MODIFIED " + v.setText(modified, s.byUID)
 	}
+	if len(gone) > 0 && !s.byUID && !c.silent { // RFC 2180 §4.2, RFC 7162 §3.1.3
+		return &refusal{cmp.Or(s.code, kindCodes[errs.Expunged]), "some of the messages were expunged by another session; what is there was stored"}
+	}
 	return nil
 }
 
 // setFlags changes flags and leaves it to sync to tell, except what the client
-// asked not to be told. It returns whose change the condition forbade.
-func (s *session) setFlags(ctx context.Context, uids mail.UIDSet, c storeCommand) (modified mail.UIDSet, err error) {
+// asked not to be told. It returns whose change the condition forbade, and which
+// messages were expunged meanwhile.
+func (s *session) setFlags(ctx context.Context, uids mail.UIDSet, c storeCommand) (modified, gone mail.UIDSet, err error) {
 	v := s.view
 	s.looked += int64(uids.Len())
 	var modseq mail.ModSeq
 	err = s.changeMany(ctx, uids.Len(), func(tx *store.Tx) error {
 		modseq = tx.ModSeq()
+		list, err := tx.Snapshot().Messages(ctx, v.box.ID)
+		if err != nil {
+			return err
+		}
+		gone = uids.Minus(list.Existing(uids))
 		modified, err = tx.SetFlags(v.box.ID, uids, c.FlagChange)
 		return err
 	})
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	if c.silent {
 		v.silent = silentStore{modseq, c.FlagChange}
 	} else {
-		v.echo = uids
+		v.echo = uids.Minus(gone)
 	}
-	return modified, nil
+	return modified, gone, nil
 }
