@@ -89,7 +89,7 @@ func parseThread(s *session, d *imapwire.Decoder) request {
 		if len(threads) > 0 {
 			b = append(b, ' ')
 		}
-		b = search.AppendThreads(b, threads, func(i int) uint32 { return s.numberOf(s.view.list, i) })
+		b = threads.Append(b, func(i int) uint32 { return s.numberOf(s.view.list, i) })
 		s.conn.Write(append(b, "\r\n"...))
 		return nil
 	}

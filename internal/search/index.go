@@ -43,6 +43,7 @@ type Index struct {
 	wg    sync.WaitGroup
 
 	fields fieldCache // what SORT and THREAD need of messages
+	orders orders     // what they made of it
 
 	mu       sync.Mutex
 	accounts map[store.AccountID]*accountIndex // nil: has none

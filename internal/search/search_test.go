@@ -52,6 +52,12 @@ func accountOf(t testing.TB, s *store.Store) store.AccountID {
 
 func openWith(t testing.TB, messages []testMessage) (*store.Store, *store.MessageList) {
 	t.Helper()
+	s, a := openAccount(t)
+	return s, appendTo(t, s, a, messages)
+}
+
+func openAccount(t testing.TB) (*store.Store, *store.Account) {
+	t.Helper()
 	ctx := t.Context()
 	e := mem.New()
 	s, err := store.Open(ctx, e, store.Options{Now: time.Now, PurgeEvery: -1})
@@ -67,7 +73,21 @@ func openWith(t testing.TB, messages []testMessage) (*store.Store, *store.Messag
 	if err != nil {
 		t.Fatal(err)
 	}
-	var box *store.Mailbox
+	return s, a
+}
+
+// appendTo appends messages to the INBOX, and returns what is in it then.
+func appendTo(t testing.TB, s *store.Store, a *store.Account, messages []testMessage) *store.MessageList {
+	t.Helper()
+	ctx := t.Context()
+	now, err := a.Snapshot()
+	if err != nil {
+		t.Fatal(err)
+	}
+	box, err := now.Mailbox(mail.Inbox)
+	if err != nil {
+		t.Fatal(err)
+	}
 	for _, m := range messages {
 		st, err := s.Stage(ctx)
 		if err != nil {
@@ -83,9 +103,7 @@ func openWith(t testing.TB, messages []testMessage) (*store.Store, *store.Messag
 			t.Fatal(err)
 		}
 		if _, err := a.Update(ctx, func(tx *store.Tx) error {
-			if box, err = tx.Snapshot().Mailbox(mail.Inbox); err == nil {
-				_, err = tx.Append(box.ID, staged, store.AppendOptions{Flags: m.flags, InternalDate: date})
-			}
+			_, err := tx.Append(box.ID, staged, store.AppendOptions{Flags: m.flags, InternalDate: date})
 			return err
 		}); err != nil {
 			t.Fatal(err)
@@ -96,7 +114,7 @@ func openWith(t testing.TB, messages []testMessage) (*store.Store, *store.Messag
 	if err != nil {
 		t.Fatal(err)
 	}
-	return s, list
+	return list
 }
 
 type source struct{ *bufio.Reader }

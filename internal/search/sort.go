@@ -15,8 +15,62 @@ import (
 
 // Sort orders messages of the list, given by ascending indexes, as SORT does
 // (RFC 5256 §3, RFC 5957 §4). What is equal stays in the order of the mailbox.
+// With an Index, how the whole mailbox was sorted is kept for the next time.
 func (q *Query) Sort(ctx context.Context, found []int, criteria []imapwire.SortKey) ([]int, error) {
 	s := q.newSorter(criteria)
+	if q.Index == nil || s.scores || len(found) < q.List.Len()/4 {
+		return s.sort(ctx, found)
+	}
+	key := orderKey{q.Account, q.List.Mailbox(), sortedBy(criteria)}
+	var sorted, added []int
+	if o := q.Index.orders.get(key); o != nil {
+		sorted, added = o.over(q.List)
+	}
+	var err error
+	switch {
+	case sorted != nil && len(added) == 0:
+		return subset(sorted, found), nil
+	case sorted != nil && len(added) <= addedMax:
+		sorted, err = s.insert(ctx, sorted, added)
+	case len(found) < q.List.Len():
+		return s.sort(ctx, found)
+	default:
+		sorted, err = s.sort(ctx, found)
+	}
+	if err != nil {
+		return nil, err
+	}
+	by := make([]int32, len(sorted))
+	for n, i := range sorted {
+		by[n] = int32(i)
+	}
+	q.Index.orders.put(key, newOrder(q.List, by))
+	return subset(sorted, found), nil
+}
+
+// insert puts messages into an order of others.
+func (s *sorter) insert(ctx context.Context, sorted, added []int) ([]int, error) {
+	added, err := s.sort(ctx, added)
+	if err != nil {
+		return nil, err
+	}
+	c, from := &cursor{ctx: ctx, q: s.q}, 0
+	all := make([]int, 0, len(sorted)+len(added))
+	for _, i := range added {
+		rest := sorted[from:]
+		n, err := s.place(c, len(rest), func(n int) int { return rest[n] }, i)
+		if err != nil {
+			return nil, err
+		}
+		all = append(append(all, rest[:n]...), i)
+		from += n
+	}
+	return append(all, sorted[from:]...), nil
+}
+
+// sort orders messages, given by ascending indexes.
+func (s *sorter) sort(ctx context.Context, found []int) ([]int, error) {
+	q := s.q
 	all, err := s.items(ctx, found)
 	if err != nil {
 		return nil, err
@@ -127,10 +181,16 @@ func (q *Query) Insert(ctx context.Context, order []mail.UID, added []int, crite
 	before := make([]int, len(added)) // how many of the order
 	from := 0
 	for n, i := range added {
-		if before[n], err = s.place(c, order, from, i); err != nil {
+		at := func(n int) int {
+			at, _ := q.List.Find(order[from+n])
+			return at
+		}
+		less, err := s.place(c, len(order)-from, at, i)
+		if err != nil {
 			return nil, nil, err
 		}
-		from = before[n]
+		from += less
+		before[n] = from
 		places = append(places, from+n)
 	}
 	end := len(order)
@@ -222,23 +282,22 @@ func (s *sorter) item(c *cursor, i int) (it item, err error) {
 	return it, nil
 }
 
-// place returns the index in an order, not below from, at which the i-th message
-// of the list belongs.
-func (s *sorter) place(c *cursor, order []mail.UID, from, i int) (n int, err error) {
+// place returns how many of the n messages that at gives the indexes of, and
+// which are in order, come before the i-th of the list.
+func (s *sorter) place(c *cursor, n int, at func(n int) int, i int) (int, error) {
 	new, err := s.item(c, i)
 	if err != nil {
 		return 0, err
 	}
-	n = sort.Search(len(order)-from, func(n int) bool {
-		at, _ := s.q.List.Find(order[from+n])
-		old, e := s.item(c, at)
+	n = sort.Search(n, func(n int) bool {
+		old, e := s.item(c, at(n))
 		if e != nil {
 			err = e
 			return true
 		}
 		return s.compare(&old, &new) > 0
 	})
-	return from + n, err
+	return n, err
 }
 
 func comparer(f imapwire.SortField) func(a, b *item) int {

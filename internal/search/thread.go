@@ -20,17 +20,48 @@ const (
 	Refs
 )
 
-// Node is a message in a thread, or, with Index below zero, a place whose
+// Threads is how messages are arranged, as the THREAD response tells it (RFC
+// 5256 §4): indexes in the list, and parentheses.
+type Threads []int32
+
+// What is no index in Threads.
+const (
+	threadOpens  = -1
+	threadCloses = -2
+)
+
+// node is a message in a thread, or, with index below zero, a place whose
 // message is not there.
-type Node struct {
-	Index    int // in the list
-	Children []*Node
+type node struct {
+	index    int // in the list
+	children []*node
 
 	f *item
 }
 
-// Thread arranges messages of the list, given by ascending indexes.
-func (q *Query) Thread(ctx context.Context, found []int, t Threading) ([]*Node, error) {
+// Thread arranges messages of the list, given by ascending indexes. With an
+// Index, how the whole mailbox is arranged is kept until there are others in it.
+func (q *Query) Thread(ctx context.Context, found []int, t Threading) (Threads, error) {
+	whole := q.Index != nil && len(found) == q.List.Len()
+	key := orderKey{q.Account, q.List.Mailbox(), string([]byte{'t', byte(t)})}
+	if whole {
+		if o := q.Index.orders.get(key); o != nil && o.isOf(q.List) {
+			return o.by, nil
+		}
+	}
+	roots, err := q.thread(ctx, found, t)
+	if err != nil {
+		return nil, err
+	}
+	threads := flatten(roots)
+	if whole {
+		q.Index.orders.put(key, newOrder(q.List, threads))
+	}
+	return threads, nil
+}
+
+// thread returns the roots of the threads.
+func (q *Query) thread(ctx context.Context, found []int, t Threading) ([]*node, error) {
 	all, err := q.read(ctx, found)
 	if err != nil {
 		return nil, err
@@ -58,15 +89,15 @@ func (q *Query) Thread(ctx context.Context, found []int, t Threading) ([]*Node, 
 	}
 	if t == Refs {
 		sortSiblings(roots)
-		newest := make(map[*Node]int64, len(roots))
+		newest := make(map[*node]int64, len(roots))
 		for _, r := range roots {
 			newest[r] = r.newest()
 		}
-		slices.SortStableFunc(roots, func(a, b *Node) int { return cmp.Compare(newest[a], newest[b]) })
+		slices.SortStableFunc(roots, func(a, b *node) int { return cmp.Compare(newest[a], newest[b]) })
 		return roots, nil
 	}
 	for _, r := range roots {
-		slices.SortFunc(r.Children, byDate)
+		slices.SortFunc(r.children, byDate)
 	}
 	slices.SortFunc(roots, byDate)
 	roots = mergeSubjects(roots)
@@ -74,15 +105,15 @@ func (q *Query) Thread(ctx context.Context, found []int, t Threading) ([]*Node, 
 	return roots, nil
 }
 
-func orderedSubject(all []item) (roots []*Node) {
+func orderedSubject(all []item) (roots []*node) {
 	slices.SortFunc(all, func(a, b item) int {
 		return cmp.Or(cmp.Compare(a.subject, b.subject), cmp.Compare(a.sent, b.sent), cmp.Compare(a.index, b.index))
 	})
 	for i := range all {
-		n := &Node{Index: all[i].index, f: &all[i]}
+		n := &node{index: all[i].index, f: &all[i]}
 		if i > 0 && all[i].subject == all[i-1].subject {
 			first := roots[len(roots)-1]
-			first.Children = append(first.Children, n)
+			first.children = append(first.children, n)
 			continue
 		}
 		roots = append(roots, n)
@@ -92,32 +123,32 @@ func orderedSubject(all []item) (roots []*Node) {
 }
 
 // byDate compares by sent date, then by place in the mailbox.
-func byDate(a, b *Node) int {
+func byDate(a, b *node) int {
 	x, y := a.first(), b.first()
-	return cmp.Or(cmp.Compare(x.f.sent, y.f.sent), cmp.Compare(x.Index, y.Index))
+	return cmp.Or(cmp.Compare(x.f.sent, y.f.sent), cmp.Compare(x.index, y.index))
 }
 
 // first is the node, or the first child of one without a message.
-func (n *Node) first() *Node {
-	if n.Index < 0 {
-		return n.Children[0]
+func (n *node) first() *node {
+	if n.index < 0 {
+		return n.children[0]
 	}
 	return n
 }
 
 // walk calls fn for the nodes below some, parents first.
-func walk(roots []*Node, fn func(n *Node)) {
+func walk(roots []*node, fn func(n *node)) {
 	for stack := slices.Clone(roots); len(stack) > 0; {
 		n := stack[len(stack)-1]
-		stack = append(stack[:len(stack)-1], n.Children...)
+		stack = append(stack[:len(stack)-1], n.children...)
 		fn(n)
 	}
 }
 
-func (n *Node) newest() (sent int64) {
+func (n *node) newest() (sent int64) {
 	sent = n.first().f.sent
-	walk([]*Node{n}, func(n *Node) {
-		if n.Index >= 0 {
+	walk([]*node{n}, func(n *node) {
+		if n.index >= 0 {
 			sent = max(sent, n.f.sent)
 		}
 	})
@@ -125,8 +156,8 @@ func (n *Node) newest() (sent int64) {
 }
 
 // sortSiblings is step 6 of REFERENCES.
-func sortSiblings(roots []*Node) {
-	walk(roots, func(n *Node) { slices.SortFunc(n.Children, byDate) })
+func sortSiblings(roots []*node) {
+	walk(roots, func(n *node) { slices.SortFunc(n.children, byDate) })
 	slices.SortFunc(roots, byDate)
 }
 
@@ -201,11 +232,11 @@ func (g *graph) top(n int32) int32 {
 
 // roots builds the trees without the nodes whose messages are not there, but
 // for those at the top with several children (step 3).
-func (g *graph) roots() (roots []*Node) {
-	nodes := make([]*Node, len(g.parents))
-	real := make([]Node, len(g.all))
+func (g *graph) roots() (roots []*node) {
+	nodes := make([]*node, len(g.parents))
+	real := make([]node, len(g.all))
 	for i := range g.all {
-		real[i] = Node{Index: g.all[i].index, f: &g.all[i]}
+		real[i] = node{index: g.all[i].index, f: &g.all[i]}
 		nodes[i] = &real[i]
 	}
 	above := g.aboveDummies()
@@ -217,14 +248,14 @@ func (g *graph) roots() (roots []*Node) {
 			continue
 		}
 		if nodes[p] == nil {
-			nodes[p] = &Node{Index: -1}
+			nodes[p] = &node{index: -1}
 			tops = append(tops, p)
 		}
-		nodes[p].Children = append(nodes[p].Children, nodes[i])
+		nodes[p].children = append(nodes[p].children, nodes[i])
 	}
 	for _, p := range tops {
-		if n := nodes[p]; len(n.Children) == 1 {
-			roots = append(roots, n.Children[0])
+		if n := nodes[p]; len(n.children) == 1 {
+			roots = append(roots, n.children[0])
 		} else {
 			roots = append(roots, n)
 		}
@@ -254,15 +285,15 @@ func (g *graph) aboveDummies() []int32 {
 }
 
 // mergeSubjects is step 5 of REFERENCES: threads of one subject become one.
-func mergeSubjects(roots []*Node) []*Node {
-	table := map[string]*Node{}
+func mergeSubjects(roots []*node) []*node {
+	table := map[string]*node{}
 	for _, n := range roots {
 		subject := n.first().f.subject
 		if subject == "" {
 			continue
 		}
 		have := table[subject]
-		if have == nil || have.Index >= 0 && (n.Index < 0 || have.f.reply && !n.f.reply) {
+		if have == nil || have.index >= 0 && (n.index < 0 || have.f.reply && !n.f.reply) {
 			table[subject] = n
 		}
 	}
@@ -280,24 +311,23 @@ func mergeSubjects(roots []*Node) []*Node {
 
 // mergeThread puts a thread to another of the same subject. The other one
 // stays the node that it is, so that it keeps its place.
-func mergeThread(have, n *Node) {
+func mergeThread(have, n *node) {
 	switch {
-	case have.Index < 0 && n.Index < 0:
-		have.Children = append(have.Children, n.Children...)
-	case have.Index < 0, n.Index >= 0 && n.f.reply && !have.f.reply:
-		have.Children = append(have.Children, n)
+	case have.index < 0 && n.index < 0:
+		have.children = append(have.children, n.children...)
+	case have.index < 0, n.index >= 0 && n.f.reply && !have.f.reply:
+		have.children = append(have.children, n)
 	default:
 		one := *have
-		*have = Node{Index: -1, Children: []*Node{&one, n}}
+		*have = node{index: -1, children: []*node{&one, n}}
 	}
 }
 
-// AppendThreads appends threads in the form of the THREAD response (RFC 5256
-// §4), with the number of each message.
-func AppendThreads(b []byte, roots []*Node, number func(index int) uint32) []byte {
-	// What is still to be written, last first: a node, or nil for ")".
-	var stack []*Node
-	push := func(siblings []*Node) {
+// flatten turns trees into what the response tells of them.
+func flatten(roots []*node) (t Threads) {
+	// What is still to come, last first: a node, or nil for ")".
+	var stack []*node
+	push := func(siblings []*node) {
 		for _, n := range slices.Backward(siblings) {
 			stack = append(stack, nil, n)
 		}
@@ -306,27 +336,40 @@ func AppendThreads(b []byte, roots []*Node, number func(index int) uint32) []byt
 	for len(stack) > 0 {
 		n := stack[len(stack)-1]
 		if stack = stack[:len(stack)-1]; n == nil {
-			b = append(b, ')')
+			t = append(t, threadCloses)
 			continue
 		}
-		b = append(b, '(')
-		for first := true; ; first = false {
-			if n.Index >= 0 {
-				if !first {
-					b = append(b, ' ')
-				}
-				b = strconv.AppendUint(b, uint64(number(n.Index)), 10)
+		t = append(t, threadOpens)
+		for {
+			if n.index >= 0 {
+				t = append(t, int32(n.index))
 			}
-			if len(n.Children) != 1 {
+			if len(n.children) != 1 {
 				break
 			}
-			n = n.Children[0]
+			n = n.children[0]
 		}
-		if len(n.Children) > 1 {
-			if n.Index >= 0 {
-				b = append(b, ' ')
-			}
-			push(n.Children)
+		if len(n.children) > 1 {
+			push(n.children)
+		}
+	}
+	return t
+}
+
+// Append appends the threads as they stand in the response, with the number of
+// each message.
+func (t Threads) Append(b []byte, number func(index int) uint32) []byte {
+	for n, x := range t {
+		if n > 0 && x != threadCloses && t[n-1] >= 0 {
+			b = append(b, ' ')
+		}
+		switch x {
+		case threadOpens:
+			b = append(b, '(')
+		case threadCloses:
+			b = append(b, ')')
+		default:
+			b = strconv.AppendUint(b, uint64(number(int(x))), 10)
 		}
 	}
 	return b

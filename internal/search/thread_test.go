@@ -18,7 +18,7 @@ type testFields struct {
 // threadOf arranges messages, whose dates are in order where they have none.
 func threadOf(messages []testFields) string {
 	roots := threadItems(itemsOf(messages))
-	return string(AppendThreads(nil, roots, func(i int) uint32 { return uint32(i + 1) }))
+	return string(flatten(roots).Append(nil, func(i int) uint32 { return uint32(i + 1) }))
 }
 
 func itemsOf(messages []testFields) []item {
@@ -39,14 +39,14 @@ func itemsOf(messages []testFields) []item {
 	return all
 }
 
-func threadItems(all []item) []*Node {
+func threadItems(all []item) []*node {
 	g := newGraph(all)
 	for i := range all {
 		g.link(i)
 	}
 	roots := g.roots()
 	for _, r := range roots {
-		sortSiblings(r.Children)
+		sortSiblings(r.children)
 	}
 	sortSiblings(roots)
 	roots = mergeSubjects(roots)

@@ -1,0 +1,158 @@
+package search
+
+import (
+	"slices"
+	"sync"
+
+	"github.com/angarium/angarium/internal/imapwire"
+	"github.com/angarium/angarium/internal/mail"
+	"github.com/angarium/angarium/internal/store"
+)
+
+const (
+	ordersMax = 16 << 20 // octets that are kept
+	addedMax  = 64       // new messages that are put into an order one by one
+)
+
+// order is how all messages of a mailbox were arranged. What SORT and THREAD
+// look at never changes for a UID (RFC 3501 §2.3.1.1), so that it stays good.
+type order struct {
+	uids []mail.UID // ascending
+	by   []int32    // of SORT the indexes in uids, in order; else Threads
+	used uint64
+}
+
+// orderKey says whose order it is, and by what.
+type orderKey struct {
+	account store.AccountID
+	mailbox store.MailboxID
+	by      string
+}
+
+// orders keeps those that were asked for last. Orders do not change.
+type orders struct {
+	mu     sync.Mutex
+	kept   map[orderKey]*order
+	octets int
+	clock  uint64
+}
+
+func (o *order) octets() int { return 100 + 4*cap(o.uids) + 4*cap(o.by) }
+
+func (c *orders) get(k orderKey) *order {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	o := c.kept[k]
+	if o != nil {
+		c.clock++
+		o.used = c.clock
+	}
+	return o
+}
+
+func (c *orders) put(k orderKey, o *order) {
+	if o.octets() > ordersMax {
+		return
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.kept == nil {
+		c.kept = map[orderKey]*order{}
+	}
+	c.remove(k)
+	for c.octets+o.octets() > ordersMax {
+		c.remove(c.leastUsed())
+	}
+	c.clock++
+	o.used = c.clock
+	c.kept[k] = o
+	c.octets += o.octets()
+}
+
+func (c *orders) remove(k orderKey) {
+	if o := c.kept[k]; o != nil {
+		c.octets -= o.octets()
+		delete(c.kept, k)
+	}
+}
+
+func (c *orders) leastUsed() (least orderKey) {
+	for k, o := range c.kept {
+		if x := c.kept[least]; x == nil || o.used < x.used {
+			least = k
+		}
+	}
+	return least
+}
+
+// sortedBy names criteria in an orderKey.
+func sortedBy(criteria []imapwire.SortKey) string {
+	by := []byte{'s'}
+	for _, c := range criteria {
+		reverse := byte(0)
+		if c.Reverse {
+			reverse = 1
+		}
+		by = append(by, byte(c.Field), reverse)
+	}
+	return string(by)
+}
+
+// newOrder is one of all messages of a list.
+func newOrder(l *store.MessageList, by []int32) *order {
+	o := &order{uids: make([]mail.UID, 0, l.Len()), by: by}
+	for _, m := range l.Range(0, l.Len()) {
+		o.uids = append(o.uids, m.UID)
+	}
+	return o
+}
+
+// over returns the indexes of a list's messages in order, and of those that the
+// order does not have.
+func (o *order) over(l *store.MessageList) (sorted, added []int) {
+	at := make([]int32, len(o.uids)) // index in the list, from 1
+	k := 0
+	for i, m := range l.Range(0, l.Len()) {
+		for k < len(o.uids) && o.uids[k] < m.UID {
+			k++
+		}
+		if k < len(o.uids) && o.uids[k] == m.UID {
+			at[k] = int32(i) + 1
+		} else {
+			added = append(added, i)
+		}
+	}
+	sorted = make([]int, 0, l.Len())
+	for _, k := range o.by {
+		if at[k] > 0 {
+			sorted = append(sorted, int(at[k])-1)
+		}
+	}
+	return sorted, added
+}
+
+// isOf reports whether the order is of just the messages of a list.
+func (o *order) isOf(l *store.MessageList) bool {
+	if len(o.uids) != l.Len() {
+		return false
+	}
+	for i, m := range l.Range(0, l.Len()) {
+		if o.uids[i] != m.UID {
+			return false
+		}
+	}
+	return true
+}
+
+// subset returns those of sorted that are among found, which ascend, in the
+// order of sorted.
+func subset(sorted, found []int) []int {
+	if len(found) == len(sorted) {
+		return sorted
+	}
+	in := make([]bool, len(sorted))
+	for _, i := range found {
+		in[i] = true
+	}
+	return slices.DeleteFunc(sorted, func(i int) bool { return !in[i] })
+}

@@ -1,0 +1,110 @@
+package search
+
+import (
+	"math/rand/v2"
+	"slices"
+	"testing"
+
+	"github.com/angarium/angarium/internal/imapwire"
+	"github.com/angarium/angarium/internal/mail"
+	"github.com/angarium/angarium/internal/store"
+)
+
+// TestOrders: what was kept of earlier sorts of a mailbox gives the same as
+// sorting it anew, whatever came and went, and so does THREAD.
+func TestOrders(t *testing.T) {
+	s, a := openAccount(t)
+	x, rng := &Index{}, rand.New(rand.NewPCG(5, 6))
+	criteria := [][]imapwire.SortKey{
+		{{Field: imapwire.SortSubject}},
+		{{Field: imapwire.SortDate, Reverse: true}},
+		{{Field: imapwire.SortDate}},
+		{{Field: imapwire.SortFrom}, {Field: imapwire.SortSize, Reverse: true}},
+	}
+	more := sortable(400)
+	list := appendTo(t, s, a, more[:100])
+	more = more[100:]
+	for len(more) > 0 {
+		n := min(len(more), []int{0, 1, 3, addedMax + 1}[rng.IntN(4)])
+		list = appendTo(t, s, a, more[:n])
+		more = more[n:]
+		if rng.IntN(3) == 0 {
+			list = expunge(t, a, list, rng)
+		}
+		var found []int
+		part := 1 + rng.IntN(5)
+		for i := range list.Len() {
+			if part == 1 || rng.IntN(part) == 0 {
+				found = append(found, i)
+			}
+		}
+		by := criteria[rng.IntN(len(criteria))]
+		kept, anew := &Query{Store: s, List: list, Index: x}, &Query{Store: s, List: list}
+		got, err := kept.Sort(t.Context(), found, by)
+		if err != nil {
+			t.Fatal(err)
+		}
+		want, err := anew.Sort(t.Context(), found, by)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !slices.Equal(got, want) {
+			t.Fatalf("%d of %d, %v:\n%v\nwant\n%v", len(found), list.Len(), by, got, want)
+		}
+		algorithm := Threading(rng.IntN(3))
+		threads, err := kept.Thread(t.Context(), found, algorithm)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if want, err := anew.Thread(t.Context(), found, algorithm); err != nil || !slices.Equal(threads, want) {
+			t.Fatalf("threads: %v\nwant\n%v, %v", threads, want, err)
+		}
+	}
+	if len(x.orders.kept) < len(criteria) {
+		t.Errorf("%d orders are kept", len(x.orders.kept))
+	}
+}
+
+func expunge(t *testing.T, a *store.Account, list *store.MessageList, rng *rand.Rand) *store.MessageList {
+	t.Helper()
+	var gone mail.UIDSet
+	for _, m := range list.Range(0, list.Len()) {
+		if rng.IntN(20) == 0 {
+			gone = gone.Append(m.UID)
+		}
+	}
+	if _, err := a.Update(t.Context(), func(tx *store.Tx) error {
+		_, err := tx.Expunge(list.Mailbox(), gone)
+		return err
+	}); err != nil {
+		t.Fatal(err)
+	}
+	_, list, err := a.Messages(t.Context(), list.Mailbox())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return list
+}
+
+// TestOrdersBounded: what was asked for last is kept, and no more than fits.
+func TestOrdersBounded(t *testing.T) {
+	var c orders
+	key := func(n int) orderKey { return orderKey{1, store.MailboxID(n), "s"} }
+	one := func(octets int) *order { return &order{by: make([]int32, octets/4)} }
+	for n := range 40 {
+		c.put(key(n), one(1<<20))
+		if c.get(key(0)) == nil { // so that it is used
+			t.Fatalf("the first one went at the %dth", n)
+		}
+	}
+	if c.octets > ordersMax || len(c.kept) < 15 || c.get(key(39)) == nil || c.get(key(1)) != nil {
+		t.Errorf("%d octets in %d orders", c.octets, len(c.kept))
+	}
+	c.put(key(0), one(2<<20)) // in its place
+	if c.octets > ordersMax || c.get(key(0)).octets() < 2<<20 {
+		t.Errorf("%d octets", c.octets)
+	}
+	if c.put(key(50), one(ordersMax)); c.get(key(50)) != nil || c.octets > ordersMax {
+		t.Error("one that is too large is kept")
+	}
+}
