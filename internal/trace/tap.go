@@ -85,7 +85,7 @@ func (p *Tap) Boundary() {
 	}
 	defer p.t.mu.Unlock()
 	p.endOctets('C', &p.in)
-	p.begun, p.next = true, aCommand
+	p.begun, p.next, p.secret, p.hidden = true, aCommand, false, false
 	p.line, p.cut, p.literal, p.out, p.message = p.line[:0], false, 0, octets{}, noMessage
 }
 
@@ -117,7 +117,6 @@ func (p *Tap) Line(line []byte) {
 
 // command returns what may be seen of a command's first line.
 func (p *Tap) command(line []byte) []byte {
-	p.secret, p.hidden = false, false
 	if p.answers = p.answers && isOneWord(line); p.answers {
 		p.secret, p.hidden = true, true
 		return []byte(masked)

@@ -82,6 +82,8 @@ func Begin(dir string, o Options, log *slog.Logger) (*Trace, error) {
 	now := time.Now()
 	t := &Trace{opts: o, log: log, taps: map[*Tap]bool{},
 		info: Info{User: o.User, Protocol: o.Protocol, Bodies: o.Bodies, Begun: now, Until: now.Add(o.Time), Dir: dir}}
+	t.mu.Lock() // until the timer is there
+	defer t.mu.Unlock()
 	t.timer = time.AfterFunc(o.Time, func() { t.End("its time is over") })
 	return t, nil
 }
