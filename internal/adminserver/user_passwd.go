@@ -6,7 +6,7 @@ import (
 	"github.com/angarium/angarium/internal/auth"
 )
 
-// userPasswd replaces a password. Sessions that are open stay open.
+// userPasswd replaces a password. Sessions that are open end.
 func userPasswd(ctx context.Context, s *Service, a UserAdd) (UserName, error) {
 	name, err := s.qualify(a.Name)
 	if err != nil {

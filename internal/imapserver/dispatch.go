@@ -49,6 +49,9 @@ func (s *session) command() error {
 // execute runs the command that was read and answers it. Beside what was wrong
 // with the command it returns the error that ends the session.
 func (s *session) execute() (row *command, err, end error) {
+	if err := s.checkAccess(); err != nil {
+		return nil, err, err
+	}
 	d := s.dec
 	tag := d.Tag()
 	if webVerbs[tag] {

@@ -16,6 +16,9 @@ func (s *session) startIdle(context.Context) error {
 
 // idle tells what happened, and waits for more or for the client's DONE.
 func (s *session) idle() error {
+	if err := s.checkAccess(); err != nil {
+		return err
+	}
 	if s.has(tellMetadata) {
 		s.tellEnabledNotes()
 	}

@@ -120,6 +120,9 @@ func (s *session) await() error {
 		return s.conn.Await()
 	}
 	for !s.conn.HasLine() {
+		if err := s.checkAccess(); err != nil {
+			return err
+		}
 		if err := s.tellEvents(s.busy); err != nil {
 			return err
 		}
@@ -175,6 +178,17 @@ func (s *session) login(id auth.Identity) error {
 	s.dec.SetLimits(imapwire.AfterLogin)
 	s.recut()
 	s.code = "CAPABILITY " + s.capabilities()
+	return nil
+}
+
+// errRevoked ends a session whose user could not log in any more.
+var errRevoked = &byeError{"The account or its password was changed: log in again"}
+
+// checkAccess fails once whoever logged in may not be here any more.
+func (s *session) checkAccess() error {
+	if s.state != notAuthenticated && !s.srv.auth.Holds(s.busy, s.user) {
+		return errRevoked
+	}
 	return nil
 }
 

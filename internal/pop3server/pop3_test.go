@@ -306,3 +306,41 @@ func TestEvents(t *testing.T) {
 		}
 	}
 }
+
+// TestA29 is the attack of that name in the reliability paper: whose password or
+// account was taken away gets nothing more, and deletes nothing.
+func TestA29(t *testing.T) {
+	for _, command := range []string{"RETR 1", "LIST", "QUIT"} {
+		for _, deleted := range []bool{false, true} {
+			s := newTestServer(t, Options{})
+			c := s.dial(t)
+			c.Send(t, "USER ada\r\nPASS secret\r\nDELE 1\r\n")
+			for range 3 {
+				if got := c.Line(); !strings.HasPrefix(got, "+OK") {
+					t.Fatal(got)
+				}
+			}
+			err := s.Store.SetPassword(t.Context(), "ada@localhost", "{PLAIN}other")
+			if deleted {
+				err = s.Store.DeleteAccount(t.Context(), "ada@localhost")
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			c.Send(t, command+"\r\n")
+			if got := c.Line(); !strings.HasPrefix(got, "-ERR [AUTH] ") {
+				t.Errorf("%s: %s", command, got)
+			}
+			if got := c.Line(); !strings.HasPrefix(got, "<") {
+				t.Errorf("%s: then %s", command, got)
+			}
+			if deleted {
+				continue
+			}
+			_, list, err := s.acct.Messages(t.Context(), s.box.ID)
+			if err != nil || list.Len() != 3 {
+				t.Errorf("%s: %d messages, %v", command, list.Len(), err)
+			}
+		}
+	}
+}

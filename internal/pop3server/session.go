@@ -28,7 +28,7 @@ type session struct {
 	failed error // what it was answered; nil: well
 
 	// After login.
-	name string
+	id   auth.Identity
 	acct *store.Account
 	drop *maildrop
 }
@@ -68,14 +68,19 @@ func (s *session) step() error {
 	s.meter.Begin(s.conn)
 	verb, arg, _ := strings.Cut(string(line), " ")
 	verb = strings.ToUpper(verb)
-	err = s.command(verb, arg)
+	if s.drop != nil && !s.srv.auth.Holds(s.busy, s.id) {
+		s.refuse("[AUTH] The account or its password was changed: log in again; nothing was deleted")
+		err = errEnd
+	} else {
+		err = s.command(verb, arg)
+	}
 	s.finished(verb, err)
 	return err
 }
 
 // finished tells of a command that was answered, or that ended the session.
 func (s *session) finished(verb string, err error) {
-	e := telemetry.Command{Protocol: "pop3", Account: s.name, Name: "unknown", Kind: telemetry.OK}
+	e := telemetry.Command{Protocol: "pop3", Account: s.id.Name, Name: "unknown", Kind: telemetry.OK}
 	if _, ok := commands[verb]; ok || verb == "QUIT" || verb == "CAPA" {
 		e.Name = verb
 	}
@@ -145,7 +150,7 @@ func (s *session) fail(err error) {
 	s.failed = err
 	kind := errs.KindOf(err)
 	if kind == errs.Internal || kind == errs.Corrupt {
-		s.opts.Log.Error("a POP3 command failed", "session", s.conn.ID(), "account", s.name, "error", err)
+		s.opts.Log.Error("a POP3 command failed", "session", s.conn.ID(), "account", s.id.Name, "error", err)
 	}
 	s.line("-ERR " + kindCodes[kind] + " " + errs.PublicText(err))
 }
@@ -283,7 +288,7 @@ func (s *session) open(id auth.Identity) error {
 		s.srv.release(id.Account)
 		return err
 	}
-	s.name, s.acct = id.Name, acct
+	s.id, s.acct = id, acct
 	s.conn.Known()
 	s.conn.SetUser(id.Name, "")
 	return nil

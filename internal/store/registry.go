@@ -197,6 +197,14 @@ func (r *registry) apply(b *engine.Batch, committed bool) error {
 	if !committed {
 		return r.reload()
 	}
+	for _, id := range r.applyOps(b) {
+		r.s.wake(id)
+	}
+	return nil
+}
+
+// applyOps returns the accounts that are not as they were.
+func (r *registry) applyOps(b *engine.Batch) (changed []AccountID) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.version++
@@ -208,12 +216,24 @@ func (r *registry) apply(b *engine.Batch, committed bool) error {
 		case op.Key[0] == rowName && op.Kind == engine.OpPut:
 			a, _ := decodeInfo(name, op.Value)
 			r.byName[name], r.ids[a.ID] = a, name
+			changed = append(changed, a.ID)
 		case op.Key[0] == rowName:
+			changed = append(changed, r.byName[name].ID)
 			delete(r.ids, r.byName[name].ID)
 			delete(r.byName, name)
 		}
 	}
-	return nil
+	return changed
+}
+
+// wake tells the sessions of an account that they may have to end.
+func (s *Store) wake(id AccountID) {
+	s.mu.Lock()
+	a := s.mu.accounts[id]
+	s.mu.Unlock()
+	if a != nil {
+		a.wake()
+	}
 }
 
 func nameKey(name string) []byte { return append([]byte{rowName}, name...) }

@@ -264,6 +264,11 @@ func (a *Account) publishLocked(old, v *Snapshot) {
 	}
 	a.s.addLoaded(delta)
 	a.state.Store(v)
+	a.wake()
+}
+
+// wake tells those who watch that something may have changed.
+func (a *Account) wake() {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	for w := range a.mu.watchers {
@@ -271,8 +276,8 @@ func (a *Account) publishLocked(old, v *Snapshot) {
 	}
 }
 
-// Watch has wake called after each commit, until stop: something may have
-// changed. It carries no data: take a Snapshot. wake is called with locks held:
+// Watch has wake called after each commit, and when the account's password or
+// name changed, until stop: something may have changed. It carries no data: take a Snapshot. wake is called with locks held:
 // it must not wait for anything and not use the account.
 func (a *Account) Watch(wake func()) (stop func()) {
 	w := &wake
