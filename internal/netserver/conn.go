@@ -24,7 +24,7 @@ const (
 	readBuffer  = 16 << 10 // a whole TLS record's text, so that none stays inside the TLS layer while parked
 	writeBuffer = 16 << 10
 	// How long a client may take no output (reliability paper 4.4): one that
-	// must show soon who it is, and any other.
+	// must show soon who it is, and any other unless the options say otherwise.
 	stalledBeforeDeadlineMax = 30 * time.Second
 	stalledMax               = 5 * time.Minute
 	// handshakeMax is how long a TLS handshake may take, unless the options say otherwise.
@@ -350,9 +350,9 @@ func (c *Conn) writeOut(p []byte) {
 
 // send puts octets on the wire.
 func (c *Conn) send(p []byte) {
-	stalled := stalledMax
+	stalled := c.s.opts.StalledTime
 	if !c.deadline.IsZero() {
-		stalled = stalledBeforeDeadlineMax
+		stalled = min(stalled, stalledBeforeDeadlineMax)
 	}
 	c.waitBegan = time.Now()
 	c.nc.SetWriteDeadline(c.waitBegan.Add(stalled))

@@ -32,6 +32,7 @@ type Options struct {
 	PerAddressMax int           // default PerAddressMax
 	RequireTLS    bool          // loopback is not trusted with passwords either
 	HandshakeTime time.Duration // for a TLS handshake; default 30 s
+	StalledTime   time.Duration // that a client may take no output; default 5 min
 	Events        *telemetry.Sink
 	TraceDir      string // where traces are written
 }
@@ -62,7 +63,7 @@ type Server struct {
 func New(ctx context.Context, o Options) *Server {
 	s := &Server{opts: o, certificates: o.Certificates}
 	s.SetLimits(o.TotalMax, o.PerAddressMax)
-	s.opts.HandshakeTime = cmp.Or(o.HandshakeTime, handshakeMax)
+	s.opts.HandshakeTime, s.opts.StalledTime = cmp.Or(o.HandshakeTime, handshakeMax), cmp.Or(o.StalledTime, stalledMax)
 	s.ctx, s.cancel = context.WithCancel(ctx)
 	s.mu.listeners, s.mu.conns, s.mu.addresses = map[net.Listener]bool{}, map[*Conn]bool{}, map[netip.Prefix]*address{}
 	s.mu.traces = map[string]*trace.Trace{}

@@ -31,8 +31,14 @@ type protocol struct {
 func protocols(t *testing.T) (*servertest.Server, []*protocol) {
 	t.Helper()
 	s := servertest.New(t)
-	imap := imapserver.New(s.Store, s.Auth, imapserver.Options{Log: s.Log, Events: s.Events})
-	pop3 := pop3server.New(s.Store, s.Auth, pop3server.Options{Log: s.Log, Events: s.Events})
+	return s, protocolsOn(t, s, 0)
+}
+
+// protocolsOn serves all protocols, with a time for the login.
+func protocolsOn(t *testing.T, s *servertest.Server, login time.Duration) []*protocol {
+	t.Helper()
+	imap := imapserver.New(s.Store, s.Auth, imapserver.Options{Log: s.Log, Events: s.Events, LoginTime: login})
+	pop3 := pop3server.New(s.Store, s.Auth, pop3server.Options{Log: s.Log, Events: s.Events, LoginTime: login})
 	lmtp := lmtpserver.New(s.Store, s.Dir, lmtpserver.Options{Events: s.Events, Hostname: "localhost"})
 	all := []*protocol{
 		{name: "imap", startTLS: "A STARTTLS\r\n", ready: "A OK", inject: "B LOGIN ada secret\r\n", done: "B OK",
@@ -47,7 +53,7 @@ func protocols(t *testing.T) (*servertest.Server, []*protocol) {
 		p.listener.ImplicitTLS = true
 		p.implicit = s.Listen(t, p.listener)
 	}
-	return s, all
+	return all
 }
 
 // rest reads until the server closes.
@@ -60,6 +66,146 @@ func rest(t *testing.T, nc net.Conn) string {
 		t.Errorf("the connection stays open after %q", out)
 	}
 	return string(out)
+}
+
+// drip sends a text, and then an octet now and then until the connection ends.
+func drip(nc net.Conn, text string) {
+	_, err := io.WriteString(nc, text)
+	for err == nil {
+		_, err = io.WriteString(nc, "A")
+		time.Sleep(20 * time.Millisecond) // a slow client
+	}
+}
+
+// TestA2: who sends an octet now and then is sent away when the time for the
+// login or the handshake is over, before, inside and behind TLS. LMTP has no
+// login: who may connect there is trusted.
+func TestA2(t *testing.T) {
+	const limit = 200 * time.Millisecond
+	s := servertest.NewImpatient(t, limit, 0)
+	all := protocolsOn(t, s, limit)
+	// The begin of a TLS record of so many octets: of a handshake, and of data.
+	const hello, data = "\x16\x03\x01\x40\x00", "\x17\x03\x03\x40\x00"
+	upgraded := func(t *testing.T, p *protocol) *servertest.Client {
+		c := servertest.Dial(t, p.plain)
+		c.Line()
+		c.Send(t, p.startTLS)
+		if got := c.Line(); !strings.HasPrefix(got, p.ready) {
+			t.Fatal(got)
+		}
+		return c
+	}
+	before := servertest.Held()
+	for _, p := range all[:2] {
+		for name, begin := range map[string]func() (net.Conn, func()){
+			"a line": func() (net.Conn, func()) {
+				c := servertest.Dial(t, p.plain)
+				return c.Conn, func() { drip(c.Conn, "") }
+			},
+			"behind a command": func() (net.Conn, func()) {
+				c := servertest.Dial(t, p.plain)
+				return c.Conn, func() { drip(c.Conn, map[string]string{"imap": "a NOOP\r\n", "pop3": "USER ada\r\nPASS "}[p.name]) }
+			},
+			"implicit TLS": func() (net.Conn, func()) {
+				c := servertest.Dial(t, p.implicit)
+				return c.Conn, func() { drip(c.Conn, hello) }
+			},
+			"nothing of TLS":     func() (net.Conn, func()) { c := servertest.Dial(t, p.implicit); return c.Conn, func() {} },
+			"behind STARTTLS":    func() (net.Conn, func()) { c := upgraded(t, p); return c.Conn, func() { drip(c.Conn, hello) } },
+			"silent at STARTTLS": func() (net.Conn, func()) { c := upgraded(t, p); return c.Conn, func() {} },
+			"inside TLS": func() (net.Conn, func()) {
+				c := upgraded(t, p)
+				c.StartTLS(t)
+				return c.Conn, func() { drip(c.Conn, "") }
+			},
+			"inside a record": func() (net.Conn, func()) {
+				c := upgraded(t, p)
+				plain := c.Conn
+				c.StartTLS(t)
+				return plain, func() { drip(plain, data) }
+			},
+		} {
+			nc, goOn := begin()
+			begun := time.Now()
+			go goOn()
+			rest(t, nc)
+			if took := time.Since(begun); took > 10*limit {
+				t.Errorf("%s, %s: it took %v", p.name, name, took)
+			}
+			nc.Close()
+		}
+	}
+	servertest.AwaitReleased(t, before)
+}
+
+// TestA24: who asks for much and reads nothing is sent away after the time that
+// an answer may be stuck, in clear and inside TLS; who reads
+// slowly is not.
+func TestA24(t *testing.T) {
+	s := servertest.NewImpatient(t, 0, 300*time.Millisecond)
+	all := protocolsOn(t, s, 0)
+	message := strings.Repeat("0123456789abcdef", 1<<16) // 1 MiB
+	c := servertest.Dial(t, all[0].plain)
+	c.Send(t, fmt.Sprintf("a LOGIN ada secret\r\nb APPEND INBOX {%d+}\r\n%s\r\n", len(message), message))
+	for !strings.HasPrefix(c.Line(), "b OK") {
+	}
+	c.Close()
+	fetch := strings.Repeat("f UID FETCH 1:* BODY.PEEK[]\r\n", 40)
+	retr := strings.Repeat("RETR 1\r\n", 40)
+	before := servertest.Held()
+	for name, begin := range map[string]func() net.Conn{
+		"imap": func() net.Conn {
+			c := servertest.Dial(t, all[0].plain)
+			c.Send(t, "a LOGIN ada secret\r\nb EXAMINE INBOX\r\n"+fetch)
+			return c
+		},
+		"imap, TLS": func() net.Conn {
+			c := dialTLS(t, all[0].implicit, nil)
+			io.WriteString(c, "a LOGIN ada secret\r\nb EXAMINE INBOX\r\n"+fetch)
+			return c
+		},
+		"pop3": func() net.Conn {
+			c := servertest.Dial(t, all[1].plain)
+			c.Send(t, "USER ada\r\nPASS secret\r\n"+retr)
+			return c
+		},
+		"pop3, TLS": func() net.Conn {
+			c := dialTLS(t, all[1].implicit, nil)
+			io.WriteString(c, "USER ada\r\nPASS secret\r\n"+retr)
+			return c
+		},
+	} {
+		nc := begin()
+		nc.Read(make([]byte, 1)) // it is served
+		for end := time.Now().Add(20 * time.Second); !strings.Contains(s.Figures(t), `angarium_sessions{protocol="`+name[:4]+`"} 0`); {
+			if time.Now().After(end) {
+				t.Fatalf("%s: a client that reads nothing stays", name)
+			}
+			time.Sleep(5 * time.Millisecond) // sessions end by themselves
+		}
+		nc.Close()
+	}
+	servertest.AwaitReleased(t, before)
+
+	// A slow reader gets everything.
+	nc, err := net.Dial("tcp", all[0].plain)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer nc.Close()
+	io.WriteString(nc, "a LOGIN ada secret\r\nb EXAMINE INBOX\r\n"+strings.Repeat("f UID FETCH 1:* BODY.PEEK[]\r\n", 4)+"z LOGOUT\r\n")
+	got := 0
+	for piece := make([]byte, 256<<10); ; {
+		n, err := io.ReadFull(nc, piece)
+		got += n
+		if err != nil {
+			break
+		}
+		time.Sleep(20 * time.Millisecond) // a slow client
+	}
+	if got < 4*len(message) {
+		t.Errorf("a slow reader got %d octets", got)
+	}
 }
 
 // TestA6: whatever stands behind the command for TLS in clear, in the same

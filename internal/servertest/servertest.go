@@ -68,6 +68,17 @@ func New(t testing.TB) *Server {
 // NewOn is New over another engine, which it closes at the end.
 func NewOn(t testing.TB, e engine.Engine) *Server {
 	t.Helper()
+	return newOn(t, e, netserver.Options{})
+}
+
+// NewImpatient is New with short times for what a client may keep waiting.
+func NewImpatient(t testing.TB, handshake, stalled time.Duration) *Server {
+	t.Helper()
+	return newOn(t, mem.New(), netserver.Options{HandshakeTime: handshake, StalledTime: stalled})
+}
+
+func newOn(t testing.TB, e engine.Engine, o netserver.Options) *Server {
+	t.Helper()
 	st, err := store.Open(t.Context(), e, store.Options{Now: func() time.Time { return Now }, PurgeEvery: -1})
 	if err != nil {
 		t.Fatal(err)
@@ -88,7 +99,8 @@ func NewOn(t testing.TB, e engine.Engine) *Server {
 	s := &Server{Log: slog.New(slog.DiscardHandler), Store: st, Dir: directory.New(st, "localhost"), Traces: t.TempDir()}
 	s.Events = telemetry.New(s.Log)
 	s.Auth = auth.New(s.Dir, auth.Options{Log: s.Log, Events: s.Events, Now: time.Now, NoDelay: true})
-	s.Net = netserver.New(context.WithoutCancel(t.Context()), netserver.Options{Log: s.Log, Events: s.Events, Certificates: certs, TraceDir: s.Traces})
+	o.Log, o.Events, o.Certificates, o.TraceDir = s.Log, s.Events, certs, s.Traces
+	s.Net = netserver.New(context.WithoutCancel(t.Context()), o)
 	t.Cleanup(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 		defer cancel()
