@@ -37,6 +37,7 @@ type options struct {
 	seconds, round       float64
 	seed                 uint64
 	sessions             int
+	limit                int // MESSAGELIMIT of this project's own server; 0: none
 }
 
 func main() {
@@ -49,6 +50,7 @@ func main() {
 	flag.Float64Var(&o.seconds, "seconds", 30, "how long")
 	flag.Float64Var(&o.round, "round", 60, "seconds after which all is read once more, and new mailboxes are begun")
 	flag.Uint64Var(&o.seed, "seed", uint64(time.Now().UnixNano()), "seed of the random choices")
+	flag.IntVar(&o.limit, "message-limit", 0, "MESSAGELIMIT for this project's own server, at least 1000; mailboxes begin with more messages than that")
 	flag.IntVar(&o.sessions, "sessions", sessionsMax, "clients at a time")
 	flag.Parse()
 	if err := run(o); err != nil {
@@ -126,6 +128,13 @@ func serve(o *options) (stop func(), err error) {
 	if err != nil {
 		return nil, err
 	}
+	if o.limit > 0 {
+		config := filepath.Join(dir, "angarium.toml")
+		if err := os.WriteFile(config, fmt.Appendf(nil, "config_version = 1\n\n[imap]\nmessage_limit = %d\n", o.limit), 0o600); err != nil {
+			return nil, err
+		}
+		srv.Args = []string{"--config", config}
+	}
 	if err := srv.Import(o.user + ":" + o.password); err != nil {
 		return nil, err
 	}
@@ -158,6 +167,9 @@ func Check(o options) (*history, error) {
 	if o.lmtp != "" {
 		boxes = append(boxes, "INBOX")
 		defer o.empty(admin)
+	}
+	if err := o.fill(h, admin, boxes); err != nil {
+		return nil, err
 	}
 	end := now() + int64(o.seconds*float64(time.Second))
 	failures := make([]error, o.sessions+1)
@@ -194,11 +206,55 @@ func Check(o options) (*history, error) {
 	return h, err
 }
 
+// fill puts more messages into mailboxes than a command may be for.
+func (o *options) fill(h *history, admin *harness.IMAP, boxes []string) error {
+	for _, box := range boxes {
+		for n := range o.limit * 5 / 4 {
+			token := fmt.Sprintf("fill-%d-%s-%d", o.seed, box, n)
+			i := h.arriving(token, box)
+			if _, err := admin.Append(box, "", "Subject: "+token+"\r\n\r\n"+token+"\r\n"); err != nil {
+				return err
+			}
+			h.change(i, func() { i.arrive.end = now() })
+		}
+	}
+	return nil
+}
+
 // empty takes everything out of the INBOX, which the next round begins with.
 func (o *options) empty(admin *harness.IMAP) {
 	admin.Do("SELECT INBOX")
-	admin.Do(`STORE 1:* +FLAGS.SILENT (\Deleted)`)
-	admin.Do("CLOSE")
+	for ok := true; ok; {
+		lines, err := admin.Do(`UID STORE 1:* +FLAGS.SILENT (\Deleted)`)
+		_, ok = lowest(lines)
+		if _, e := admin.Do("EXPUNGE"); err != nil || e != nil {
+			return // the next round tells what is wrong
+		}
+	}
+}
+
+// lowest returns the lowest UID that a command of a server with MESSAGELIMIT was
+// done for, when there are lower ones that it was not done for (RFC 9738 §3.1).
+func lowest(lines []string) (uid uint32, ok bool) {
+	for _, line := range lines {
+		if at := strings.Index(line, "[MESSAGELIMIT "); at >= 0 {
+			_, err := fmt.Sscanf(line[at:], "[MESSAGELIMIT %d %d]", new(int), &uid)
+			return uid, err == nil && uid > 1
+		}
+	}
+	return 0, false
+}
+
+// everything runs a UID FETCH of all messages, in as many commands as it takes.
+func everything(fetch func(set string) (lines []string, err error)) error {
+	for set := "1:*"; ; {
+		lines, err := fetch(set)
+		low, ok := lowest(lines)
+		if err != nil || !ok {
+			return err
+		}
+		set = fmt.Sprintf("1:%d", low-1)
+	}
 }
 
 func (o *options) dial() (*harness.IMAP, error) {
@@ -218,8 +274,13 @@ func contents(c *harness.IMAP, box string) (map[string][]uint32, error) {
 	if _, err := c.Do(fmt.Sprintf("EXAMINE %q", box)); err != nil {
 		return nil, err
 	}
-	lines, err := c.Do("UID FETCH 1:* (UID BODY.PEEK[HEADER.FIELDS (SUBJECT)])")
 	found := map[string][]uint32{}
+	var lines []string
+	err := everything(func(set string) ([]string, error) {
+		got, err := c.Do("UID FETCH " + set + " (UID BODY.PEEK[HEADER.FIELDS (SUBJECT)])")
+		lines = append(lines, got...)
+		return got, err
+	})
 	for _, line := range lines {
 		token := subject.FindStringSubmatch(line)
 		uid, ok := number(line, "UID ")

@@ -178,7 +178,7 @@ func (s *session) catchUp(box string) error {
 	}
 	believed := *c
 	c.flags = map[uint32]string{}
-	lines, got, _, err := s.do("UID FETCH 1:* (UID FLAGS MODSEQ)", false)
+	lines, got, _, err := s.all("(UID FLAGS MODSEQ)")
 	if err == nil && knew > 0 {
 		s.compare(command, believed, lines, got)
 	}

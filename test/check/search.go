@@ -38,8 +38,9 @@ func (s *session) search() error {
 			found[s.view.uids[n-1]] = true
 		}
 	}
+	low, _ := lowest(lines) // those below were not looked at
 	for range min(sampleMax, len(s.view.uids)) {
-		if uid := s.view.uids[s.rng.IntN(len(s.view.uids))]; uid != 0 {
+		if uid := s.view.uids[s.rng.IntN(len(s.view.uids))]; uid >= max(low, 1) {
 			s.h.sawFlag(register{s.view.box, uid, s.keyword()}, read{at, found[uid], s.id})
 		}
 	}

@@ -385,6 +385,17 @@ func (s *session) append(box string) error {
 	return nil
 }
 
+// all fetches items of every message.
+func (s *session) all(items string) (lines []string, got []fetched, at interval, err error) {
+	begin := now()
+	err = everything(func(set string) ([]string, error) {
+		l, g, a, err := s.do("UID FETCH "+set+" "+items, false)
+		lines, got, at = append(lines, l...), append(got, g...), interval{begin, a.end}
+		return l, err
+	})
+	return lines, got, at, err
+}
+
 // look reads flags and subjects of some messages, after a NOOP.
 func (s *session) look() error {
 	begin := now() // what was answered before shows behind this NOOP
@@ -403,7 +414,7 @@ func (s *session) look() error {
 	if u := s.view.uids[from-1]; !s.byUID() && s.rng.IntN(2) == 0 {
 		_, got, at, err = s.do(fmt.Sprintf("FETCH %d:%d %s", from, to, items), true)
 	} else if u == 0 && s.byUID() {
-		_, got, at, err = s.do("UID FETCH 1:* "+items, false)
+		_, got, at, err = s.all(items)
 	} else if u != 0 {
 		_, got, at, err = s.do(fmt.Sprintf("UID FETCH %d:%d %s", u, u+20, items), false)
 	}
