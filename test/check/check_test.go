@@ -215,7 +215,7 @@ func TestBadHistories(t *testing.T) {
 		}, nil, 19},
 		"changed meanwhile, and stored": {func(h *history) {
 			h.versions = map[version]string{{"b", 1, 5}: "", {"b", 1, 7}: "k2", {"b", 1, 9}: "k1"}
-			h.conditions = []condition{{box: "b", uid: 1, unchanged: 5, modseq: 9}}
+			h.conditions = []condition{{box: "b", uid: 1, keyword: "k3", value: true, unchanged: 5, modseq: 9}}
 		}, nil, 16},
 		"not changed, and refused": {func(h *history) {
 			h.versions = map[version]string{{"b", 1, 5}: ""}
@@ -223,7 +223,7 @@ func TestBadHistories(t *testing.T) {
 		}, nil, 16},
 		"conditions that held": {func(h *history) {
 			h.versions = map[version]string{{"b", 1, 5}: "", {"b", 1, 7}: "k2", {"b", 1, 9}: "k1"}
-			h.conditions = []condition{{box: "b", uid: 1, unchanged: 5, modified: true}, {box: "b", uid: 1, unchanged: 7, modseq: 9}, {box: "b", uid: 1, unchanged: 9}}
+			h.conditions = []condition{{box: "b", uid: 1, unchanged: 5, modified: true}, {box: "b", uid: 1, unchanged: 7, modseq: 9}, {box: "b", uid: 1, keyword: "k2", value: true, unchanged: 5, modseq: 9}, {box: "b", uid: 1, unchanged: 9}}
 		}, nil, 0},
 		"from nowhere": {func(h *history) {}, map[string][]uint32{"x": {1}}, 28},
 	} {
