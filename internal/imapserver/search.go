@@ -181,10 +181,18 @@ func (r *searchResult) highest(found []int) (m mail.ModSeq) {
 	return m
 }
 
+// searchPiece is how many octets of SEARCH are sent at once: of a million
+// results no more lie in memory.
+const searchPiece = 4 << 10
+
 // tellSearch sends SEARCH or SORT (RFC 3501 §7.2.5, RFC 7162 §3.1.6).
 func (s *session) tellSearch(response string, r searchResult) {
-	b := append(make([]byte, 0, 16+8*len(r.found)), response...)
+	b := append(make([]byte, 0, searchPiece+64), response...)
 	for _, i := range r.found {
+		if len(b) >= searchPiece {
+			s.conn.Write(b)
+			b = b[:0]
+		}
 		b = strconv.AppendUint(append(b, ' '), uint64(s.numberOf(r.list, i)), 10)
 	}
 	if r.modseq && len(r.found) > 0 {

@@ -103,6 +103,10 @@ func Run(ctx context.Context, q *Query) ([]int, error) {
 	if q.Only != nil {
 		return q.scanOnly(ctx, t)
 	}
+	if q.Key.Op == imapwire.SearchAll {
+		q.looked.Store(int64(q.List.Len()))
+		return all(q.List.Len()), nil
+	}
 	if t.cost == costRow {
 		q.looked.Store(int64(q.List.Len()))
 		turn, err := q.turn(ctx, q.List.Len())
@@ -113,6 +117,15 @@ func Run(ctx context.Context, q *Query) ([]int, error) {
 		return q.scan(&cursor{ctx: ctx, q: q, turn: turn}, t, 0, q.List.Len())
 	}
 	return q.parallel(ctx, t)
+}
+
+// all returns the indexes of n messages.
+func all(n int) []int {
+	indexes := make([]int, n)
+	for i := range indexes {
+		indexes[i] = i
+	}
+	return indexes
 }
 
 func (q *Query) scan(c *cursor, t test, from, to int) (hits []int, err error) {
