@@ -34,12 +34,12 @@ func TestAerc(t *testing.T) {
 	a.line(":quit")
 	a.ended()
 	c := login(t, s)
-	do(t, c, "EXAMINE INBOX")
-	inbox := do(t, c, "FETCH 1:* (FLAGS BODY.PEEK[HEADER.FIELDS (Subject)])")
+	c.MustDo(t, "EXAMINE INBOX")
+	inbox := c.MustDo(t, "FETCH 1:* (FLAGS BODY.PEEK[HEADER.FIELDS (Subject)])")
 	equal(t, "INBOX", tokens(inbox...), []string{"one", "two"})
 	if !strings.Contains(inbox[0], `\Seen`) {
 		t.Error(inbox[0])
 	}
-	do(t, c, "EXAMINE Archive")
-	equal(t, "Archive", tokens(do(t, c, "FETCH 1:* BODY.PEEK[HEADER.FIELDS (Subject)]")...), []string{"three"})
+	c.MustDo(t, "EXAMINE Archive")
+	equal(t, "Archive", tokens(c.MustDo(t, "FETCH 1:* BODY.PEEK[HEADER.FIELDS (Subject)]")...), []string{"three"})
 }

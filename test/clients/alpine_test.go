@@ -32,7 +32,7 @@ last-time-prune-questioned=126.11
 	a.await("Flag New, Deleted")
 	a.keys("Enter")
 	c := login(t, s)
-	do(t, c, "EXAMINE INBOX")
+	c.MustDo(t, "EXAMINE INBOX")
 	awaitAnswer(t, c, "SEARCH FLAGGED", "* SEARCH 1")
 	// Somebody else's message comes, and is seen.
 	deliver(t, s, sample("four"))
@@ -53,12 +53,12 @@ last-time-prune-questioned=126.11
 	a.await("This is one.")
 	a.keys("q")
 	a.ended()
-	do(t, c, "EXAMINE INBOX")
-	inbox := do(t, c, "FETCH 1:* (FLAGS BODY.PEEK[HEADER.FIELDS (Subject)])")
+	c.MustDo(t, "EXAMINE INBOX")
+	inbox := c.MustDo(t, "FETCH 1:* (FLAGS BODY.PEEK[HEADER.FIELDS (Subject)])")
 	equal(t, "INBOX", tokens(inbox...), []string{"four", "one", "three"})
 	if !strings.Contains(inbox[0], `FLAGS (\Seen \Flagged)`) {
 		t.Error(inbox[0])
 	}
-	do(t, c, "EXAMINE Archive")
-	equal(t, "Archive", tokens(do(t, c, "FETCH 1:* BODY.PEEK[HEADER.FIELDS (Subject)]")...), []string{"two"})
+	c.MustDo(t, "EXAMINE Archive")
+	equal(t, "Archive", tokens(c.MustDo(t, "FETCH 1:* BODY.PEEK[HEADER.FIELDS (Subject)]")...), []string{"two"})
 }

@@ -103,51 +103,19 @@ func sample(token string) string {
 
 func deliver(t *testing.T, s *harness.Server, messages ...string) {
 	t.Helper()
-	c, err := harness.DialLMTP(s.LMTP)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer c.Close()
-	for _, m := range messages {
-		if r, err := c.Deliver("sender@x.example", []string{user}, m); err != nil || !strings.HasPrefix(r[0], "250") {
-			t.Fatal(r, err)
-		}
-	}
+	s.MustDeliver(t, "sender@x.example", user, messages...)
 }
 
 func login(t *testing.T, s *harness.Server) *harness.IMAP {
 	t.Helper()
-	return loginAs(t, s, user)
-}
-
-func loginAs(t *testing.T, s *harness.Server, name string) *harness.IMAP {
-	t.Helper()
-	c, err := harness.DialIMAP(s.IMAP)
-	if err == nil {
-		err = c.Login(name, password)
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { c.Close() })
-	return c
-}
-
-// do runs an IMAP command that has to succeed.
-func do(t *testing.T, c *harness.IMAP, command string) []string {
-	t.Helper()
-	out, err := c.Do(command)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return out
+	return s.MustLogin(t, user, password)
 }
 
 // awaitAnswer waits until a command has an answer: programs show a change
 // before the server has made it.
 func awaitAnswer(t *testing.T, c *harness.IMAP, command, want string) {
 	t.Helper()
-	harness.Await(t, want+" to "+command, func() bool { return do(t, c, command)[0] == want })
+	harness.Await(t, want+" to "+command, func() bool { return c.MustDo(t, command)[0] == want })
 }
 
 // tokens returns the sorted tokens in texts, one for each "Subject: ".

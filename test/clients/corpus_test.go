@@ -30,7 +30,7 @@ func TestCorpus(t *testing.T) {
 	}
 	t.Logf("%d messages", len(messages))
 	for _, box := range []string{"Archive", "INBOX"} {
-		do(t, c, "EXAMINE "+box)
+		c.MustDo(t, "EXAMINE "+box)
 		for i, m := range messages {
 			out, err := c.Do(fmt.Sprintf("FETCH %d (RFC822.SIZE BODY.PEEK[])", i+1))
 			if err != nil {

@@ -41,7 +41,7 @@ Expunge Both
 SyncState *
 `)
 	c := login(t, s)
-	do(t, c, "CREATE Work")
+	c.MustDo(t, "CREATE Work")
 	synchronise(t, &account{t: t, s: s, c: c, deliver: true}, &maildir{t: t, dir: near}, []string{"INBOX", "Archive", "Work"},
 		func() { must(t, dir, "", "mbsync", "-c", rc, "-a") })
 }

@@ -136,8 +136,8 @@ func (a *account) add(box, token string) {
 
 // find selects the mailbox and returns the message's UID.
 func (a *account) find(box, token string) string {
-	do(a.t, a.c, "SELECT "+box)
-	for _, line := range do(a.t, a.c, "UID SEARCH SUBJECT "+token) {
+	a.c.MustDo(a.t, "SELECT "+box)
+	for _, line := range a.c.MustDo(a.t, "UID SEARCH SUBJECT "+token) {
 		if uid, ok := strings.CutPrefix(line, "* SEARCH "); ok {
 			return uid
 		}
@@ -148,23 +148,23 @@ func (a *account) find(box, token string) string {
 
 func (a *account) remove(box, token string) {
 	uid := a.find(box, token)
-	do(a.t, a.c, "UID STORE "+uid+" +FLAGS.SILENT (\\Deleted)")
-	do(a.t, a.c, "UID EXPUNGE "+uid)
+	a.c.MustDo(a.t, "UID STORE "+uid+" +FLAGS.SILENT (\\Deleted)")
+	a.c.MustDo(a.t, "UID EXPUNGE "+uid)
 }
 
 func (a *account) flag(box, token string, on bool) {
-	do(a.t, a.c, "UID STORE "+a.find(box, token)+map[bool]string{false: " -", true: " +"}[on]+"FLAGS (\\Flagged)")
+	a.c.MustDo(a.t, "UID STORE "+a.find(box, token)+map[bool]string{false: " -", true: " +"}[on]+"FLAGS (\\Flagged)")
 }
 
 func (a *account) move(box, token, to string) {
-	do(a.t, a.c, "UID MOVE "+a.find(box, token)+" "+to)
+	a.c.MustDo(a.t, "UID MOVE "+a.find(box, token)+" "+to)
 }
 
 var subjectOf = regexp.MustCompile(`Subject: (token\d+)`)
 
 func (a *account) list(box string) (all []string) {
-	do(a.t, a.c, "EXAMINE "+box)
-	for _, line := range do(a.t, a.c, "UID FETCH 1:* (FLAGS BODY.PEEK[HEADER.FIELDS (Subject)])") {
+	a.c.MustDo(a.t, "EXAMINE "+box)
+	for _, line := range a.c.MustDo(a.t, "UID FETCH 1:* (FLAGS BODY.PEEK[HEADER.FIELDS (Subject)])") {
 		if s := subjectOf.FindStringSubmatch(line); s != nil {
 			all = append(all, fmt.Sprint(s[1], strings.Contains(line, `\Flagged`)))
 		}

@@ -31,17 +31,17 @@ set wait_key = no
 `)
 	must(t, dir, "A body.\n", "mutt", "-n", "-F", rc, "-s", "from mutt", "-a", write(t, filepath.Join(dir, "a.txt"), "attached\n"), "--", other)
 	c := login(t, s)
-	do(t, c, "EXAMINE Sent")
-	out := strings.Join(do(t, c, "FETCH 1 (FLAGS BODYSTRUCTURE BODY.PEEK[HEADER.FIELDS (Subject)])"), "\n")
+	c.MustDo(t, "EXAMINE Sent")
+	out := strings.Join(c.MustDo(t, "FETCH 1 (FLAGS BODYSTRUCTURE BODY.PEEK[HEADER.FIELDS (Subject)])"), "\n")
 	if !strings.Contains(out, "Subject: from mutt") || !strings.Contains(out, `\Seen`) || !strings.Contains(out, `"a.txt"`) {
 		t.Error(out)
 	}
 	must(t, dir, "", "script", "-qec", "mutt -n -F "+rc+" -f "+url+"INBOX -e 'push <tag-pattern>~A<enter><tag-prefix><save-message><kill-line>=Archive<enter><quit>'", "/dev/null")
-	if got := do(t, c, "STATUS INBOX (MESSAGES)"); got[0] != "* STATUS INBOX (MESSAGES 0)" {
+	if got := c.MustDo(t, "STATUS INBOX (MESSAGES)"); got[0] != "* STATUS INBOX (MESSAGES 0)" {
 		t.Error(got)
 	}
-	do(t, c, "EXAMINE Archive")
-	equal(t, "Archive", tokens(do(t, c, "FETCH 1:* BODY.PEEK[HEADER.FIELDS (Subject)]")...), []string{"one", "two"})
+	c.MustDo(t, "EXAMINE Archive")
+	equal(t, "Archive", tokens(c.MustDo(t, "FETCH 1:* BODY.PEEK[HEADER.FIELDS (Subject)]")...), []string{"one", "two"})
 	// Nothing new: mutt says so by its exit code.
 	if out, err := run(t, dir, "", "mutt", "-n", "-F", rc, "-Z", "-f", url+"INBOX"); err == nil {
 		t.Error(out)

@@ -41,7 +41,7 @@ folderfilter = lambda name: name in ["INBOX", "Archive", "Work"]
 maxconnections = 2
 `)
 	c := login(t, s)
-	do(t, c, "CREATE Work")
+	c.MustDo(t, "CREATE Work")
 	synchronise(t, &account{t: t, s: s, c: c, deliver: true}, &maildir{t: t, dir: near, expunge: true}, []string{"INBOX", "Archive", "Work"}, func() {
 		t.Helper()
 		out, err := run(t, dir, "", "offlineimap", "-c", rc, "-o")

@@ -34,7 +34,7 @@ func TestFetchmail(t *testing.T) {
 	must(t, dir, "", "fetchmail", "-f", rc("uidl", "keep"), "--idfile", filepath.Join(dir, "ids"), "--nodetach")
 	equal(t, "third poll", tokens(read(t, box)), []string{"four", "one", "three", "two"})
 	must(t, dir, "", "fetchmail", "-f", rc("", "no keep fetchall"), "--nodetach")
-	if got := do(t, login(t, s), "STATUS INBOX (MESSAGES)"); got[0] != "* STATUS INBOX (MESSAGES 0)" {
+	if got := login(t, s).MustDo(t, "STATUS INBOX (MESSAGES)"); got[0] != "* STATUS INBOX (MESSAGES 0)" {
 		t.Error(got)
 	}
 }
@@ -65,7 +65,7 @@ func TestGetmail(t *testing.T) {
 			t.Errorf("%q does not end in %q", f, want)
 		}
 	}
-	if got := do(t, login(t, s), "STATUS INBOX (MESSAGES)"); got[0] != "* STATUS INBOX (MESSAGES 0)" {
+	if got := login(t, s).MustDo(t, "STATUS INBOX (MESSAGES)"); got[0] != "* STATUS INBOX (MESSAGES 0)" {
 		t.Error(got)
 	}
 }

@@ -60,7 +60,7 @@ func TestPostfix(t *testing.T) {
 	deadline := time.Now().Add(60 * time.Second)
 	for {
 		queue, _ := exec.Command("postqueue", "-c", conf, "-j").CombinedOutput()
-		status, log := do(t, c, "STATUS INBOX (MESSAGES)"), read(t, filepath.Join(dir, "log"))
+		status, log := c.MustDo(t, "STATUS INBOX (MESSAGES)"), read(t, filepath.Join(dir, "log"))
 		bounced := strings.Contains(log, "550 5.1.1 <nobody@localhost> no such user")
 		if status[0] == fmt.Sprintf("* STATUS INBOX (MESSAGES %d)", messages) && !strings.Contains(string(queue), user) && bounced {
 			break
@@ -70,9 +70,9 @@ func TestPostfix(t *testing.T) {
 		}
 		time.Sleep(100 * time.Millisecond) // polling for another program's queue
 	}
-	do(t, c, "EXAMINE INBOX")
+	c.MustDo(t, "EXAMINE INBOX")
 	slices.Sort(want)
-	equal(t, "INBOX", tokens(do(t, c, "FETCH 1:* BODY.PEEK[HEADER.FIELDS (Subject)]")...), want)
+	equal(t, "INBOX", tokens(c.MustDo(t, "FETCH 1:* BODY.PEEK[HEADER.FIELDS (Subject)]")...), want)
 }
 
 // startPostfix runs a Postfix in dir and returns its configuration directory.

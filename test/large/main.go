@@ -25,12 +25,12 @@ import (
 	"github.com/angarium/angarium/internal/mail"
 	"github.com/angarium/angarium/internal/store"
 	"github.com/angarium/angarium/internal/vfs"
+	"github.com/angarium/angarium/test/harness/fill"
 )
 
 const (
 	user     = "large@large.example"
 	password = "large-test"
-	batch    = 1000 // messages in one commit
 )
 
 func main() {
@@ -62,7 +62,7 @@ func run(messages, sessions int, profile string) error {
 	}
 	defer st.Close()
 	begin := time.Now()
-	if err := fill(ctx, st, messages); err != nil {
+	if err := makeAccount(ctx, st, messages); err != nil {
 		return err
 	}
 	took := time.Since(begin)
@@ -89,8 +89,8 @@ func run(messages, sessions int, profile string) error {
 	return many(srv.addr, sessions)
 }
 
-// fill makes the account and fills its INBOX; every second message is seen.
-func fill(ctx context.Context, st *store.Store, messages int) error {
+// makeAccount makes the account and fills its INBOX; every second message is seen.
+func makeAccount(ctx context.Context, st *store.Store, messages int) error {
 	hash, err := auth.Hash(password)
 	if err != nil {
 		return err
@@ -103,46 +103,13 @@ func fill(ctx context.Context, st *store.Store, messages int) error {
 	if err != nil {
 		return err
 	}
-	for n := 0; n < messages; n += batch {
-		if err := fillBatch(ctx, st, a, n, min(batch, messages-n)); err != nil {
-			return err
+	return fill.Inbox(ctx, st, a, 0, messages, func(n int) ([]byte, store.AppendOptions) {
+		o := store.AppendOptions{}
+		if n%2 == 1 {
+			o.Flags = mail.NewFlags(mail.Seen)
 		}
-	}
-	return nil
-}
-
-func fillBatch(ctx context.Context, st *store.Store, a *store.Account, from, n int) error {
-	staged := make([]*store.Staged, n)
-	for i := range staged {
-		stage, err := st.Stage(ctx)
-		if err != nil {
-			return err
-		}
-		defer stage.Discard()
-		if _, err := fmt.Fprintf(stage, "Subject: %d\r\nFrom: a@large.example\r\n\r\nx\r\n", from+i); err != nil {
-			return err
-		}
-		if staged[i], err = stage.Seal(); err != nil {
-			return err
-		}
-	}
-	_, err := a.Update(ctx, func(tx *store.Tx) error {
-		box, err := tx.Snapshot().Mailbox(mail.Inbox)
-		if err != nil {
-			return err
-		}
-		for i, one := range staged {
-			o := store.AppendOptions{}
-			if i%2 == 1 {
-				o.Flags = mail.NewFlags(mail.Seen)
-			}
-			if _, err := tx.Append(box.ID, one, o); err != nil {
-				return err
-			}
-		}
-		return nil
+		return fmt.Appendf(nil, "Subject: %d\r\nFrom: a@large.example\r\n\r\nx\r\n", n), o
 	})
-	return err
 }
 
 // cpu is the processor time that the process took until now.

@@ -111,11 +111,11 @@ func TestRoundcube(t *testing.T) {
 	b.visit(site + "?_task=settings&_action=edit-folder&_mbox=")
 	b.enter("[name=_name]", "Größe")
 	p.command("'save'")
-	harness.Await(t, "the new mailbox", func() bool { return len(do(t, c, `LIST "" Gr&APYA3w-e`)) == 2 })
+	harness.Await(t, "the new mailbox", func() bool { return len(c.MustDo(t, `LIST "" Gr&APYA3w-e`)) == 2 })
 	b.visit(site + "?_task=settings&_action=edit-folder&_mbox=Gr%26APYA3w-e")
 	b.enter("[name=_name]", "Renamed")
 	p.command("'save'")
-	harness.Await(t, "its new name", func() bool { return len(do(t, c, `LIST (SUBSCRIBED) "" Renamed`)) == 2 })
+	harness.Await(t, "its new name", func() bool { return len(c.MustDo(t, `LIST (SUBSCRIBED) "" Renamed`)) == 2 })
 	b.visit(site + "?_task=settings&_action=folders")
 	b.until("[...document.querySelectorAll('#subscription-table li > a')].some(a => a.textContent.trim() == 'Renamed')")
 	b.shot("folders")
@@ -228,38 +228,12 @@ func startSite(t *testing.T, s *harness.Server) (url string) {
 
 func deliver(t *testing.T, s *harness.Server, messages ...string) {
 	t.Helper()
-	l, err := harness.DialLMTP(s.LMTP)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	for _, m := range messages {
-		if r, err := l.Deliver("bela@x.example", []string{user}, m); err != nil || !strings.HasPrefix(r[0], "250") {
-			t.Fatal(r, err)
-		}
-	}
+	s.MustDeliver(t, "bela@x.example", user, messages...)
 }
 
 func login(t *testing.T, s *harness.Server) *harness.IMAP {
 	t.Helper()
-	c, err := harness.DialIMAP(s.IMAP)
-	if err == nil {
-		err = c.Login(user, password)
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { c.Close() })
-	return c
-}
-
-func do(t *testing.T, c *harness.IMAP, command string) []string {
-	t.Helper()
-	out, err := c.Do(command)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return out
+	return s.MustLogin(t, user, password)
 }
 
 // server waits until a command in a mailbox has an answer: the browser shows
@@ -267,8 +241,8 @@ func do(t *testing.T, c *harness.IMAP, command string) []string {
 func server(t *testing.T, c *harness.IMAP, mailbox, command, want string) {
 	t.Helper()
 	harness.Await(t, want+" to "+command+" in "+mailbox, func() bool {
-		do(t, c, "EXAMINE "+mailbox)
-		return do(t, c, command)[0] == want
+		c.MustDo(t, "EXAMINE "+mailbox)
+		return c.MustDo(t, command)[0] == want
 	})
 }
 

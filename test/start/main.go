@@ -18,10 +18,10 @@ import (
 
 	"github.com/angarium/angarium/internal/auth"
 	"github.com/angarium/angarium/internal/engine/local"
-	"github.com/angarium/angarium/internal/mail"
 	"github.com/angarium/angarium/internal/store"
 	"github.com/angarium/angarium/internal/vfs"
 	"github.com/angarium/angarium/test/harness"
+	"github.com/angarium/angarium/test/harness/fill"
 )
 
 const (
@@ -54,7 +54,7 @@ func run(messages, octets int) error {
 	}
 	data := filepath.Join(dir, "data")
 	begin := time.Now()
-	if err := fill(filepath.Join(data, "store"), messages, octets); err != nil {
+	if err := makeStore(filepath.Join(data, "store"), messages, octets); err != nil {
 		return err
 	}
 	fmt.Printf("%d messages of %d octets in %d accounts, written in %.0f s\n", messages, octets, accounts, time.Since(begin).Seconds())
@@ -98,7 +98,7 @@ func run(messages, octets int) error {
 	return nil
 }
 
-func fill(dir string, messages, octets int) error {
+func makeStore(dir string, messages, octets int) error {
 	ctx := context.Background()
 	e, err := local.Open(ctx, vfs.Disk{}, dir, local.Options{Now: time.Now, CompactEvery: -1})
 	if err != nil {
@@ -120,13 +120,18 @@ func fill(dir string, messages, octets int) error {
 		return err
 	}
 	text := append([]byte("Subject: start\r\nFrom: a@start.example\r\n\r\n"), bytes.Repeat([]byte("0123456789abcde\n"), octets/16)...)
+	message := func(int) ([]byte, store.AppendOptions) { return text, store.AppendOptions{} }
 	work := make(chan store.AccountInfo)
 	failures := make(chan error, 8)
 	var wg sync.WaitGroup
 	for range 8 {
 		wg.Go(func() {
 			for info := range work {
-				if err := fillBatch(ctx, s, info, text); err != nil {
+				a, err := s.Account(ctx, info.ID)
+				if err == nil {
+					err = fill.Inbox(ctx, s, a, 0, batch, message)
+				}
+				if err != nil {
 					select {
 					case failures <- err:
 					default:
@@ -150,42 +155,6 @@ func fill(dir string, messages, octets int) error {
 	default:
 		return nil
 	}
-}
-
-func fillBatch(ctx context.Context, s *store.Store, info store.AccountInfo, text []byte) error {
-	a, err := s.Account(ctx, info.ID)
-	if err != nil {
-		return err
-	}
-	var staged []*store.Staged
-	for range batch {
-		st, err := s.Stage(ctx)
-		if err != nil {
-			return err
-		}
-		defer st.Discard()
-		if _, err := st.Write(text); err != nil {
-			return err
-		}
-		one, err := st.Seal()
-		if err != nil {
-			return err
-		}
-		staged = append(staged, one)
-	}
-	_, err = a.Update(ctx, func(tx *store.Tx) error {
-		box, err := tx.Snapshot().Mailbox(mail.Inbox)
-		if err != nil {
-			return err
-		}
-		for _, one := range staged {
-			if _, err := tx.Append(box.ID, one, store.AppendOptions{}); err != nil {
-				return err
-			}
-		}
-		return nil
-	})
-	return err
 }
 
 // deliver loads the server for a time.
