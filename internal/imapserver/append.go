@@ -114,7 +114,7 @@ func (s *session) readMessages(ctx context.Context, name string, a *appending) e
 	}
 }
 
-// readMessage reads the flags, date and octets of one message.
+// readMessage reads the flags, date, annotations and octets of one message.
 func (s *session) readMessage(ctx context.Context, name string, a *appending) error {
 	d := s.dec
 	m := appendedMessage{}
@@ -126,12 +126,17 @@ func (s *session) readMessage(ctx context.Context, name string, a *appending) er
 		m.InternalDate = d.DateTime()
 		d.Space()
 	}
+	values := readAnnotations(d)
 	if d.Err() != nil {
 		return d.Err()
 	}
-	if d.Sync() {
+	var refused error
+	if m.Annotations, refused = annotationChanges(values); d.Sync() {
 		if _, err := s.target(name); err != nil {
 			return err
+		}
+		if refused != nil {
+			return refused
 		}
 	}
 	stage, err := s.srv.store.Stage(ctx)
@@ -139,7 +144,7 @@ func (s *session) readMessage(ctx context.Context, name string, a *appending) er
 		return err
 	}
 	a.stages = append(a.stages, stage)
-	f := filling{s: s, stage: stage}
+	f := filling{s: s, stage: stage, err: refused}
 	if err := f.fill(ctx); err != nil {
 		return err
 	}
@@ -147,7 +152,7 @@ func (s *session) readMessage(ctx context.Context, name string, a *appending) er
 		return err
 	}
 	a.messages = append(a.messages, m)
-	return nil
+	return checkParts(m.staged.Summary, values)
 }
 
 // filling takes the octets of one message. What is wrong with them is told

@@ -84,7 +84,7 @@ var commands = []command{
 	{name: "SEARCH", cap: "ESEARCH SEARCHRES PARTIAL WITHIN SAVEDATE FILTERS SEARCH=FUZZY", states: selected, seqs: keepExpunge, uid: true, parse: parseSearch},
 	{name: "SORT", cap: "SORT SORT=DISPLAY ESORT", added: true, states: selected, seqs: keepExpunge, uid: true, parse: parseSort},
 	{name: "THREAD", cap: "THREAD=ORDEREDSUBJECT THREAD=REFERENCES THREAD=REFS", states: selected, seqs: keepExpunge, uid: true, parse: parseThread},
-	{name: "FETCH", cap: "BINARY PREVIEW X-GM-EXT-1", states: selected, seqs: keepExpunge, uid: true, parse: parseFetch},
+	{name: "FETCH", cap: "BINARY PREVIEW X-GM-EXT-1 ANNOTATE-EXPERIMENT-1", states: selected, seqs: keepExpunge, uid: true, parse: parseFetch},
 	{name: "STORE", states: selected, seqs: keepExpunge, uid: true, parse: parseStore},
 	{name: "COPY", states: selected, uid: true, parse: parseCopy},
 	{name: "REPLACE", cap: "REPLACE", added: true, states: selected, uid: true, open: true, parse: parseReplace},

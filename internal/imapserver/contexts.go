@@ -170,10 +170,12 @@ func (c *searchContext) revise(ctx context.Context, q *search.Query, looked mail
 	var in []int
 	for i, m := range q.List.Select(looked) {
 		_, matches := slices.BinarySearch(hits, i)
-		switch was := c.found.has(m.UID); {
-		case was && !matches:
+		was := c.found.has(m.UID)
+		moves := was && matches && byAnnotation(c.criteria)
+		if was && !matches || moves {
 			out = append(out, m.UID)
-		case !was && matches:
+		}
+		if !was && matches || moves {
 			in = append(in, i)
 		}
 	}

@@ -13,6 +13,7 @@ import (
 // the capability is there, and otherwise where it is cut. Those before login
 // are marked by "!", and ones that need a mailbox not to be selected by "-".
 var cutProbes = map[string]struct{ command, works string }{
+	"ANNOTATE-EXPERIMENT-1": {`FETCH 1 (ANNOTATION (/comment value))`, `a OK`},
 	"APPENDLIMIT":           {`-STATUS INBOX (APPENDLIMIT)`, `APPENDLIMIT \d+`},
 	"AUTH=LOGIN":            {"!AUTHENTICATE LOGIN\r\n*", `\+ `},
 	"AUTH=PLAIN":            {"!AUTHENTICATE PLAIN AGFkYQBzZWNyZXQ=", `a OK`},

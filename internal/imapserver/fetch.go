@@ -90,6 +90,7 @@ type fetcher struct {
 	body store.Body       // nil: not open
 
 	selected []byte // header fields, used again
+	nothing  bool   // the item has nothing to tell of this message
 
 	uids   mail.UIDSet // of all messages of the command
 	labels labels      // of these; nil: not asked for yet
@@ -174,13 +175,24 @@ func (f *fetcher) message(i int, m *store.Message, p plan) error {
 	f.m, f.sum, f.sent = m, nil, false
 	defer f.closeBody()
 	f.out = f.s.fetchStart(f.out[:0], i, m)
-	for n, item := range p.items {
-		if n > 0 {
+	told := 0
+	for _, item := range p.items {
+		end := len(f.out)
+		if told > 0 {
 			f.out = append(f.out, ' ')
 		}
+		f.nothing = false
 		if err := item.row.run(f, item.FetchItem); err != nil {
 			return f.failed(err)
 		}
+		if f.nothing {
+			f.out = f.out[:end]
+		} else {
+			told++
+		}
+	}
+	if told == 0 {
+		return nil
 	}
 	f.out = append(f.out, ")\r\n"...)
 	_, err := f.s.conn.Write(f.out)

@@ -34,6 +34,7 @@ var fetchRows = map[string]*fetchRow{
 	"X-GM-THRID":    {run: fetchGmailThreadID},
 	"X-GM-LABELS":   {run: fetchLabels},
 	"PREVIEW":       {run: fetchPreview},
+	"ANNOTATION":    {run: fetchAnnotation, section: &imapwire.Section{}},
 	"BINARY[":       {run: fetchBinary, section: &imapwire.Section{}, seen: true},
 	"BINARY.SIZE[":  {run: fetchBinarySize, section: &imapwire.Section{}},
 	"ENVELOPE":      {run: fetchEnvelope},

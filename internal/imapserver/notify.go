@@ -22,18 +22,25 @@ const (
 	subscriptionChange
 	mailboxMetadata
 	serverMetadata
+	annotationChange
 
-	messageEvents = messageNew | messageExpunge | flagChange
+	messageEvents = messageNew | messageExpunge | flagChange | annotationChange
 )
 
 var eventNames = map[string]events{
 	"MESSAGENEW": messageNew, "MESSAGEEXPUNGE": messageExpunge, "FLAGCHANGE": flagChange, "MAILBOXNAME": mailboxName,
 	"SUBSCRIPTIONCHANGE": subscriptionChange, "MAILBOXMETADATACHANGE": mailboxMetadata, "SERVERMETADATACHANGE": serverMetadata,
+	"ANNOTATIONCHANGE": annotationChange,
 }
 
-// errBadEvent refuses events that are not known (RFC 5465 §3.1).
-var errBadEvent = &refusal{"BADEVENT (MessageNew MessageExpunge FlagChange MailboxName SubscriptionChange MailboxMetadataChange ServerMetadataChange)",
-	"an event of this kind is not known"}
+// badEvent refuses events that are not known, and tells which are (RFC 5465 §3.1).
+func (s *session) badEvent() error {
+	known := "MessageNew MessageExpunge FlagChange MailboxName SubscriptionChange MailboxMetadataChange ServerMetadataChange"
+	if s.offers(capAnnotate) {
+		known += " AnnotationChange"
+	}
+	return &refusal{"BADEVENT (" + known + ")", "an event of this kind is not known"}
+}
 
 // notify is what a client asked to be told at any time.
 type notify struct {
@@ -43,7 +50,9 @@ type notify struct {
 	status   bool            // tell how things are at first
 	last     *store.Snapshot // until when events were told
 	bad      bool            // an event is not known
-	names    int             // that the groups have
+	// annotations tells that AnnotationChange is among the events.
+	annotations bool
+	names       int // that the groups have
 }
 
 // eventGroup is events of some mailboxes.
@@ -78,8 +87,8 @@ func parseNotify(s *session, d *imapwire.Decoder) request {
 	}
 	return func(ctx context.Context, s *session) error {
 		switch {
-		case n.bad:
-			return errBadEvent
+		case n.bad, n.annotations && !s.offers(capAnnotate):
+			return s.badEvent()
 		case n.names > notifyNamesMax:
 			return &refusal{"LIMIT", "too many mailboxes in one NOTIFY"}
 		}
@@ -167,6 +176,7 @@ func (n *notify) parseEvents(d *imapwire.Decoder, g *eventGroup) {
 func (n *notify) parseEvent(d *imapwire.Decoder, g *eventGroup) {
 	e := eventNames[d.Word()]
 	n.bad = n.bad || e == 0
+	n.annotations = n.annotations || e == annotationChange
 	g.events |= e
 	if e == messageNew && d.PeekText(" (") {
 		d.Space()
@@ -209,7 +219,7 @@ func (s *session) tellAllStatus(ctx context.Context, n *notify) error {
 			continue
 		}
 		items := []string{"MESSAGES", "UIDNEXT", "UIDVALIDITY"}
-		if e&flagChange != 0 {
+		if e&(flagChange|annotationChange) != 0 {
 			items = append(items, "HIGHESTMODSEQ")
 		}
 		if err := s.tellStatus(ctx, n.last, box, items); err != nil {
@@ -313,7 +323,8 @@ func (s *session) changedItems(e events, before, box *store.Mailbox) (items []st
 		items = []string{"UIDVALIDITY", "UIDNEXT", "MESSAGES"}
 	case added > 0 || box.Messages < before.Messages+added:
 		items = []string{"UIDNEXT", "MESSAGES"}
-	case e&flagChange != 0 && (before.Unseen != box.Unseen || s.has(condstore) && before.ModSeq != box.ModSeq && before.Name == box.Name):
+	case e&flagChange != 0 && before.Unseen != box.Unseen,
+		e&(flagChange|annotationChange) != 0 && s.has(condstore) && before.ModSeq != box.ModSeq && before.Name == box.Name:
 		items = []string{"UIDVALIDITY", "UNSEEN"}
 	default:
 		return nil

@@ -7,10 +7,12 @@ import (
 	"github.com/angarium/angarium/internal/mail"
 )
 
-// selectParameters are those of SELECT and EXAMINE (RFC 7162 §3.1.8, §3.2.5).
+// selectParameters are those of SELECT and EXAMINE (RFC 7162 §3.1.8, §3.2.5, RFC
+// 5257 §4.2).
 type selectParameters struct {
-	enable features
-	known  *known
+	enable   features
+	known    *known
+	annotate bool
 }
 
 // known is what a client kept of a mailbox from an earlier session.
@@ -28,6 +30,9 @@ func (p *selectParameters) parse(s *session, d *imapwire.Decoder) {
 		case "CONDSTORE":
 			d.Needs("CONDSTORE")
 			p.enable |= condstore
+		case "ANNOTATE":
+			d.Needs(capAnnotate)
+			p.annotate = true
 		case "QRESYNC":
 			if !s.has(qresync) {
 				d.Fail("QRESYNC needs ENABLE QRESYNC first")
@@ -83,6 +88,12 @@ func (s *session) resync(ctx context.Context, k *known) error {
 	for _, m := range v.list.Select(uids) {
 		if m.ModSeq > k.modseq {
 			t.echo = t.echo.Append(m.UID)
+		}
+	}
+	if v.annotate {
+		var err error
+		if t.annotations, err = s.changedAnnotations(ctx, t.echo, func(mail.UID) mail.ModSeq { return k.modseq }); err != nil {
+			return err
 		}
 	}
 	s.tellFlags(&t)

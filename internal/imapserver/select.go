@@ -32,6 +32,7 @@ func selectRequest(s *session, d *imapwire.Decoder, readOnly bool) request {
 		if err != nil {
 			return err
 		}
+		v.annotate = p.annotate
 		s.view, s.state = v, selected
 		if err := s.tellSelected(v); err != nil {
 			return err
@@ -100,6 +101,7 @@ func (s *session) tellSelected(v *view) error {
 	s.line("* OK [UIDVALIDITY " + strconv.FormatUint(uint64(v.box.UIDValidity), 10) + "] UIDs are valid")
 	s.line("* OK [UIDNEXT " + strconv.FormatUint(uint64(v.box.UIDNext), 10) + "] Predicted next UID")
 	s.highestModSeq()
+	s.tellAnnotations(v)
 	s.urlMech("URLs can be authorized")
 	if s.offers("OBJECTID") {
 		s.line("* OK [MAILBOXID (" + v.box.ID.String() + ")] Its name for ever") // RFC 8474 §4.2

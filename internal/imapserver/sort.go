@@ -53,6 +53,12 @@ func byRelevancy(criteria []imapwire.SortKey) bool {
 	return slices.ContainsFunc(criteria, func(k imapwire.SortKey) bool { return k.Field == imapwire.SortRelevancy })
 }
 
+// byAnnotation reports whether the order may change with a message's annotations,
+// while all else that a message is sorted by stays as it is.
+func byAnnotation(criteria []imapwire.SortKey) bool {
+	return slices.ContainsFunc(criteria, func(k imapwire.SortKey) bool { return k.Field == imapwire.SortAnnotation })
+}
+
 // threadings holds the algorithms by name.
 var threadings = map[string]search.Threading{
 	"ORDEREDSUBJECT": search.OrderedSubject,

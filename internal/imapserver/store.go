@@ -29,6 +29,9 @@ func parseStore(s *session, d *imapwire.Decoder) request {
 		d.Space()
 		return parseStoreLabels(d, set, op, silent)
 	}
+	if item == "ANNOTATION" && !silent {
+		return parseStoreAnnotation(d, set, c.Condition)
+	}
 	op, ok := storeOps[item]
 	if !ok {
 		d.Fail("expected FLAGS, +FLAGS or -FLAGS")

@@ -2,6 +2,7 @@ package imapserver
 
 import (
 	"context"
+	"maps"
 	"slices"
 	"strconv"
 
@@ -47,7 +48,8 @@ func (s *session) sync(ctx context.Context, expunges bool) error {
 	oldBox := v.box
 	v.list, v.box = list, box
 	quiet := s.notify != nil && s.notify.selected.events&flagChange == 0
-	if !heldBack && !(quiet && len(changes.Changed) > 0) {
+	deaf := v.annotate && !s.tellsAnnotations() && len(changes.Touched) > 0
+	if !heldBack && !deaf && !(quiet && len(changes.Changed) > 0) {
 		v.complete = box.ModSeq
 	}
 	if len(changes.Added) > 0 {
@@ -63,6 +65,9 @@ func (s *session) sync(ctx context.Context, expunges bool) error {
 	if t.changed = changes.Changed; quiet {
 		t.changed = nil // RFC 5465 §5
 	}
+	if err := s.lookAtAnnotations(ctx, &t, changes); err != nil {
+		return err
+	}
 	if err := s.tellMessages(ctx, &t, changes); err != nil {
 		return err
 	}
@@ -73,6 +78,23 @@ func (s *session) sync(ctx context.Context, expunges bool) error {
 		s.tellComplete(len(changes.Gone) > 0, heldBack && len(changes.Changed) > 0)
 	}
 	return s.tellKey()
+}
+
+// lookAtAnnotations finds out which annotations were changed, if the client wants
+// to know.
+func (s *session) lookAtAnnotations(ctx context.Context, t *teller, changes store.Changes) (err error) {
+	uids := mail.UIDSetOf(slices.Concat(changes.Changed, changes.Touched)...)
+	if len(uids) == 0 || !s.tellsAnnotations() {
+		return nil
+	}
+	t.annotations, err = s.changedAnnotations(ctx, uids, func(u mail.UID) mail.ModSeq {
+		n, _ := t.old.Find(u)
+		return t.old.At(n).ModSeq
+	})
+	if err != nil {
+		return s.syncError(err)
+	}
+	return nil
 }
 
 // tellKey tells that URLs of the mailbox were revoked (RFC 4467 §7, RESETKEY).
@@ -220,21 +242,23 @@ type teller struct {
 	changed, echo mail.UIDSet
 	touched       mail.UIDSet
 	silent        silentStore
+	annotations   map[mail.UID][]string // names of entries that others changed
 }
 
 // tellFlags sends the flags of changed messages, but not what a silent STORE
-// of this session did, and those of echo in any case. Once CONDSTORE is
+// of this session did, and those of echo in any case; and the names of annotations
+// that were changed. Once CONDSTORE is
 // enabled it sends UIDs and mod-sequences too, and for a silent STORE these
 // alone (RFC 7162 §3.1.3, §3.2.4).
 func (s *session) tellFlags(t *teller) {
-	told := mail.UIDSetOf(slices.Concat(t.changed, t.echo, t.touched)...)
+	told := mail.UIDSetOf(slices.Concat(t.changed, t.echo, t.touched, mail.NewUIDSet(slices.Collect(maps.Keys(t.annotations))...))...)
 	if len(told) == 0 {
 		return
 	}
 	v, modseq := s.view, s.has(condstore)
 	for i, m := range v.list.Select(told) {
-		flags := t.tells(m)
-		if !flags && !modseq {
+		flags, annotations := t.tells(m), t.annotations[m.UID]
+		if !flags && !modseq && annotations == nil {
 			continue
 		}
 		b := s.fetchStart(s.conn.AvailableBuffer(), i, m)
@@ -244,16 +268,17 @@ func (s *session) tellFlags(t *teller) {
 			b = append(b, ' ')
 		}
 		if modseq {
-			b = appendModSeq(b, m.ModSeq)
+			b = append(appendModSeq(b, m.ModSeq), ' ')
 		}
 		if flags {
-			if modseq {
-				b = append(b, ' ')
-			}
 			b = append(b, "FLAGS "...)
-			b = appendFlags(b, m.Flags, v.isRecent(m.UID))
+			b = append(appendFlags(b, m.Flags, v.isRecent(m.UID)), ' ')
 		}
-		s.conn.Write(append(b, ")\r\n"...))
+		if annotations != nil {
+			b = append(appendAnnotationNames(b, annotations), ' ')
+		}
+		b[len(b)-1] = ')' // instead of the last space
+		s.conn.Write(append(b, "\r\n"...))
 	}
 }
 

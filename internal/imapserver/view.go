@@ -24,6 +24,8 @@ type view struct {
 	// relabelled are the messages whose labels the next sync tells.
 	relabelled mail.UIDSet
 	batched    []batchRequest // what UIDBATCHES was answered
+	annotate   bool           // SELECT asked to be told of annotations (RFC 5257 §4.2)
+	annotated  mail.ModSeq    // of the session's own last STORE ANNOTATION
 }
 
 // silentStore is the session's own STORE .SILENT, which sync does not tell.

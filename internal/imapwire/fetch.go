@@ -17,6 +17,8 @@ type FetchItem struct {
 	Offset  int64
 	Count   int64
 	Lazy    bool // of PREVIEW (RFC 8970 §3.1)
+
+	Annotation *AnnotationFetch // of ANNOTATION (RFC 5257 §4.3)
 }
 
 // FetchModifiers stand behind the items of FETCH (RFC 4466 §2.4).
@@ -76,7 +78,8 @@ var fetchNames = map[string]bool{
 // fetchCapabilities holds those of items that came with an extension.
 var fetchCapabilities = map[string]string{
 	"MODSEQ": "CONDSTORE", "SAVEDATE": "SAVEDATE", "EMAILID": "OBJECTID", "THREADID": "OBJECTID", "PREVIEW": "PREVIEW",
-	"BINARY": "BINARY", "BINARY.PEEK": "BINARY", "BINARY.SIZE": "BINARY",
+	"ANNOTATION": "ANNOTATE-EXPERIMENT-1",
+	"BINARY":     "BINARY", "BINARY.PEEK": "BINARY", "BINARY.SIZE": "BINARY",
 	"X-GM-MSGID": "X-GM-EXT-1", "X-GM-THRID": "X-GM-EXT-1", "X-GM-LABELS": "X-GM-EXT-1",
 }
 
@@ -142,6 +145,8 @@ func (d *Decoder) fetchItem(name string) FetchItem {
 				item.Lazy = true
 			})
 		}
+	case name == "ANNOTATION":
+		item.Annotation = d.annotationFetch()
 	case !fetchNames[name]:
 		d.Fail("unknown fetch item " + strconv.Quote(name))
 	}

@@ -46,6 +46,7 @@ const (
 	SearchFilter      // Text: the name of a stored search (RFC 5466)
 	SearchLabel       // Text: a label of X-GM-EXT-1; IDs, once the server found them
 	SearchAttachment  // Text: part of an attached file's name
+	SearchAnnotation  // Field: entry or pattern, Private, Shared, Text (RFC 5257 §4.8)
 )
 
 // SearchKey is one node of a search program (RFC 3501 §6.4.4).
@@ -62,6 +63,8 @@ type SearchKey struct {
 	ModSeq mail.ModSeq
 	Fuzzy  bool     // matches as the server thinks best (RFC 6203 §3)
 	IDs    []uint64 // of messages, ascending
+
+	Private, Shared bool // values that are looked at
 }
 
 var searchFlags = map[string]mail.SystemFlags{
@@ -87,7 +90,7 @@ var searchSizes = map[string]SearchOp{"LARGER": SearchLarger, "SMALLER": SearchS
 // searchCapabilities holds those of keys that came with an extension.
 var searchCapabilities = map[string]string{
 	"OLDER": "WITHIN", "YOUNGER": "WITHIN", "EMAILID": "OBJECTID", "THREADID": "OBJECTID", "MODSEQ": "CONDSTORE", "FILTER": "FILTERS", "FUZZY": "SEARCH=FUZZY",
-	"SAVEDBEFORE": "SAVEDATE", "SAVEDON": "SAVEDATE", "SAVEDSINCE": "SAVEDATE", "SAVEDATESUPPORTED": "SAVEDATE",
+	"SAVEDBEFORE": "SAVEDATE", "SAVEDON": "SAVEDATE", "SAVEDSINCE": "SAVEDATE", "SAVEDATESUPPORTED": "SAVEDATE", "ANNOTATION": "ANNOTATE-EXPERIMENT-1",
 	"X-GM-MSGID": "X-GM-EXT-1", "X-GM-THRID": "X-GM-EXT-1", "X-GM-LABELS": "X-GM-EXT-1", "X-GM-RAW": "X-GM-EXT-1",
 }
 
@@ -215,6 +218,9 @@ func (d *Decoder) namedKey(name string, depth int) *SearchKey {
 	case "X-GM-MSGID", "X-GM-THRID", "X-GM-LABELS", "X-GM-RAW":
 		d.Space()
 		return d.gmailKey(name)
+	case "ANNOTATION":
+		d.Space()
+		return d.annotationKey()
 	case "FILTER":
 		d.Space()
 		return &SearchKey{Op: SearchFilter, Text: d.Atom()}

@@ -13,22 +13,25 @@ const (
 	SortTo
 	SortDisplayFrom
 	SortDisplayTo
-	SortRelevancy // RFC 6203 §6
+	SortRelevancy  // RFC 6203 §6
+	SortAnnotation // Entry, Private (RFC 5257 §4.9)
 )
 
 // SortKey is one criterion, perhaps reversed.
 type SortKey struct {
 	Field   SortField
 	Reverse bool
+	Entry   string // whose value it is
+	Private bool   // the private one, else the shared one
 }
 
 var sortFields = map[string]SortField{
 	"ARRIVAL": SortArrival, "CC": SortCc, "DATE": SortDate, "FROM": SortFrom, "SIZE": SortSize,
-	"SUBJECT": SortSubject, "TO": SortTo, "DISPLAYFROM": SortDisplayFrom, "DISPLAYTO": SortDisplayTo, "RELEVANCY": SortRelevancy,
+	"SUBJECT": SortSubject, "TO": SortTo, "DISPLAYFROM": SortDisplayFrom, "DISPLAYTO": SortDisplayTo, "RELEVANCY": SortRelevancy, "ANNOTATION": SortAnnotation,
 }
 
-// sortKeysMax bounds the criteria of one SORT: there are no more than these
-// that differ.
+// sortKeysMax bounds the criteria of one SORT: but for annotations, there are no
+// more than these that differ.
 const sortKeysMax = 20
 
 // SortKeys reads the criteria of SORT in parentheses or fails.
@@ -48,6 +51,13 @@ func (d *Decoder) SortKeys() (keys []SortKey) {
 			d.Needs("SORT=DISPLAY")
 		case SortRelevancy:
 			d.Needs("SEARCH=FUZZY")
+		}
+		if field == SortAnnotation {
+			d.Needs("ANNOTATE-EXPERIMENT-1")
+			d.Space()
+			k.Entry = d.entry(d.AString(), false).Name
+			d.Space()
+			k.Private = d.suffix()
 		}
 		if k.Field = field; len(keys) == sortKeysMax {
 			d.Fail("too many sort criteria")

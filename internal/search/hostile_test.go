@@ -79,11 +79,12 @@ func parsed(t testing.TB, program string) *imapwire.SearchKey {
 func TestA22(t *testing.T) {
 	s, list := open(t)
 	for name, word := range map[string]string{
-		"text":    "TEXT nothing ",
-		"body":    "NOT BODY nothing ",
-		"headers": "NOT HEADER X-None nothing ",
-		"sets":    "UID 1:* ",
-		"words":   "UNKEYWORD none ",
+		"text":        "TEXT nothing ",
+		"body":        "NOT BODY nothing ",
+		"headers":     "NOT HEADER X-None nothing ",
+		"sets":        "UID 1:* ",
+		"words":       "UNKEYWORD none ",
+		"annotations": "NOT ANNOTATION /*%*%x value \"nothing\" ",
 	} {
 		key := parsed(t, strings.Repeat(word, imapwire.TokensMax/8)+"ALL")
 		ctx, cancel := context.WithCancel(t.Context())

@@ -28,6 +28,8 @@ type item struct {
 	*fields
 	sent  int64
 	score int // where the order is by relevancy
+	// annotations are values, at the places of the criteria that are by them.
+	annotations []string
 }
 
 // noFields are those of a message that cannot be read.

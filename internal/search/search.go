@@ -39,6 +39,8 @@ type Query struct {
 	looked atomic.Int64
 	waited atomic.Int64 // time.Duration, for turns
 	asked  int          // texts that the index was asked for
+
+	annotated annotated
 }
 
 // Waited returns how long the longest of the searchers waited for turns.
@@ -92,6 +94,9 @@ type cursor struct {
 	turn   *fair.Turn // nil: needs none
 	folded []byte
 	raw    []byte
+
+	annotationsOf mail.UID // whose annotations found are
+	found         []store.Annotation
 }
 
 // Run returns the indexes of the messages that match, ascending.
@@ -240,6 +245,8 @@ func (q *Query) compile(k *imapwire.SearchKey) (test, error) {
 		return q.compileID(k), nil
 	case imapwire.SearchAttachment:
 		return q.compileAttachment(k), nil
+	case imapwire.SearchAnnotation:
+		return q.compileAnnotation(k)
 	case imapwire.SearchFlag:
 		return rowTest(func(m *store.Message) bool { return m.Flags.Has(k.Flag) }), nil
 	case imapwire.SearchKeyword:

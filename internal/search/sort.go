@@ -116,17 +116,18 @@ type ranked struct {
 
 func (s *sorter) rank(x *item, n int32) ranked {
 	r := ranked{n: n}
-	r.first, r.whole = rank(x, s.criteria[0])
+	r.first, r.whole = s.rankBy(x, 0)
 	if len(s.criteria) > 1 {
-		r.second, _ = rank(x, s.criteria[1])
+		r.second, _ = s.rankBy(x, 1)
 	}
 	return r
 }
 
-// rank returns a number in the order of a criterion, and whether two that are
+// rankBy returns a number in the order of a criterion, and whether two that are
 // whole and equal say that the criterion is: of a text it has seven octets and
 // how long the text is, up to eight.
-func rank(x *item, c imapwire.SortKey) (r uint64, whole bool) {
+func (s *sorter) rankBy(x *item, n int) (r uint64, whole bool) {
+	c := s.criteria[n]
 	const signed = 1 << 63
 	whole = true
 	switch c.Field {
@@ -140,7 +141,7 @@ func rank(x *item, c imapwire.SortKey) (r uint64, whole bool) {
 		r = ^uint64(x.score)
 	default:
 		var octets [8]byte
-		text := x.text(c.Field)
+		text := x.text(c.Field, n)
 		copy(octets[:7], text)
 		octets[7] = byte(min(len(text), 8))
 		r, whole = binary.BigEndian.Uint64(octets[:]), len(text) < 8
@@ -151,9 +152,12 @@ func rank(x *item, c imapwire.SortKey) (r uint64, whole bool) {
 	return r, whole
 }
 
-// text returns what a message is sorted by for a criterion that is a text.
-func (x *item) text(f imapwire.SortField) string {
+// text returns what a message is sorted by for the n-th criterion, where that is a
+// text.
+func (x *item) text(f imapwire.SortField, n int) string {
 	switch f {
+	case imapwire.SortAnnotation:
+		return x.annotations[n]
 	case imapwire.SortFrom:
 		return x.texts[keyFrom]
 	case imapwire.SortTo:
@@ -210,16 +214,19 @@ type sorter struct {
 	comparers []func(a, b *item) int
 	reads     bool // fields, not only what is in the list
 	scores    bool // how relevant messages are
+	annotated bool // by their annotations
 }
 
 func (q *Query) newSorter(criteria []imapwire.SortKey) *sorter {
 	s := &sorter{q: q, criteria: criteria}
-	for _, c := range criteria {
-		s.comparers = append(s.comparers, comparer(c.Field))
+	for n, c := range criteria {
+		s.comparers = append(s.comparers, comparer(c.Field, n))
 		switch c.Field {
 		case imapwire.SortArrival, imapwire.SortSize:
 		case imapwire.SortRelevancy:
 			s.scores = true
+		case imapwire.SortAnnotation:
+			s.annotated = true
 		default:
 			s.reads = true
 		}
@@ -261,7 +268,31 @@ func (s *sorter) items(ctx context.Context, found []int) (out []item, err error)
 			out[n].score = scores[n]
 		}
 	}
-	return out, nil
+	if s.annotated {
+		err = s.q.inBlocks(ctx, len(out), func(c *cursor, from, to int) error {
+			for n := from; n < to; n++ {
+				if err := s.annotate(c, &out[n]); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+	}
+	return out, err
+}
+
+// annotate reads the annotations that a message is sorted by.
+func (s *sorter) annotate(c *cursor, it *item) (err error) {
+	it.annotations = make([]string, len(s.criteria))
+	for n, k := range s.criteria {
+		if k.Field != imapwire.SortAnnotation {
+			continue
+		}
+		if it.annotations[n], err = c.annotation(it.m, k); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // item is items for one message.
@@ -279,7 +310,10 @@ func (s *sorter) item(c *cursor, i int) (it item, err error) {
 		}
 		it.score = scores[0]
 	}
-	return it, nil
+	if s.annotated {
+		err = s.annotate(c, &it)
+	}
+	return it, err
 }
 
 // place returns how many of the n messages that at gives the indexes of, and
@@ -300,7 +334,7 @@ func (s *sorter) place(c *cursor, n int, at func(n int) int, i int) (int, error)
 	return n, err
 }
 
-func comparer(f imapwire.SortField) func(a, b *item) int {
+func comparer(f imapwire.SortField, n int) func(a, b *item) int {
 	switch f {
 	case imapwire.SortArrival:
 		return func(a, b *item) int { return cmp.Compare(a.m.InternalDate, b.m.InternalDate) }
@@ -311,5 +345,5 @@ func comparer(f imapwire.SortField) func(a, b *item) int {
 	case imapwire.SortRelevancy: // the highest first (RFC 6203 §6)
 		return func(a, b *item) int { return cmp.Compare(b.score, a.score) }
 	}
-	return func(a, b *item) int { return strings.Compare(a.text(f), b.text(f)) }
+	return func(a, b *item) int { return strings.Compare(a.text(f, n), b.text(f, n)) }
 }

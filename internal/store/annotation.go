@@ -311,51 +311,57 @@ func (tx *Tx) annotationRows(mb MailboxID, uids mail.UIDSet) (map[mail.UID][]byt
 	return rows, err
 }
 
-// SetAnnotations changes the annotations of those of the UIDs that exist. Those
-// that have the values already are not touched. modified are those that
-// UnchangedSince kept from being changed. Errors: NotFound, TooBig, Limit.
-func (tx *Tx) SetAnnotations(mb MailboxID, uids mail.UIDSet, changes []AnnotationChange, cond Condition) (modified mail.UIDSet, err error) {
+// Annotated is what SetAnnotations did.
+type Annotated struct {
+	Changed  mail.UIDSet // which did not have the values already
+	Modified mail.UIDSet // that UnchangedSince kept from being changed
+}
+
+// SetAnnotations changes the annotations of those of the UIDs that exist. Errors:
+// NotFound, TooBig, Limit.
+func (tx *Tx) SetAnnotations(mb MailboxID, uids mail.UIDSet, changes []AnnotationChange, cond Condition) (done Annotated, err error) {
 	l, err := tx.list(mb)
 	if err != nil {
-		return nil, err
+		return done, err
 	}
 	rows, err := tx.annotationRows(mb, uids)
 	if err != nil {
-		return nil, err
+		return done, err
 	}
 	e := &flagsEdit{tx: tx, list: editList(l)}
 	for _, m := range l.Select(uids) {
 		if err := tx.step(); err != nil {
-			return nil, err
+			return done, err
 		}
 		var all []Annotation
 		if b := rows[m.UID]; b != nil {
 			var ok bool
 			if all, ok = decodeAnnotations(b); !ok {
-				return nil, corruptRow("store.SetAnnotations", "annotations cannot be read")
+				return done, corruptRow("store.SetAnnotations", "annotations cannot be read")
 			}
 		}
 		if cond.forbids(m, func() bool { return anyAnnotated(all, changes) }) {
-			modified = modified.Append(m.UID)
+			done.Modified = done.Modified.Append(m.UID)
 			continue
 		}
 		all, changed, err := annotate(all, changes, tx.ModSeq())
 		if err != nil {
-			return nil, err
+			return done, err
 		}
 		if !changed {
 			continue
 		}
 		if err := e.begin(mb); err != nil {
-			return nil, err
+			return done, err
 		}
 		e.message(m.UID).ModSeq = tx.ModSeq()
 		if err := tx.putAnnotations(mb, m.UID, encodeAnnotations(all)); err != nil {
-			return nil, err
+			return done, err
 		}
+		done.Changed = done.Changed.Append(m.UID)
 	}
 	e.end()
-	return modified, nil
+	return done, nil
 }
 
 // anyAnnotated reports whether one of the values that are to be changed is there.

@@ -149,9 +149,9 @@ func TestAnnotationsUnchangedSince(t *testing.T) {
 		{private("/comment", "b"), since, "1"}, {shared("/altsubject", "c"), 0, ""}, {private("/comment", "d"), 0, "1:2"}, {private("/comment", "e"), since + 9, ""},
 	} {
 		update(t, a, func(tx *Tx) error {
-			modified, err := tx.SetAnnotations(id, mail.NewUIDSet(1, 2), []AnnotationChange{tc.change}, Condition{true, tc.since})
-			if modified.String() != tc.want {
-				t.Errorf("%s since %d: modified %v, want %s", tc.change.Value, tc.since, modified, tc.want)
+			done, err := tx.SetAnnotations(id, mail.NewUIDSet(1, 2), []AnnotationChange{tc.change}, Condition{true, tc.since})
+			if done.Modified.String() != tc.want || done.Changed.Len()+done.Modified.Len() != 2 {
+				t.Errorf("%s since %d: %+v, want %s", tc.change.Value, tc.since, done, tc.want)
 			}
 			return err
 		})

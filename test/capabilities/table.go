@@ -30,7 +30,7 @@ func (r *row) advertisedBy(caps map[string]bool) bool {
 // registered are the capabilities of IANA's registry for IMAP.
 var registered = []row{
 	{name: "ACL", source: "RFC 4314"},
-	{name: "ANNOTATE-EXPERIMENT-1", source: "RFC 5257"},
+	{name: "ANNOTATE-EXPERIMENT-1", source: "RFC 5257", file: "imapserver/annotate.go imapwire/annotate.go search/annotation.go store/annotation.go", test: "annotate.txt annotatemodseq.txt"},
 	{name: "APPENDLIMIT=", source: "RFC 7889 §2", file: "imapserver/append.go imapserver/status.go", test: "uidonly.txt imapserver/session_test.go:TestLimits"},
 	{name: "AUTH=", source: "RFC 3501 §6.2.2", file: "imapserver/authenticate.go sasl/sasl.go", test: "login.txt"},
 	{name: "BINARY", source: "RFC 3516", file: "imapserver/fetch_binary.go imapserver/append.go", test: "binary.txt"},
