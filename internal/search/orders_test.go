@@ -65,6 +65,22 @@ func TestOrders(t *testing.T) {
 	}
 }
 
+// TestOrdersOfConstants: what may change under a UID is sorted by anew each time.
+func TestOrdersOfConstants(t *testing.T) {
+	s, a := openAccount(t)
+	list := appendTo(t, s, a, sortable(10))
+	x := &Index{}
+	q := &Query{Store: s, List: list, Index: x, Account: a.ID()}
+	for _, f := range []imapwire.SortField{imapwire.SortAnnotation, imapwire.SortSubject} {
+		if _, err := q.Sort(t.Context(), all(10), []imapwire.SortKey{{Field: f}}); err != nil {
+			t.Fatal(err)
+		}
+		if kept := len(x.orders.kept) > 0; kept != (f == imapwire.SortSubject) {
+			t.Errorf("field %d: kept %v", f, kept)
+		}
+	}
+}
+
 func expunge(t *testing.T, a *store.Account, list *store.MessageList, rng *rand.Rand) *store.MessageList {
 	t.Helper()
 	var gone mail.UIDSet

@@ -15,10 +15,11 @@ import (
 
 // Sort orders messages of the list, given by ascending indexes, as SORT does
 // (RFC 5256 §3, RFC 5957 §4). What is equal stays in the order of the mailbox.
-// With an Index, how the whole mailbox was sorted is kept for the next time.
+// With an Index, how the whole mailbox was sorted is kept for the next time,
+// unless it is by what may change.
 func (q *Query) Sort(ctx context.Context, found []int, criteria []imapwire.SortKey) ([]int, error) {
 	s := q.newSorter(criteria)
-	if q.Index == nil || s.scores || len(found) < q.List.Len()/4 {
+	if q.Index == nil || s.scores || s.annotated || len(found) < q.List.Len()/4 {
 		return s.sort(ctx, found)
 	}
 	key := orderKey{q.Account, q.List.Mailbox(), sortedBy(criteria)}
