@@ -396,3 +396,30 @@ func TestA59(t *testing.T) {
 		c.Close()
 	}
 }
+
+// TestA13: NUL in a line makes it another one than without: it logs nobody in,
+// and names no sender and no recipient.
+func TestA13(t *testing.T) {
+	_, all := protocols(t)
+	for _, tc := range []struct {
+		p            *protocol
+		before, line string
+		after, wrong string // what must not be answered
+	}{
+		{all[1], "", "USER ada", "PASS secret\r\n", "+OK Logged in"},
+		{all[1], "USER ada\r\n", "PASS secret", "", "+OK Logged in"},
+		{all[2], "LHLO me\r\n", "MAIL FROM:<x@y>", "", "250 2.1.0"},
+		{all[2], "LHLO me\r\n", "MAIL FROM:<x@y> SIZE=1", "", "250 2.1.0"},
+		{all[2], "LHLO me\r\nMAIL FROM:<>\r\n", "RCPT TO:<ada@localhost>", "", "250 2.1.5"},
+		{all[2], "LHLO me\r\nMAIL FROM:<>\r\n", "RCPT TO:<ada+x@localhost>", "", "250 2.1.5"},
+	} {
+		for at := range len(tc.line) + 1 {
+			c := servertest.Dial(t, tc.p.plain)
+			c.Send(t, tc.before+tc.line[:at]+"\x00"+tc.line[at:]+"\r\n"+tc.after+"QUIT\r\n")
+			if got := rest(t, c); strings.Contains(got, tc.wrong) {
+				t.Errorf("%s: %q: %q", tc.p.name, tc.line[:at]+"\x00"+tc.line[at:], got)
+			}
+			c.Close()
+		}
+	}
+}
