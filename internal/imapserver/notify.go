@@ -52,7 +52,7 @@ type notify struct {
 	bad      bool            // an event is not known
 	// annotations tells that AnnotationChange is among the events.
 	annotations bool
-	names       int // that the groups have
+	names       int // that the groups have, one for each that has none
 }
 
 // eventGroup is events of some mailboxes.
@@ -90,7 +90,7 @@ func parseNotify(s *session, d *imapwire.Decoder) request {
 		case n.bad, n.annotations && !s.offers(capAnnotate):
 			return s.badEvent()
 		case n.names > notifyNamesMax:
-			return &refusal{"LIMIT", "too many mailboxes in one NOTIFY"}
+			return &refusal{"NOTIFICATIONOVERFLOW", "too many mailboxes in one NOTIFY; what was asked for before stays"} // RFC 5465 §3.1
 		}
 		s.notify = n
 		if err := n.begin(s); err != nil {
@@ -118,11 +118,11 @@ func (n *notify) parseGroup(d *imapwire.Decoder) {
 	case "SELECTED", "SELECTED-DELAYED", "INBOXES", "PERSONAL", "SUBSCRIBED":
 	case "SUBTREE", "MAILBOXES":
 		g.parseNames(d)
-		n.names += len(g.names)
 		d.Space()
 	default:
 		d.Fail("unknown kind of mailboxes " + g.filter)
 	}
+	n.names += max(1, len(g.names))
 	n.parseEvents(d, &g)
 	d.Expect(')')
 	if e := g.events & messageEvents; e != 0 && e&messageNew == 0 || e != 0 && e&messageExpunge == 0 {
