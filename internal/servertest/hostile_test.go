@@ -423,3 +423,30 @@ func TestA13(t *testing.T) {
 		}
 	}
 }
+
+// TestA28: POP3 and VRFY tell nobody who has an account. RCPT must tell the MTA
+// (RFC 2033 §4.2).
+func TestA28(t *testing.T) {
+	_, all := protocols(t)
+	for _, tc := range []struct {
+		p    *protocol
+		text string
+	}{
+		{all[1], "USER $\r\nPASS wrong\r\nQUIT\r\n"},
+		{all[2], "LHLO me\r\nVRFY $\r\nQUIT\r\n"},
+	} {
+		want := ""
+		for i, user := range []string{"ada", "nobody", "bela@localhost", "ada@elsewhere"} {
+			c := servertest.Dial(t, tc.p.plain)
+			c.Send(t, strings.ReplaceAll(tc.text, "$", user))
+			got := rest(t, c)
+			if i == 0 {
+				want = got
+			}
+			if got != want || strings.Contains(got, "+OK Logged in") {
+				t.Errorf("%s, %s: %q, another user: %q", tc.p.name, user, got, want)
+			}
+			c.Close()
+		}
+	}
+}
