@@ -22,11 +22,11 @@ func TestOrders(t *testing.T) {
 		{{Field: imapwire.SortFrom}, {Field: imapwire.SortSize, Reverse: true}},
 	}
 	more := sortable(400)
-	list := appendTo(t, s, a, more[:100])
+	appendTo(t, s, a, more[:100])
 	more = more[100:]
 	for len(more) > 0 {
 		n := min(len(more), []int{0, 1, 3, addedMax + 1}[rng.IntN(4)])
-		list = appendTo(t, s, a, more[:n])
+		list := appendTo(t, s, a, more[:n])
 		more = more[n:]
 		if rng.IntN(3) == 0 {
 			list = expunge(t, a, list, rng)
