@@ -119,9 +119,29 @@ func Run(ctx context.Context, q *Query) ([]int, error) {
 		if err != nil {
 			return nil, errs.Wrap("search.Run", err)
 		}
-		return q.scan(&cursor{ctx: ctx, q: q, turn: turn}, t, 0, q.List.Len())
+		return q.scanRows(&cursor{ctx: ctx, q: q, turn: turn}, t)
 	}
 	return q.parallel(ctx, t)
+}
+
+// rowsLen is how many messages are looked at before what was found is copied.
+const rowsLen = 4096
+
+// scanRows looks at what is in the list of all messages. The indexes are copied
+// once instead of whenever there is no more room for them.
+func (q *Query) scanRows(c *cursor, t test) ([]int, error) {
+	var found [][]int
+	var hits []int
+	var err error
+	for from := 0; from < q.List.Len(); from += rowsLen {
+		if hits, err = q.scan(c, t, hits[:0], from, min(from+rowsLen, q.List.Len())); err != nil {
+			return nil, err
+		}
+		if len(hits) > 0 {
+			found = append(found, slices.Clone(hits))
+		}
+	}
+	return slices.Concat(found...), nil
 }
 
 // all returns the indexes of n messages.
@@ -133,7 +153,8 @@ func all(n int) []int {
 	return indexes
 }
 
-func (q *Query) scan(c *cursor, t test, from, to int) (hits []int, err error) {
+// scan appends to hits the indexes, from one to before another, that match.
+func (q *Query) scan(c *cursor, t test, hits []int, from, to int) ([]int, error) {
 	for i, m := range q.List.Range(from, to) {
 		if t.cost != costRow || i%1024 == 0 {
 			if err := c.turn.Pause(c.ctx); err != nil {
@@ -180,7 +201,7 @@ func (q *Query) scanOnly(ctx context.Context, t test) (hits []int, err error) {
 func (q *Query) parallel(ctx context.Context, t test) ([]int, error) {
 	found := make([][]int, (q.List.Len()+blockLen-1)/blockLen)
 	err := q.inBlocks(ctx, q.List.Len(), func(c *cursor, from, to int) error {
-		hits, err := q.scan(c, t, from, to)
+		hits, err := q.scan(c, t, nil, from, to)
 		found[from/blockLen] = hits
 		q.looked.Add(int64(to - from))
 		return err
