@@ -108,7 +108,7 @@ func Run(ctx context.Context, q *Query) ([]int, error) {
 	if q.Only != nil {
 		return q.scanOnly(ctx, t)
 	}
-	if q.Key.Op == imapwire.SearchAll {
+	if isAll(q.Key) {
 		q.looked.Store(int64(q.List.Len()))
 		return all(q.List.Len()), nil
 	}
@@ -142,6 +142,11 @@ func (q *Query) scanRows(c *cursor, t test) ([]int, error) {
 		}
 	}
 	return slices.Concat(found...), nil
+}
+
+// isAll reports whether a key is nothing but ALL.
+func isAll(k *imapwire.SearchKey) bool {
+	return k.Op == imapwire.SearchAll || k.Op == imapwire.SearchAnd && !slices.ContainsFunc(k.Keys, func(k *imapwire.SearchKey) bool { return !isAll(k) })
 }
 
 // all returns the indexes of n messages.
