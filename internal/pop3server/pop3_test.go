@@ -115,17 +115,6 @@ func (s *testServer) flags(t *testing.T) (all []string) {
 	return all
 }
 
-// TestQuitReleases: who has read the answer to QUIT can open the maildrop at once
-// (RFC 1939 §6).
-func TestQuitReleases(t *testing.T) {
-	s := newTestServer(t, Options{})
-	for range 200 {
-		c := s.dial(t)
-		converse(t, c, "QUIT")
-		c.Close()
-	}
-}
-
 // TestUpdate: what QUIT does under each option, and that nothing happens
 // without QUIT (RFC 1939 §6, POP-18).
 func TestUpdate(t *testing.T) {

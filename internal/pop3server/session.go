@@ -294,11 +294,11 @@ func (s *session) open(id auth.Identity) error {
 	return nil
 }
 
-// release lets the next session open the account.
+// release lets the next session open the account. It comes before the last answer
+// is sent, so that who reads that may come back at once (RFC 1939 §6).
 func (s *session) release() {
 	if s.drop != nil {
 		s.srv.release(s.acct.ID())
-		s.drop = nil
 	}
 }
 
@@ -314,7 +314,6 @@ func (s *session) quit() error {
 			s.fail(err)
 			return errEnd
 		}
-		s.release() // before the answer: who reads it may come back at once
 	}
 	s.line("+OK Bye")
 	return errEnd
