@@ -312,16 +312,7 @@ func TestAnnotationFindings(t *testing.T) {
 			if _, err := a.space.Commit(ctx, must(a.Snapshot()).version, &b); err != nil {
 				t.Fatal(err)
 			}
-			n := 0
-			for f, err := range s.Check(ctx, CheckOptions{}) {
-				if err != nil || f.Account != "a@b" {
-					t.Error(f, err)
-				}
-				n++
-			}
-			if n != 1 {
-				t.Errorf("%d findings", n)
-			}
+			oneFinding(t, s)
 		})
 	}
 }
