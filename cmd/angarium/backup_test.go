@@ -96,7 +96,8 @@ func TestStoreCommands(t *testing.T) {
 	if err := s.Import("ada:secret", "../bob:secret"); err != nil {
 		t.Fatal(err)
 	}
-	imapDo(t, s, "ada", "APPEND INBOX", "CREATE P.x/&AOQ-", "APPEND P.x/&AOQ-", "SELECT INBOX", `STORE 1 FLAGS (\Flagged $Label1)`, "APPEND INBOX",
+	imapDo(t, s, "ada", "APPEND INBOX", "CREATE P.x/&AOQ-", "APPEND P.x/&AOQ-", "SELECT INBOX", `STORE 1 FLAGS (\Flagged $Label1)`,
+		`STORE 1 ANNOTATION (/comment (value.priv "mine" value.shared "\\"))`, `SETMETADATA INBOX (/private/comment "ours")`, "APPEND INBOX",
 		"STORE 2 +FLAGS (\\Deleted)", "EXPUNGE")
 	if out, code := command(t, "", "store", "stat", "--data", s.Data); code != 0 || !strings.HasPrefix(out, "accounts 2\ndeleted accounts 0\nmessages 2\n") {
 		t.Errorf("%q, code %d", out, code)
@@ -135,6 +136,13 @@ func TestStoreCommands(t *testing.T) {
 			t.Errorf("%s: written beside: %v, %v", format, entries, err)
 		}
 		readExport(t, format, filepath.Join(out, "ada@localhost"))
+		lines, err := os.ReadFile(filepath.Join(out, "ada@localhost", "angarium.jsonl"))
+		for _, want := range []string{`"annotations":[{"entry":"/comment","private":"bWluZQ==","shared":"XA=="}]`, `"metadata":[{"entry":"/private/comment","value":"b3Vycw=="}]`} {
+			name, _, _ := strings.Cut(want, ":")
+			if err != nil || strings.Count(string(lines), name) != 1 || !strings.Contains(string(lines), want) {
+				t.Errorf("%s: %s, %v; want %s once", format, lines, err, want)
+			}
+		}
 	}
 }
 

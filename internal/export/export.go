@@ -26,6 +26,7 @@ type Account struct {
 	Messages   int64     `json:"messages"`
 	Octets     int64     `json:"octets"`
 	Subscribed []string  `json:"subscribed,omitempty"`
+	Metadata   []Entry   `json:"metadata,omitempty"`
 }
 
 // Mailbox is the line of a mailbox. The lines of its messages follow.
@@ -42,6 +43,7 @@ type Mailbox struct {
 	SpecialUse  []string  `json:"special_use,omitempty"`
 	Keywords    []string  `json:"keywords,omitempty"`
 	Created     time.Time `json:"created"`
+	Metadata    []Entry   `json:"metadata,omitempty"`
 	Folder      string    `json:"folder,omitempty"` // of the export
 }
 
@@ -61,6 +63,12 @@ type Message struct {
 	SHA256       string       `json:"sha256,omitempty"`
 	File         string       `json:"file,omitempty"`  // of the export
 	Error        string       `json:"error,omitempty"` // why the octets are not there
+}
+
+// Entry is one of METADATA (RFC 5464). The value is any octets, in base64.
+type Entry struct {
+	Entry string `json:"entry"`
+	Value []byte `json:"value"`
 }
 
 // Annotation is an entry of a message's annotations (RFC 5257). Values are any
@@ -151,6 +159,9 @@ func (a *accountWriter) account(info store.AccountInfo) (*store.Account, error) 
 	for name := range v.Subscribed() {
 		line.Subscribed = append(line.Subscribed, name)
 	}
+	if line.Metadata, err = a.metadata(acct, v.Notes(0)); err != nil {
+		return nil, err
+	}
 	if err := a.lines.Encode(line); err != nil {
 		return nil, err
 	}
@@ -167,6 +178,10 @@ func (a *accountWriter) mailbox(acct *store.Account, v *store.Snapshot, box *sto
 	line := Mailbox{Mailbox: box.Name, ID: uint64(box.ID), NameOnly: box.NoSelect, UIDValidity: box.UIDValidity, UIDNext: box.UIDNext,
 		ModSeq: uint64(box.ModSeq), Messages: box.Messages, Unseen: box.Unseen, Octets: box.Size, SpecialUse: box.SpecialUse.Names(),
 		Keywords: box.Keywords, Created: box.Created.UTC()}
+	var err error
+	if line.Metadata, err = a.metadata(acct, v.Notes(box.ID)); err != nil {
+		return err
+	}
 	if err := a.target.mailbox(box, &line); err != nil {
 		return err
 	}
@@ -191,6 +206,21 @@ func (a *accountWriter) mailbox(acct *store.Account, v *store.Snapshot, box *sto
 		}
 	}
 	return a.target.end()
+}
+
+// metadata returns those of the entries that can be read.
+func (a *accountWriter) metadata(acct *store.Account, notes []store.Note) (out []Entry, err error) {
+	for _, n := range notes {
+		value, err := acct.Metadata(a.ctx, n.Mailbox, n.Entry)
+		switch {
+		case errs.Is(err, errs.Corrupt), errs.Is(err, errs.NotFound): // check reports it; or it was just removed
+		case err != nil:
+			return nil, err
+		default:
+			out = append(out, Entry{n.Entry, value})
+		}
+	}
+	return out, nil
 }
 
 // annotations returns those of a message that can be read.
