@@ -1,0 +1,34 @@
+package store
+
+import (
+	"testing"
+
+	"github.com/angarium/angarium/internal/mail"
+)
+
+func FuzzRows(f *testing.F) {
+	box := &Mailbox{Name: "x", Keywords: []string{"a", "b"}}
+	m := Message{UID: 3, Flags: mail.NewFlags(mail.Seen, "b"), Size: 5}
+	f.Add(appendMessage(nil, &m, box))
+	f.Add(box.encode())
+	f.Add((&tombstone{uids: mail.NewUIDSet(3), messages: []Message{m}}).encode(box))
+	f.Add((&tombstone{uids: mail.NewUIDSet(3), messages: []Message{m}, annotations: map[mail.UID][]byte{3: {1, 0}}}).encode(box))
+	f.Add(encodeAnnotations([]Annotation{{Entry: "/comment", Private: []byte("x"), ModSeq: 7}}))
+	f.Add(appendChunkFlags(nil, []Message{m}, box))
+	f.Add(AccessKey{secret: accessSecret{1}}.encode())
+	f.Fuzz(func(t *testing.T, b []byte) {
+		decodeMessage(1, &row{b: b}, box)
+		decodeMailbox(1, b)
+		decodeTombstone(b)
+		decodeAccount(b)
+		decodeInfo("a@b", b)
+		decodeNote(b)
+		if all, ok := decodeAnnotations(b); ok && len(all) > AnnotationEntriesMax {
+			t.Errorf("%d annotations", len(all))
+		}
+		if k, ok := decodeAccessKey(b); ok && !k.plausible() {
+			t.Error("a key that anybody could guess")
+		}
+		applyChunkFlags([]Message{m}, b, box)
+	})
+}
