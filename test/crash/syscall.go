@@ -78,22 +78,14 @@ func syscallCase(ctx context.Context, dir, bin, strace, call, inject string, see
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, false, err
 	}
-	plain, err := harness.New(bin, data)
+	srv, err := harness.New(bin, data)
 	if err != nil {
 		return nil, false, err
 	}
-	if err := plain.Import(loadLines()...); err != nil {
+	if err := srv.Import(loadLines()...); err != nil {
 		return nil, false, err
 	}
-	wrapper := filepath.Join(dir, "wrapper")
-	script := fmt.Sprintf("#!/bin/sh\nexec %s -D -f -qq -o /dev/null -e trace=%s -e inject=%s %s \"$@\"\n", strace, call, inject, bin)
-	if err := os.WriteFile(wrapper, []byte(script), 0o700); err != nil {
-		return nil, false, err
-	}
-	srv, err := harness.New(wrapper, data)
-	if err != nil {
-		return nil, false, err
-	}
+	srv.Under = []string{strace, "-D", "-f", "-qq", "-o", "/dev/null", "-e", "trace=" + call, "-e", "inject=" + inject}
 	led := newLedger(func() int { return 1 })
 	if err := srv.Start(); err == nil { // else it did not come up, which is an answer
 		led.run(srv, "s", 3, 600*time.Millisecond, seed)

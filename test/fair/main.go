@@ -64,7 +64,7 @@ func run(messages int, d time.Duration) error {
 		return err
 	}
 	data := filepath.Join(dir, "data")
-	if err := makeStore(filepath.Join(data, "store"), messages); err != nil {
+	if err := makeStore(data, messages); err != nil {
 		return err
 	}
 	srv, err := harness.New(bin, data)

@@ -14,6 +14,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -106,8 +107,9 @@ func moduleRoot() (string, error) {
 // restarts.
 type Server struct {
 	Binary string
-	Data   string // --data
-	Args   []string
+	Data   string   // --data
+	Args   []string // more arguments of serve
+	Under  []string // a program, with its arguments, that Start runs the binary under
 
 	IMAP, IMAPS, POP3, POP3S, LMTP string // host:port
 	LMTPSocket                     string // path
@@ -150,7 +152,8 @@ func (s *Server) Start() error {
 		"--listen", "pop3=" + s.POP3, "--listen", "pop3s=" + s.POP3S,
 		"--listen", "lmtp=" + s.LMTP, "--listen", "lmtp=" + s.LMTPSocket,
 	}, s.Args...)
-	s.cmd = exec.Command(s.Binary, args...)
+	line := slices.Concat(s.Under, []string{s.Binary}, args)
+	s.cmd = exec.Command(line[0], line[1:]...)
 	s.log.Reset()
 	s.cmd.Stdout, s.cmd.Stderr = &s.log, &s.log
 	// The server dies with its starter, so that no run leaves one behind.
@@ -192,15 +195,28 @@ func (s *Server) awaitGreeting(addr string, deadline time.Time) error {
 		if time.Now().After(deadline) {
 			return fmt.Errorf("no greeting from %s: %w", addr, err)
 		}
-		time.Sleep(10 * time.Millisecond) // polling for another process to come up
+		time.Sleep(2 * time.Millisecond) // polling for another process to come up
+	}
+}
+
+// Ended reports whether the server ended, by itself or by somebody else.
+func (s *Server) Ended() bool {
+	select {
+	case <-s.done:
+		return true
+	default:
+		return false
 	}
 }
 
 // PID returns the running server's process id.
 func (s *Server) PID() int { return s.cmd.Process.Pid }
 
-// Kill ends the server as a crash would.
+// Kill ends the server as a crash would, if it was started.
 func (s *Server) Kill() {
+	if s.done == nil {
+		return
+	}
 	s.cmd.Process.Kill()
 	<-s.done
 }
@@ -230,11 +246,20 @@ func (s *Server) Import(lines ...string) error {
 		return err
 	}
 	defer os.Remove(file)
-	out, err := exec.Command(s.Binary, "user", "import", "--data", s.Data, file).CombinedOutput()
-	if err != nil {
-		return fmt.Errorf("user import: %w\n%s", err, out)
+	_, err := s.Command("user", "import", file)
+	return err
+}
+
+// Command runs a command of the binary for the server's data and returns what
+// it prints.
+func (s *Server) Command(args ...string) ([]byte, error) {
+	var out, failure bytes.Buffer
+	cmd := exec.Command(s.Binary, append(args, "--data", s.Data)...)
+	cmd.Stdout, cmd.Stderr = &out, &failure
+	if err := cmd.Run(); err != nil {
+		return nil, fmt.Errorf("angarium %s: %w\n%s", strings.Join(args, " "), err, failure.Bytes())
 	}
-	return nil
+	return out.Bytes(), nil
 }
 
 // RSS returns the server's resident memory in octets.
@@ -248,4 +273,21 @@ func (s *Server) RSS() (int64, error) {
 		return 0, err
 	}
 	return resident * int64(os.Getpagesize()), nil
+}
+
+// SettledRSS waits until the resident memory has not shrunk for some time, and
+// returns it. A server that has been quiet for more than a minute has given
+// back what a busy time took.
+func (s *Server) SettledRSS(quiet time.Duration) (int64, error) {
+	least, err := s.RSS()
+	for end := time.Now().Add(quiet); err == nil && time.Now().Before(end); {
+		time.Sleep(min(5*time.Second, quiet)) // the memory is what is measured
+		var rss int64
+		rss, err = s.RSS()
+		if rss < least-least/100 {
+			end = time.Now().Add(quiet)
+		}
+		least = min(least, rss)
+	}
+	return least, err
 }

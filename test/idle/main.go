@@ -11,8 +11,6 @@ import (
 	"flag"
 	"fmt"
 	"os"
-	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/angarium/angarium/test/harness"
@@ -21,6 +19,7 @@ import (
 const (
 	password = "idle-test"
 	accounts = 200
+	quiet    = 70 * time.Second // until memory that was needed for a while is given back
 )
 
 func main() {
@@ -68,7 +67,7 @@ func run(n int, tls, compress bool) error {
 	if err != nil {
 		return err
 	}
-	after, err := settled(srv)
+	after, err := srv.SettledRSS(quiet)
 	if err != nil {
 		return err
 	}
@@ -79,45 +78,27 @@ func run(n int, tls, compress bool) error {
 
 func account(i int) string { return fmt.Sprintf("idle%03d@harness.example", i%accounts) }
 
-// open brings all sessions to IDLE, eight at a time. The memory before is
-// taken after one session per account, so that loaded accounts do not count.
+// open brings all sessions to IDLE. The memory before is taken after one
+// session per account, so that loaded accounts do not count.
 func open(srv *harness.Server, idler func(user string) (*harness.IMAP, error), n int) ([]*harness.IMAP, int64, error) {
 	sessions := make([]*harness.IMAP, n)
-	var next atomic.Int64
-	var failed atomic.Pointer[error]
-	fill := func(to int64) {
-		var wg sync.WaitGroup
-		for range 8 {
-			wg.Go(func() {
-				for failed.Load() == nil {
-					i := next.Add(1) - 1
-					if i >= to {
-						return
-					}
-					c, err := idler(account(int(i)))
-					if err != nil {
-						err = fmt.Errorf("session %d: %w", i, err)
-						failed.Store(&err)
-						return
-					}
-					sessions[i] = c
-				}
-			})
-		}
-		wg.Wait()
-		next.Store(to)
+	one := func(i int) (err error) {
+		sessions[i], err = idler(account(i))
+		return err
 	}
-	fill(min(accounts, int64(n)))
-	before, err := settled(srv)
+	first := min(accounts, n)
+	if err := harness.Each(first, one); err != nil {
+		return nil, 0, err
+	}
+	before, err := srv.SettledRSS(quiet)
 	if err != nil {
 		return nil, 0, err
 	}
 	start := time.Now()
-	fill(int64(n))
-	if e := failed.Load(); e != nil {
-		return nil, 0, *e
+	if err := harness.Each(n-first, func(i int) error { return one(first + i) }); err != nil {
+		return nil, 0, err
 	}
-	fmt.Printf("%.0f sessions opened a second\n", float64(n)/time.Since(start).Seconds())
+	fmt.Printf("%.0f sessions opened a second\n", float64(n-first)/time.Since(start).Seconds())
 	return sessions, before, nil
 }
 
@@ -139,24 +120,6 @@ func idler(dial func(string) (*harness.IMAP, error), addr, user string, compress
 	}
 	_, err = c.Do("IDLE")
 	return c, err
-}
-
-// settled waits until the server's memory has not shrunk for longer than it
-// takes a quiet server to give back what opening took.
-func settled(srv *harness.Server) (int64, error) {
-	least := int64(1) << 62
-	for quiet := 0; quiet < 14; quiet++ {
-		time.Sleep(5 * time.Second) // the memory is what is measured
-		rss, err := srv.RSS()
-		if err != nil {
-			return 0, err
-		}
-		if rss < least-least/100 {
-			quiet = 0
-		}
-		least = min(least, rss)
-	}
-	return least, nil
 }
 
 // notify delivers one message to one account and waits until each of its

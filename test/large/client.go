@@ -13,6 +13,7 @@ import (
 	"github.com/angarium/angarium/internal/imapserver"
 	"github.com/angarium/angarium/internal/netserver"
 	"github.com/angarium/angarium/internal/store"
+	"github.com/angarium/angarium/test/harness"
 )
 
 type server struct {
@@ -39,55 +40,10 @@ func (s *server) stop() {
 	s.net.Shutdown(ctx)
 }
 
-// client reads answers into one buffer and looks only for their end.
-type client struct {
-	nc     net.Conn
-	octets int64 // of the last answer
-}
-
 var buffer [1 << 20]byte // of the one client that reads at a time
 
-func dial(addr string) (*client, error) {
-	nc, err := net.Dial("tcp", addr)
-	if err != nil {
-		return nil, err
-	}
-	c := &client{nc: nc}
-	if err := c.await("* OK "); err != nil {
-		return nil, err
-	}
-	return c, c.do("LOGIN " + user + " " + password)
-}
-
-func (c *client) do(command string) error {
-	if _, err := c.nc.Write([]byte("a " + command + "\r\n")); err != nil {
-		return err
-	}
-	return c.await("a OK ")
-}
-
-// await reads until a line that begins with the text, which must be the last.
-func (c *client) await(text string) error {
-	c.octets = 0
-	have := 0
-	for {
-		n, err := c.nc.Read(buffer[have:])
-		if err != nil {
-			return err
-		}
-		c.octets += int64(n)
-		have += n
-		last := bytes.LastIndexByte(buffer[:max(have-1, 0)], '\n') + 1
-		line := buffer[last:have]
-		switch {
-		case line[len(line)-1] == '\n' && bytes.HasPrefix(line, []byte(text)):
-			return nil
-		case line[len(line)-1] == '\n' && bytes.HasPrefix(line, []byte("a ")):
-			return fmt.Errorf("%s", line)
-		}
-		// A line that is longer than half of the buffer is no last line.
-		have = copy(buffer[:], line[max(0, len(line)-len(buffer)/2):])
-	}
+func dial(addr string) (*harness.Bulk, error) {
+	return harness.DialBulk(addr, user, password, buffer[:])
 }
 
 // commands runs commands one by one.
@@ -96,10 +52,10 @@ func commands(addr string, messages int) error {
 	if err != nil {
 		return err
 	}
-	defer c.nc.Close()
+	defer c.Close()
 	fmt.Printf("%-44s %10s %10s %14s %14s\n", "", "ms", "CPU ms", "octets sent", "allocated KiB")
 	_, before, _ := memory(true)
-	if err := c.measure("SELECT INBOX", 1, " (the list is read from disk)"); err != nil {
+	if err := measure(c, "SELECT INBOX", 1, " (the list is read from disk)"); err != nil {
 		return err
 	}
 	_, after, _ := memory(true)
@@ -119,7 +75,7 @@ func commands(addr string, messages int) error {
 		"STATUS INBOX (MESSAGES UNSEEN UIDNEXT)",
 		"NOOP",
 	} {
-		if err := c.measure(command, 3, ""); err != nil {
+		if err := measure(c, command, 3, ""); err != nil {
 			return err
 		}
 	}
@@ -129,7 +85,7 @@ func commands(addr string, messages int) error {
 		"APPEND INBOX {3+}\r\nx\r\n",
 		"STORE 1:* +FLAGS.SILENT (\\Answered)",
 	} {
-		if err := c.measure(command, 1, ""); err != nil {
+		if err := measure(c, command, 1, ""); err != nil {
 			return err
 		}
 	}
@@ -138,12 +94,12 @@ func commands(addr string, messages int) error {
 }
 
 // measure tells the least of some runs: the first fills pools.
-func (c *client) measure(command string, runs int, note string) error {
+func measure(c *harness.Bulk, command string, runs int, note string) error {
 	least, leastCPU, allocated := time.Hour, time.Hour, uint64(1<<63)
 	for range runs {
 		before, _, _ := memory(false)
 		begin, beginCPU := time.Now(), cpu()
-		if err := c.do(command); err != nil {
+		if err := c.Do(command); err != nil {
 			return fmt.Errorf("%s: %w", command, err)
 		}
 		least, leastCPU = min(least, time.Since(begin)), min(leastCPU, cpu()-beginCPU)
@@ -151,7 +107,7 @@ func (c *client) measure(command string, runs int, note string) error {
 		allocated = min(allocated, after-before)
 	}
 	name, _, _ := bytes.Cut([]byte(command), []byte("\r\n"))
-	fmt.Printf("%-44s %10.2f %10.2f %14d %14.1f\n", string(name)+note, float64(least.Microseconds())/1000, float64(leastCPU.Microseconds())/1000, c.octets, float64(allocated)/1024)
+	fmt.Printf("%-44s %10.2f %10.2f %14d %14.1f\n", string(name)+note, float64(least.Microseconds())/1000, float64(leastCPU.Microseconds())/1000, c.Octets, float64(allocated)/1024)
 	return nil
 }
 
@@ -162,18 +118,18 @@ func many(addr string, sessions int) error {
 	if err != nil {
 		return err
 	}
-	defer first.nc.Close()
-	if err := first.do("SELECT INBOX"); err != nil {
+	defer first.Close()
+	if err := first.Do("SELECT INBOX"); err != nil {
 		return err
 	}
 	_, heap, stacks := memory(true)
-	clients := make([]*client, sessions)
+	clients := make([]*harness.Bulk, sessions)
 	for i := range clients {
 		if clients[i], err = dial(addr); err != nil {
 			return err
 		}
-		defer clients[i].nc.Close()
-		if err := clients[i].do("SELECT INBOX"); err != nil {
+		defer clients[i].Close()
+		if err := clients[i].Do("SELECT INBOX"); err != nil {
 			return err
 		}
 	}
@@ -182,11 +138,11 @@ func many(addr string, sessions int) error {
 		sessions, float64(int64(heap2-heap))/1024/float64(sessions), float64(int64(stacks2-stacks))/1024/float64(sessions))
 	before, _, _ := memory(false)
 	begin := time.Now()
-	if err := first.do("STORE 1 FLAGS (\\Flagged)"); err != nil {
+	if err := first.Do("STORE 1 FLAGS (\\Flagged)"); err != nil {
 		return err
 	}
 	for _, c := range clients {
-		if err := c.do("NOOP"); err != nil {
+		if err := c.Do("NOOP"); err != nil {
 			return err
 		}
 	}

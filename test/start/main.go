@@ -13,13 +13,10 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"sync"
 	"time"
 
 	"github.com/angarium/angarium/internal/auth"
-	"github.com/angarium/angarium/internal/engine/local"
 	"github.com/angarium/angarium/internal/store"
-	"github.com/angarium/angarium/internal/vfs"
 	"github.com/angarium/angarium/test/harness"
 	"github.com/angarium/angarium/test/harness/fill"
 )
@@ -27,7 +24,6 @@ import (
 const (
 	accounts = 1000
 	password = "start-test"
-	batch    = 100 // messages in one commit
 )
 
 func account(i int) string { return fmt.Sprintf("start%d@start.example", i) }
@@ -54,7 +50,7 @@ func run(messages, octets int) error {
 	}
 	data := filepath.Join(dir, "data")
 	begin := time.Now()
-	if err := makeStore(filepath.Join(data, "store"), messages, octets); err != nil {
+	if err := makeStore(data, messages, octets); err != nil {
 		return err
 	}
 	fmt.Printf("%d messages of %d octets in %d accounts, written in %.0f s\n", messages, octets, accounts, time.Since(begin).Seconds())
@@ -98,63 +94,20 @@ func run(messages, octets int) error {
 	return nil
 }
 
-func makeStore(dir string, messages, octets int) error {
+func makeStore(data string, messages, octets int) error {
 	ctx := context.Background()
-	e, err := local.Open(ctx, vfs.Disk{}, dir, local.Options{Now: time.Now, CompactEvery: -1})
-	if err != nil {
-		return err
-	}
-	s, err := store.Open(ctx, e, store.Options{Now: time.Now, PurgeEvery: -1, ScrubEvery: -1})
-	if err != nil {
-		return err
-	}
 	hash, err := auth.Hash(password)
 	if err != nil {
 		return err
 	}
-	var infos []store.AccountInfo
-	for i := range accounts {
-		infos = append(infos, store.AccountInfo{Name: account(i), Password: hash})
-	}
-	if infos, err = s.CreateAccounts(ctx, infos); err != nil {
-		return err
-	}
 	text := append([]byte("Subject: start\r\nFrom: a@start.example\r\n\r\n"), bytes.Repeat([]byte("0123456789abcde\n"), octets/16)...)
-	message := func(int) ([]byte, store.AppendOptions) { return text, store.AppendOptions{} }
-	work := make(chan store.AccountInfo)
-	failures := make(chan error, 8)
-	var wg sync.WaitGroup
-	for range 8 {
-		wg.Go(func() {
-			for info := range work {
-				a, err := s.Account(ctx, info.ID)
-				if err == nil {
-					err = fill.Inbox(ctx, s, a, 0, batch, message)
-				}
-				if err != nil {
-					select {
-					case failures <- err:
-					default:
-					}
-				}
-			}
-		})
-	}
-	for i := range messages / batch {
-		work <- infos[i%accounts]
-	}
-	close(work)
-	wg.Wait()
-	s.Close()
-	if err := e.Close(); err != nil {
-		return err
-	}
-	select {
-	case err := <-failures:
-		return err
-	default:
-		return nil
-	}
+	return fill.Store(ctx, data, func(s *store.Store) error {
+		infos, err := fill.Accounts(ctx, s, 0, accounts, account, hash)
+		if err != nil {
+			return err
+		}
+		return fill.Spread(ctx, s, infos, messages, func(int) ([]byte, store.AppendOptions) { return text, store.AppendOptions{} })
+	})
 }
 
 // deliver loads the server for a time.
