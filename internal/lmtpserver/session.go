@@ -225,9 +225,7 @@ func (s *session) rcptTo(ctx context.Context, arg string) error {
 		return nil
 	}
 	s.rcpts = append(s.rcpts, recipient{p.Address, r})
-	if !s.conn.Traced() { // of several recipients that are traced, the first one's trace has the message
-		s.conn.SetUser(r.Name, "a message from <"+s.from+"> to <"+p.Address+">")
-	}
+	s.conn.AddUser(r.Name, "a message from <"+s.from+"> to <"+p.Address+">")
 	s.reply("250 2.1.5 OK")
 	return nil
 }

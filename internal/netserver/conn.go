@@ -17,7 +17,6 @@ import (
 	"time"
 
 	"github.com/angarium/angarium/internal/errs"
-	"github.com/angarium/angarium/internal/trace"
 )
 
 const (
@@ -56,8 +55,10 @@ type Conn struct {
 
 	anonymous *list.Element // under the server's lock; nil once the peer is known
 	protocol  string        // for traces: imap, pop3 or lmtp
-	user      string        // under the server's lock; whose session it is, or ""
-	tap       atomic.Pointer[trace.Tap]
+	users     []string      // under the server's lock; whose session it is
+	// taps are what is told to traces: nil, mostly. They are replaced under the
+	// server's lock.
+	taps atomic.Pointer[[]tap]
 
 	wake struct {
 		sync.Mutex
@@ -190,7 +191,7 @@ func (c *Conn) ReadLine(max int) ([]byte, error) {
 				if len(line) > max {
 					return nil, ErrLineTooLong
 				}
-				if tap := c.tap.Load(); tap != nil {
+				for _, tap := range c.traced() {
 					tap.Line(line)
 				}
 				return line, nil
@@ -226,7 +227,7 @@ func (c *Conn) read(p []byte) (int, error) {
 // Read returns octets, those in the buffer first.
 func (c *Conn) Read(p []byte) (int, error) {
 	n, err := c.readSome(p)
-	if tap := c.tap.Load(); tap != nil {
+	for _, tap := range c.traced() {
 		tap.Octets(p[:n])
 	}
 	return n, err
@@ -266,7 +267,7 @@ func (c *Conn) ReadSlice() ([]byte, error) {
 
 // Discard drops n buffered octets.
 func (c *Conn) Discard(n int) {
-	if tap := c.tap.Load(); tap != nil {
+	for _, tap := range c.traced() {
 		tap.Octets(c.in[c.r : c.r+n])
 	}
 	c.r += n
@@ -284,7 +285,7 @@ func (c *Conn) releaseInput() {
 func (c *Conn) Write(p []byte) (int, error) {
 	n := len(p)
 	c.written += int64(n)
-	if tap := c.tap.Load(); tap != nil {
+	for _, tap := range c.traced() {
 		tap.Sent(p)
 	}
 	for len(p) > 0 && c.outErr == nil {
@@ -308,7 +309,7 @@ func (c *Conn) Write(p []byte) (int, error) {
 func (c *Conn) WriteString(s string) (int, error) {
 	n := len(s)
 	c.written += int64(n)
-	if tap := c.tap.Load(); tap != nil {
+	for _, tap := range c.traced() {
 		tap.Sent([]byte(s))
 	}
 	for len(s) > 0 && c.outErr == nil {
@@ -362,7 +363,7 @@ func (c *Conn) send(p []byte) {
 
 // Flush writes the output buffer and gives it back.
 func (c *Conn) Flush() error {
-	if tap := c.tap.Load(); tap != nil {
+	for _, tap := range c.traced() {
 		tap.Flush()
 	}
 	if c.n > 0 {

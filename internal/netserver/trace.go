@@ -11,18 +11,54 @@ import (
 // tracesMax is how many users are traced at a time.
 const tracesMax = 10
 
+// tap is a user's trace of a session.
+type tap struct {
+	user string
+	*trace.Tap
+}
+
+// traced returns whom the session is told to.
+func (c *Conn) traced() []tap {
+	if taps := c.taps.Load(); taps != nil {
+		return *taps
+	}
+	return nil
+}
+
+func (c *Conn) setTapsLocked(taps []tap) {
+	if len(taps) == 0 {
+		c.taps.Store(nil)
+		return
+	}
+	c.taps.Store(&taps)
+}
+
 // SetUser tells whose session it is from now on, "" for nobody's. about is what
 // a trace of it begins with. Only the session's goroutine calls it, and between
 // two lines.
 func (c *Conn) SetUser(user, about string) {
 	c.s.mu.Lock()
-	c.user = user
-	before, t := c.tap.Swap(nil), c.s.mu.traces[user]
+	before := c.traced()
+	c.users = nil
+	c.setTapsLocked(nil)
 	c.s.mu.Unlock()
-	if before != nil {
-		before.Close()
+	for _, tap := range before {
+		tap.Close()
 	}
-	if t != nil {
+	if user != "" {
+		c.AddUser(user, about)
+	}
+}
+
+// AddUser is SetUser for one more user: a message may be for several.
+func (c *Conn) AddUser(user, about string) {
+	c.s.mu.Lock()
+	known, t := slices.Contains(c.users, user), c.s.mu.traces[user]
+	if !known {
+		c.users = append(c.users, user)
+	}
+	c.s.mu.Unlock()
+	if !known && t != nil {
 		c.setTap(user, c.openTap(t, about, true))
 	}
 }
@@ -35,26 +71,27 @@ func (c *Conn) openTap(t *trace.Trace, about string, knows bool) *trace.Tap {
 	return t.Tap(trace.Session{Protocol: c.protocol, ID: c.id, Remote: c.Remote(), TLS: c.IsTLS(), About: about}, knows)
 }
 
-// setTap puts a tap on the connection, if it is still the user's and there is
+// setTap puts a user's tap on the connection, if it is still the user's and has
 // none.
-func (c *Conn) setTap(user string, tap *trace.Tap) {
-	if tap == nil {
+func (c *Conn) setTap(user string, t *trace.Tap) {
+	if t == nil {
 		return
 	}
 	c.s.mu.Lock()
-	is := c.user == user && c.tap.CompareAndSwap(nil, tap)
+	taps := c.traced()
+	is := slices.Contains(c.users, user) && !slices.ContainsFunc(taps, func(p tap) bool { return p.user == user })
+	if is {
+		c.setTapsLocked(append(slices.Clip(taps), tap{user, t}))
+	}
 	c.s.mu.Unlock()
 	if !is {
-		tap.Close()
+		t.Close()
 	}
 }
 
-// Traced reports whether the session is written into a trace.
-func (c *Conn) Traced() bool { return c.tap.Load() != nil }
-
-// boundary tells a trace that what comes begins a command, or a turn of IDLE.
+// boundary tells traces that what comes begins a command, or a turn of IDLE.
 func (c *Conn) boundary() {
-	if tap := c.tap.Load(); tap != nil {
+	for _, tap := range c.traced() {
 		tap.Boundary()
 	}
 }
@@ -90,7 +127,7 @@ func (s *Server) addTrace(t *trace.Trace, user string) (open []*Conn) {
 	defer s.mu.Unlock()
 	s.mu.traces[user] = t
 	for c := range s.mu.conns {
-		if c.user == user {
+		if slices.Contains(c.users, user) {
 			open = append(open, c)
 		}
 	}
@@ -129,8 +166,8 @@ func (s *Server) Traces() []trace.Info {
 func (s *Server) forgetTraceLocked(user string) {
 	delete(s.mu.traces, user)
 	for c := range s.mu.conns {
-		if c.user == user {
-			c.tap.Store(nil) // it has closed its file
+		if slices.Contains(c.users, user) { // its tap has closed its file
+			c.setTapsLocked(slices.DeleteFunc(slices.Clone(c.traced()), func(p tap) bool { return p.user == user }))
 		}
 	}
 }

@@ -1,6 +1,7 @@
 package servertest_test
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"os"
@@ -19,9 +20,14 @@ import (
 // stamps, as soon as it holds want.
 func traced(t *testing.T, s *servertest.Server, protocol, want string) (all string) {
 	t.Helper()
+	return tracedOf(t, s, "ada@localhost", protocol, want)
+}
+
+func tracedOf(t *testing.T, s *servertest.Server, user, protocol, want string) (all string) {
+	t.Helper()
 	for end := time.Now().Add(10 * time.Second); ; time.Sleep(time.Millisecond) {
 		all = ""
-		files, _ := filepath.Glob(filepath.Join(s.Traces, "ada@localhost", protocol+"-*.txt"))
+		files, _ := filepath.Glob(filepath.Join(s.Traces, user, protocol+"-*.txt"))
 		for _, file := range files {
 			b, err := os.ReadFile(file)
 			if err != nil {
@@ -40,7 +46,7 @@ func traced(t *testing.T, s *servertest.Server, protocol, want string) (all stri
 
 func startTrace(t *testing.T, s *servertest.Server, o trace.Options) {
 	t.Helper()
-	o.User, o.Time = "ada@localhost", time.Hour
+	o.User, o.Time = cmp.Or(o.User, "ada@localhost"), time.Hour
 	if o.Protocol == "" {
 		o.Protocol = trace.All
 	}
@@ -177,6 +183,33 @@ func TestTraceMessages(t *testing.T) {
 		if !strings.Contains(got, "\nS +OK Logged in\nC PASS ***\nS -ERR ***\nC RETR 1\nS +OK ") || strings.Contains(got, "secret") ||
 			strings.Contains(got, "hidden") != bodies || !strings.Contains(got, "\nS .\nC QUIT\n") {
 			t.Error(got)
+		}
+	}
+}
+
+// TestTraceRecipients: of a message to several users that are traced, each one's
+// trace has it, once, and none has the others' messages.
+func TestTraceRecipients(t *testing.T) {
+	s, all := protocols(t)
+	startTrace(t, s, trace.Options{})
+	startTrace(t, s, trace.Options{User: "bela@localhost", Bodies: true})
+	c := servertest.Dial(t, all[2].plain)
+	io.WriteString(c, "LHLO me\r\n"+
+		"MAIL FROM:<both@y>\r\nRCPT TO:<bela@localhost>\r\nRCPT TO:<ada+x@localhost>\r\nRCPT TO:<ada@localhost>\r\nDATA\r\nSubject: hidden\r\n.\r\n"+
+		"MAIL FROM:<one@y>\r\nRCPT TO:<bela@localhost>\r\nBDAT 3 LAST\r\nx\r\nQUIT\r\n")
+	rest(t, c)
+	const delivered = "\nS 250 2.0.0 <bela@localhost> Delivered\nS 250 2.0.0 <ada+x@localhost> Delivered\nS 250 2.0.0 <ada@localhost> Delivered\n"
+	for user, want := range map[string]struct {
+		begins, hidden, other string
+		messages              int
+	}{
+		"ada@localhost":  {": a message from <both@y> to <ada+x@localhost>\nS 250 2.1.5 OK\nC RCPT TO:<ada@localhost>\n", "\nC [20 octets]\n", "<one@y>", 1},
+		"bela@localhost": {": a message from <both@y> to <bela@localhost>\nS 250 2.1.5 OK\nC RCPT TO:<ada+x@localhost>\n", "\nC Subject: hidden\n", "", 2},
+	} {
+		got := tracedOf(t, s, user, "lmtp", "goes on for another user")
+		if !strings.Contains(got, want.begins) || !strings.Contains(got, want.hidden) || !strings.Contains(got, delivered) ||
+			strings.Count(got, "a message from") != want.messages || want.other != "" && strings.Contains(got, want.other) {
+			t.Errorf("%s:\n%s", user, got)
 		}
 	}
 }
