@@ -152,11 +152,35 @@ func TestTrace(t *testing.T) {
 	if log := s.Log(); !regexp.MustCompile(`msg=trace_started account=ada@localhost protocol=imap bodies=false until=\S+ by="uid \d+"`).MatchString(log) || !strings.Contains(log, `msg=trace_ended account=ada@localhost why="it was stopped"`) {
 		t.Error(log)
 	}
+	traceOverRestart(t, s, dir)
 	data := filepath.Join(t.TempDir(), "data")
 	if out, code := command(t, "ada:secret\n", "user", "import", "-", "--data", data); code != 0 {
 		t.Fatal(out)
 	}
 	if out, code := command(t, "", "trace", "start", "ada", "--data", data); code != exitTemporary || !strings.Contains(out, "no server runs") {
+		t.Errorf("%q, code %d", out, code)
+	}
+}
+
+// traceOverRestart: a trace goes on when the server is killed and starts again.
+func traceOverRestart(t *testing.T, s *harness.Server, dir string) {
+	t.Helper()
+	if out, code := command(t, "", "trace", "start", "ada", "--data", s.Data); code != 0 {
+		t.Fatal(out)
+	}
+	s.Kill()
+	if err := s.Start(); err != nil {
+		t.Fatal(err)
+	}
+	imapDo(t, s, "ada", "NOOP")
+	files, err := filepath.Glob(filepath.Join(dir, "imap-*.txt"))
+	if err != nil || len(files) != 1 {
+		t.Fatalf("%v, %v", files, err)
+	}
+	if b, err := os.ReadFile(files[0]); err != nil || !strings.Contains(string(b), " NOOP\n") {
+		t.Errorf("%s, %v", b, err)
+	}
+	if out, code := command(t, "", "trace", "stop", "ada", "--data", s.Data); code != 0 || !strings.HasPrefix(out, "Stopped: 1 sessions of ada@localhost") {
 		t.Errorf("%q, code %d", out, code)
 	}
 }

@@ -34,7 +34,7 @@ type Options struct {
 	HandshakeTime time.Duration // for a TLS handshake; default 30 s
 	StalledTime   time.Duration // that a client may take no output; default 5 min
 	Events        *telemetry.Sink
-	TraceDir      string // where traces are written
+	TraceDir      string // where traces are written; "": nobody is traced
 }
 
 // Server owns listeners and connections.
@@ -59,7 +59,8 @@ type Server struct {
 	}
 }
 
-// New returns a server without listeners. ctx is the life of all sessions.
+// New returns a server without listeners. ctx is the life of all sessions. The
+// traces of the server before go on.
 func New(ctx context.Context, o Options) *Server {
 	s := &Server{opts: o, certificates: o.Certificates}
 	s.SetLimits(o.TotalMax, o.PerAddressMax)
@@ -67,6 +68,9 @@ func New(ctx context.Context, o Options) *Server {
 	s.ctx, s.cancel = context.WithCancel(ctx)
 	s.mu.listeners, s.mu.conns, s.mu.addresses = map[net.Listener]bool{}, map[*Conn]bool{}, map[netip.Prefix]*address{}
 	s.mu.traces = map[string]*trace.Trace{}
+	if o.TraceDir != "" {
+		s.resumeTraces()
+	}
 	return s
 }
 
@@ -201,7 +205,7 @@ func (s *Server) Shutdown(ctx context.Context) {
 		c.Interrupt()
 	}
 	s.mu.Unlock()
-	defer s.endTraces()
+	defer s.pauseTraces()
 	done := make(chan struct{})
 	go func() {
 		s.wg.Wait()

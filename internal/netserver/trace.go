@@ -172,13 +172,20 @@ func (s *Server) forgetTraceLocked(user string) {
 	}
 }
 
-// endTraces is for when the server stops.
-func (s *Server) endTraces() {
+// resumeTraces goes on with the traces of the server before.
+func (s *Server) resumeTraces() {
+	for _, t := range trace.Resume(s.opts.TraceDir, s.opts.Log) {
+		s.mu.traces[t.Info().User] = t
+	}
+}
+
+// pauseTraces is for when the server stops.
+func (s *Server) pauseTraces() {
 	s.mu.Lock()
 	traces := s.mu.traces
 	s.mu.traces = map[string]*trace.Trace{}
 	s.mu.Unlock()
 	for _, t := range traces {
-		t.End("the server stops")
+		t.Pause()
 	}
 }

@@ -1,6 +1,8 @@
 package trace
 
 import (
+	"cmp"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net/netip"
@@ -69,23 +71,30 @@ func Begin(dir string, o Options, log *slog.Logger) (*Trace, error) {
 	if o.Time <= 0 || o.Time > TimeMax {
 		return nil, errs.New(op, errs.Invalid, fmt.Sprintf("a trace takes more than no time and at most %d hours; none was begun", int(TimeMax.Hours())))
 	}
-	if o.SessionMax == 0 {
-		o.SessionMax = sessionMax
-	}
-	if o.TotalMax == 0 {
-		o.TotalMax = totalMax
-	}
 	dir = filepath.Join(dir, url.PathEscape(o.User))
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, errs.As(op, errs.Temporary, "the directory "+dir+" cannot be made; nothing is traced: "+err.Error(), err)
 	}
 	now := time.Now()
-	t := &Trace{opts: o, log: log, taps: map[*Tap]bool{},
-		info: Info{User: o.User, Protocol: o.Protocol, Bodies: o.Bodies, Begun: now, Until: now.Add(o.Time), Dir: dir}}
+	t := newTrace(dir, o, log, now, now.Add(o.Time))
+	if err := t.keep(); err != nil {
+		return nil, errs.As(op, errs.Temporary, "the directory "+dir+" cannot be written; nothing is traced: "+err.Error(), err)
+	}
+	t.start()
+	return t, nil
+}
+
+func newTrace(dir string, o Options, log *slog.Logger, begun, until time.Time) *Trace {
+	o.SessionMax, o.TotalMax = cmp.Or(o.SessionMax, sessionMax), cmp.Or(o.TotalMax, totalMax)
+	return &Trace{opts: o, log: log, taps: map[*Tap]bool{},
+		info: Info{User: o.User, Protocol: o.Protocol, Bodies: o.Bodies, Begun: begun, Until: until, Dir: dir}}
+}
+
+// start lets the trace end at its time.
+func (t *Trace) start() {
 	t.mu.Lock() // until the timer is there
 	defer t.mu.Unlock()
-	t.timer = time.AfterFunc(o.Time, func() { t.End("its time is over") })
-	return t, nil
+	t.timer = time.AfterFunc(time.Until(t.info.Until), func() { t.End("its time is over") })
 }
 
 // Info returns what the trace is and how far it is.
@@ -110,22 +119,39 @@ func (t *Trace) End(why string) {
 	t.endLocked(why, nil)
 }
 
+// Pause is for when the server stops: the trace goes on with the next one.
+func (t *Trace) Pause() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.closeLocked("the trace pauses: the server stops")
+}
+
 // endLocked ends the trace once.
 func (t *Trace) endLocked(why string, err error) {
-	if t.over.Swap(true) {
+	if !t.closeLocked("the trace ends: " + why) {
 		return
 	}
-	t.timer.Stop()
-	for p := range t.taps {
-		p.note("the trace ends: " + why)
-		p.closeLocked()
-	}
+	err = errors.Join(err, forget(t.info.Dir))
 	log := t.log.With("account", t.info.User, "why", why, "sessions", t.info.Sessions, "octets", t.info.Octets)
 	if err != nil {
 		log.Warn("trace_ended", "error", err)
 		return
 	}
 	log.Info("trace_ended")
+}
+
+// closeLocked closes the files, with a last word, and reports whether they were
+// open.
+func (t *Trace) closeLocked(note string) bool {
+	if t.over.Swap(true) {
+		return false
+	}
+	t.timer.Stop()
+	for p := range t.taps {
+		p.note(note)
+		p.closeLocked()
+	}
+	return true
 }
 
 // Session is what a trace tells of a session.

@@ -3,7 +3,10 @@
 // that fails on demand.
 package vfs
 
-import "io"
+import (
+	"io"
+	"path"
+)
 
 // FS is a file system. Names are paths with slashes. Errors satisfy errors.Is
 // with io/fs's values. Safe for concurrent use.
@@ -38,4 +41,47 @@ type File interface {
 	Sync() error
 	Size() (int64, error)
 	Truncate(size int64) error
+}
+
+// WriteWhole makes a file durable under its name, in the place of one that is
+// there, or leaves that as it is.
+func WriteWhole(fsys FS, name string, b []byte) error {
+	tmp := name + ".new"
+	if err := fsys.RemoveAll(tmp); err != nil {
+		return err
+	}
+	f, err := fsys.Create(tmp)
+	if err != nil {
+		return err
+	}
+	_, err = f.WriteAt(b, 0)
+	if serr := f.Sync(); err == nil {
+		err = serr
+	}
+	f.Close()
+	if err == nil {
+		err = fsys.Rename(tmp, name)
+	}
+	if err == nil {
+		err = fsys.SyncDir(path.Dir(name))
+	}
+	return err
+}
+
+// ReadWhole returns what is in a file.
+func ReadWhole(fsys FS, name string) ([]byte, error) {
+	f, err := fsys.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	size, err := f.Size()
+	if err != nil {
+		return nil, err
+	}
+	b := make([]byte, size)
+	if _, err := f.ReadAt(b, 0); err != nil && err != io.EOF {
+		return nil, err
+	}
+	return b, nil
 }

@@ -72,6 +72,31 @@ func TestContract(t *testing.T) {
 	}
 }
 
+// TestWriteWhole: whatever fails, and after a crash, there is what was there or
+// what is new, and when it succeeded that.
+func TestWriteWhole(t *testing.T) {
+	for failing := int64(0); failing < 8; failing++ {
+		m := NewMem()
+		if err := WriteWhole(m, "a", []byte("old and longer")); err != nil {
+			t.Fatal(err)
+		}
+		err := WriteWhole(&Fault{FS: m, Fail: func(_ Op, n int64) error {
+			if n == failing {
+				return errors.New("failed")
+			}
+			return nil
+		}}, "a", []byte("new"))
+		for seed := range uint64(20) {
+			for _, fsys := range []FS{m, m.CrashClone(rand.New(rand.NewPCG(seed, 1)), 0.5)} {
+				got, rerr := ReadWhole(fsys, "a")
+				if rerr != nil || string(got) != "new" && (err == nil || string(got) != "old and longer") {
+					t.Errorf("call %d failed (%v): %q, %v", failing, err, got, rerr)
+				}
+			}
+		}
+	}
+}
+
 // TestCrash: what was synced survives a crash whole, what was not may be there,
 // be torn or be gone; names need a sync of their directory.
 func TestCrash(t *testing.T) {

@@ -95,7 +95,7 @@ func (e *Engine) Backup(ctx context.Context, dst vfs.FS, dir string, pace func(o
 	b, err := json.MarshalIndent(m, "", " ")
 	if err == nil {
 		name := manifestPrefix + m.Created.Format(manifestTime) + manifestSuffix
-		err = writeWhole(dst, path.Join(dir, name), b)
+		err = vfs.WriteWhole(dst, path.Join(dir, name), b)
 	}
 	return m, errs.As(op, errs.Temporary, "the manifest cannot be written", err)
 }
@@ -128,7 +128,7 @@ func (e *Engine) copyFormat(dst vfs.FS, dir string) error {
 	f, err := dst.Open(name)
 	if errors.Is(err, fs.ErrNotExist) {
 		info := segmentInfo{created: e.opts.Now().Unix()}
-		return errs.As(op, errs.Temporary, "", writeWhole(dst, name, info.encode(e.uuid)))
+		return errs.As(op, errs.Temporary, "", vfs.WriteWhole(dst, name, info.encode(e.uuid)))
 	}
 	if err != nil {
 		return errs.As(op, errs.Temporary, "", err)
@@ -191,30 +191,6 @@ func (e *Engine) copySegment(ctx context.Context, dst vfs.FS, dir string, seg se
 	return out.Sync()
 }
 
-// writeWhole makes a file durable under its name, or leaves none.
-func writeWhole(fsys vfs.FS, name string, b []byte) error {
-	tmp := name + ".new"
-	if err := fsys.RemoveAll(tmp); err != nil {
-		return err
-	}
-	f, err := fsys.Create(tmp)
-	if err != nil {
-		return err
-	}
-	_, err = f.WriteAt(b, 0)
-	if serr := f.Sync(); err == nil {
-		err = serr
-	}
-	f.Close()
-	if err == nil {
-		err = fsys.Rename(tmp, name)
-	}
-	if err == nil {
-		err = fsys.SyncDir(path.Dir(name))
-	}
-	return err
-}
-
 // Manifests returns the backups in a directory, oldest first.
 func Manifests(fsys vfs.FS, dir string) (all []*Manifest, err error) {
 	const op = "local.Manifests"
@@ -237,17 +213,8 @@ func Manifests(fsys vfs.FS, dir string) (all []*Manifest, err error) {
 }
 
 func readManifest(fsys vfs.FS, name string) (*Manifest, error) {
-	f, err := fsys.Open(name)
+	b, err := vfs.ReadWhole(fsys, name)
 	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	size, err := f.Size()
-	if err != nil {
-		return nil, err
-	}
-	b := make([]byte, size)
-	if _, err := f.ReadAt(b, 0); err != nil && err != io.EOF {
 		return nil, err
 	}
 	m := &Manifest{}

@@ -166,7 +166,7 @@ func (e *Engine) guessFormat() error {
 func (e *Engine) makeFormat(name string) error {
 	rand.Read(e.uuid[:])
 	info := segmentInfo{created: e.opts.Now().Unix()}
-	return errs.As("local.Open", errs.Temporary, "the store cannot be made", writeWhole(e.fs, name, info.encode(e.uuid)))
+	return errs.As("local.Open", errs.Temporary, "the store cannot be made", vfs.WriteWhole(e.fs, name, info.encode(e.uuid)))
 }
 
 // listSegments reads the headers of all segments and returns their numbers in

@@ -156,5 +156,5 @@ func RepairFormat(fsys vfs.FS, dir string, dryRun bool) (what string, err error)
 		}
 	}
 	info := segmentInfo{}
-	return what, errs.As(op, errs.Temporary, "", writeWhole(fsys, name, info.encode(e.uuid)))
+	return what, errs.As(op, errs.Temporary, "", vfs.WriteWhole(fsys, name, info.encode(e.uuid)))
 }
