@@ -115,8 +115,9 @@ func (s *session) data(ctx context.Context, _ string) error {
 		*buffer = buf
 		dataBuffers.Put(buffer)
 	}()
+	begun := time.Now()
 	for done := false; !done; {
-		b, err := s.conn.ReadSlice()
+		b, err := s.readMessage(begun, s.stage.size)
 		if err != nil {
 			return err
 		}
@@ -140,16 +141,17 @@ func (s *session) bdat(ctx context.Context, arg string) error {
 	if !refused && s.stage == nil {
 		s.stage = s.begin(ctx)
 	}
-	for size > 0 {
-		b, err := s.conn.ReadSlice()
+	begun := time.Now()
+	for left := size; left > 0; {
+		b, err := s.readMessage(begun, size-left)
 		if err != nil {
 			return err
 		}
-		b = b[:min(int64(len(b)), size)]
+		b = b[:min(int64(len(b)), left)]
 		if !refused {
 			s.stage.write(b)
 		}
-		size -= int64(len(b))
+		left -= int64(len(b))
 		s.conn.Discard(len(b))
 	}
 	switch {
@@ -165,6 +167,16 @@ func (s *session) bdat(ctx context.Context, arg string) error {
 		s.reply("250 2.0.0 OK")
 	}
 	return nil
+}
+
+// readMessage returns what comes of a message that began at a time and has so
+// many octets. Who sends an octet now and then does not stay for that (RFC 5321
+// §4.5.3.2.5 asks for 3 minutes for each piece).
+func (s *session) readMessage(begun time.Time, octets int64) ([]byte, error) {
+	s.conn.SetReadDeadline(begun.Add(s.opts.IdleTime + time.Duration(octets)*(time.Second/rateMin)))
+	b, err := s.conn.ReadSlice()
+	s.conn.SetReadTimeout(s.opts.IdleTime)
+	return b, err
 }
 
 // deliver commits the message for each recipient, and replies for each in the

@@ -16,7 +16,8 @@ const (
 	MessageMax    = 50 << 20        // octets, unless the options say otherwise
 	recipientsMax = 1000            // of one message; RFC 5321 §4.5.3.1.8 asks for 100
 	badMax        = 20              // commands that were none
-	idleTimeMax   = 5 * time.Minute // silence of the client
+	idleTimeMax   = 5 * time.Minute // silence of the client, and a command's line; RFC 5321 §4.5.3.2.7
+	rateMin       = 500             // octets a second, from idleTimeMax after a message began
 	deliveriesMax = 16              // recipients that are served at once
 )
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/angarium/angarium/internal/directory"
 	"github.com/angarium/angarium/internal/errs"
@@ -63,7 +64,9 @@ func (s *session) serve(ctx context.Context) {
 // step reads and runs one command, and tells of it.
 func (s *session) step(ctx context.Context) error {
 	s.meter.Start(s.conn)
+	s.conn.SetReadDeadline(time.Now().Add(s.opts.IdleTime)) // for the whole line
 	line, err := s.conn.ReadLine(smtpwire.LineMax)
+	s.conn.SetReadTimeout(s.opts.IdleTime)
 	if err != nil {
 		return err
 	}

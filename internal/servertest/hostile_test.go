@@ -2,9 +2,11 @@ package servertest_test
 
 import (
 	"crypto/tls"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"net"
 	"strings"
 	"testing"
@@ -39,7 +41,7 @@ func protocolsOn(t *testing.T, s *servertest.Server, login time.Duration) []*pro
 	t.Helper()
 	imap := imapserver.New(s.Store, s.Auth, imapserver.Options{Log: s.Log, Events: s.Events, LoginTime: login})
 	pop3 := pop3server.New(s.Store, s.Auth, pop3server.Options{Log: s.Log, Events: s.Events, LoginTime: login})
-	lmtp := lmtpserver.New(s.Store, s.Dir, lmtpserver.Options{Events: s.Events, Hostname: "localhost"})
+	lmtp := lmtpserver.New(s.Store, s.Dir, lmtpserver.Options{Events: s.Events, Hostname: "localhost", IdleTime: login})
 	all := []*protocol{
 		{name: "imap", startTLS: "A STARTTLS\r\n", ready: "A OK", inject: "B LOGIN ada secret\r\n", done: "B OK",
 			listener: netserver.ListenerOptions{Protocol: "imap", ALPN: []string{imapserver.ALPN}, Handler: imap.On("imap")}},
@@ -79,7 +81,7 @@ func drip(nc net.Conn, text string) {
 
 // TestA2: who sends an octet now and then is sent away when the time for the
 // login or the handshake is over, before, inside and behind TLS. LMTP has no
-// login: who may connect there is trusted.
+// login: there it is the time for a line, and for a message.
 func TestA2(t *testing.T) {
 	const limit = 200 * time.Millisecond
 	s := servertest.NewImpatient(t, limit, 0)
@@ -96,16 +98,27 @@ func TestA2(t *testing.T) {
 		return c
 	}
 	before := servertest.Held()
-	for _, p := range all[:2] {
+	dripping := func(addr, text string) func() (net.Conn, func()) {
+		return func() (net.Conn, func()) {
+			c := servertest.Dial(t, addr)
+			return c.Conn, func() { drip(c.Conn, text) }
+		}
+	}
+	const recipient = "LHLO me\r\nMAIL FROM:<>\r\nRCPT TO:<ada@localhost>\r\n"
+	for name, begin := range map[string]func() (net.Conn, func()){
+		"behind a command":  dripping(all[0].plain, "a NOOP\r\n"),
+		"a password":        dripping(all[1].plain, "USER ada\r\nPASS "),
+		"a recipient":       dripping(all[2].plain, recipient+"RCPT TO:<"),
+		"DATA":              dripping(all[2].plain, recipient+"DATA\r\n"),
+		"BDAT":              dripping(all[2].plain, recipient+"BDAT 1000000\r\n"),
+		"BDAT, refused":     dripping(all[2].plain, "LHLO me\r\nBDAT 1000000\r\n"),
+		"BDAT, the address": dripping(all[2].plain, recipient+"BDAT 3 LAST\r\nx\r\nRCPT TO:<"),
+	} {
+		endsSoon(t, name, limit, begin)
+	}
+	for _, p := range all {
 		for name, begin := range map[string]func() (net.Conn, func()){
-			"a line": func() (net.Conn, func()) {
-				c := servertest.Dial(t, p.plain)
-				return c.Conn, func() { drip(c.Conn, "") }
-			},
-			"behind a command": func() (net.Conn, func()) {
-				c := servertest.Dial(t, p.plain)
-				return c.Conn, func() { drip(c.Conn, map[string]string{"imap": "a NOOP\r\n", "pop3": "USER ada\r\nPASS "}[p.name]) }
-			},
+			"a line": dripping(p.plain, ""),
 			"implicit TLS": func() (net.Conn, func()) {
 				c := servertest.Dial(t, p.implicit)
 				return c.Conn, func() { drip(c.Conn, hello) }
@@ -125,26 +138,35 @@ func TestA2(t *testing.T) {
 				return plain, func() { drip(plain, data) }
 			},
 		} {
-			nc, goOn := begin()
-			begun := time.Now()
-			go goOn()
-			rest(t, nc)
-			if took := time.Since(begun); took > 10*limit {
-				t.Errorf("%s, %s: it took %v", p.name, name, took)
-			}
-			nc.Close()
+			endsSoon(t, p.name+", "+name, limit, begin)
 		}
 	}
 	servertest.AwaitReleased(t, before)
 }
 
+// endsSoon fails the test unless the server soon ends a connection while its
+// client goes on.
+func endsSoon(t *testing.T, name string, limit time.Duration, begin func() (nc net.Conn, goOn func())) {
+	t.Helper()
+	nc, goOn := begin()
+	defer nc.Close()
+	begun := time.Now()
+	go goOn()
+	rest(t, nc)
+	if took := time.Since(begun); took > 10*limit {
+		t.Errorf("%s: it took %v", name, took)
+	}
+}
+
 // TestA24: who asks for much and reads nothing is sent away after the time that
-// an answer may be stuck, in clear and inside TLS; who reads
-// slowly is not.
+// an answer may be stuck, in clear, inside TLS and compression; who reads slowly
+// is not.
 func TestA24(t *testing.T) {
 	s := servertest.NewImpatient(t, 0, 300*time.Millisecond)
 	all := protocolsOn(t, s, 0)
-	message := strings.Repeat("0123456789abcdef", 1<<16) // 1 MiB
+	random := make([]byte, 3<<18)
+	rand.NewChaCha8([32]byte{}).Read(random)
+	message := base64.StdEncoding.EncodeToString(random) // 1 MiB, and not much less when compressed
 	c := servertest.Dial(t, all[0].plain)
 	c.Send(t, fmt.Sprintf("a LOGIN ada secret\r\nb APPEND INBOX {%d+}\r\n%s\r\n", len(message), message))
 	for !strings.HasPrefix(c.Line(), "b OK") {
@@ -162,6 +184,20 @@ func TestA24(t *testing.T) {
 		"imap, TLS": func() net.Conn {
 			c := dialTLS(t, all[0].implicit, nil)
 			io.WriteString(c, "a LOGIN ada secret\r\nb EXAMINE INBOX\r\n"+fetch)
+			return c
+		},
+		"imap, DEFLATE": func() net.Conn {
+			c := servertest.Dial(t, all[0].plain)
+			compressed(t, c, "a LOGIN ada secret\r\nb EXAMINE INBOX\r\n", fetch)
+			return c
+		},
+		"imap, TLS and DEFLATE": func() net.Conn {
+			c := servertest.Dial(t, all[0].plain)
+			c.Line()
+			c.Send(t, all[0].startTLS)
+			c.Line()
+			c.StartTLS(t)
+			compressed(t, c, "a LOGIN ada secret\r\nb EXAMINE INBOX\r\n", fetch)
 			return c
 		},
 		"pop3": func() net.Conn {
@@ -206,6 +242,19 @@ func TestA24(t *testing.T) {
 	if got < 4*len(message) {
 		t.Errorf("a slow reader got %d octets", got)
 	}
+}
+
+// compressed says something, and then something inside COMPRESS=DEFLATE.
+func compressed(t *testing.T, c *servertest.Client, before, inside string) {
+	t.Helper()
+	c.Send(t, before+"c COMPRESS DEFLATE\r\n")
+	for line := ""; !strings.HasPrefix(line, "c OK"); {
+		if line = c.Line(); strings.HasPrefix(line, "<") {
+			t.Fatal(line)
+		}
+	}
+	c.Compress(t)
+	c.Send(t, inside)
 }
 
 // TestA6: whatever stands behind the command for TLS in clear, in the same
