@@ -7,7 +7,6 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/angarium/angarium/internal/store"
 	"github.com/angarium/angarium/test/harness"
 	"github.com/angarium/angarium/test/harness/fill"
 )
@@ -30,7 +29,7 @@ func measureConnections(b *bench, at sizes) (*axis, error) {
 		return nil, err
 	}
 	defer os.RemoveAll(srv.Data)
-	if err := b.fillAccounts(srv.Data, accounts, accounts*messagesOfOne, smallOctets); err != nil {
+	if err := fill.Site(context.Background(), srv.Data, accounts, account, passwordHash, accounts*messagesOfOne, smallOctets); err != nil {
 		return nil, err
 	}
 	if err := srv.Start(); err != nil {
@@ -128,18 +127,4 @@ func enoughFiles(connections int) error {
 		return fmt.Errorf("%d connections need a limit of %d open files, which is %d: ulimit -n %d", connections, need, limit.Cur, need)
 	}
 	return nil
-}
-
-// fillAccounts makes accounts with messages in their INBOXes.
-func (b *bench) fillAccounts(data string, accounts, messages, octets int) error {
-	ctx := context.Background()
-	return fill.Store(ctx, data, func(s *store.Store) error {
-		infos, err := fill.Accounts(ctx, s, 0, accounts, account, passwordHash)
-		if err != nil {
-			return err
-		}
-		return fill.Spread(ctx, s, infos, messages, func(n int) ([]byte, store.AppendOptions) {
-			return fill.Text(n, octets), store.AppendOptions{}
-		})
-	})
 }

@@ -80,6 +80,15 @@ func (l *LMTP) Deliver(from string, to []string, message string) ([]string, erro
 	return replies, nil
 }
 
+// DeliverOne is Deliver to one recipient, and an error when that is refused.
+func (l *LMTP) DeliverOne(to, message string) error {
+	replies, err := l.Deliver("harness@harness.example", []string{to}, message)
+	if err == nil && !strings.HasPrefix(replies[0], "250") {
+		err = fmt.Errorf("delivery to %s: %s", to, replies[0])
+	}
+	return err
+}
+
 // Close says QUIT and closes.
 func (l *LMTP) Close() error {
 	fmt.Fprint(l.nc, "QUIT\r\n")

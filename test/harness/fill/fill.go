@@ -19,7 +19,7 @@ import (
 
 const (
 	batchMax    = 1000  // messages that Inbox puts into one commit
-	spreadBatch = 100   // and Spread
+	spreadBatch = 100   // and Spread, at most
 	accountsMax = 10000 // that are made at once
 )
 
@@ -55,12 +55,27 @@ func Accounts(ctx context.Context, s *store.Store, from, to int, name func(i int
 
 // Spread appends messages to the INBOXes of accounts in turn, some to each.
 func Spread(ctx context.Context, s *store.Store, infos []store.AccountInfo, messages int, message func(n int) (text []byte, o store.AppendOptions)) error {
-	return harness.Each((messages+spreadBatch-1)/spreadBatch, func(i int) error {
+	batch := min(spreadBatch, max(1, messages/len(infos)))
+	return harness.Each((messages+batch-1)/batch, func(i int) error {
 		a, err := s.Account(ctx, infos[i%len(infos)].ID)
 		if err != nil {
 			return err
 		}
-		return appendBatch(ctx, s, a, i*spreadBatch, min((i+1)*spreadBatch, messages), message)
+		return appendBatch(ctx, s, a, i*batch, min((i+1)*batch, messages), message)
+	})
+}
+
+// Site makes a store with accounts, whose password has the hash, and with
+// messages of about as many octets, in turn in their INBOXes.
+func Site(ctx context.Context, data string, accounts int, name func(i int) string, hash string, messages, octets int) error {
+	return Store(ctx, data, func(s *store.Store) error {
+		infos, err := Accounts(ctx, s, 0, accounts, name, hash)
+		if err != nil {
+			return err
+		}
+		return Spread(ctx, s, infos, messages, func(n int) ([]byte, store.AppendOptions) {
+			return Text(n, octets), store.AppendOptions{}
+		})
 	})
 }
 
