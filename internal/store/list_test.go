@@ -3,6 +3,7 @@ package store
 import (
 	"fmt"
 	"reflect"
+	"runtime"
 	"testing"
 	"time"
 
@@ -95,5 +96,94 @@ func BenchmarkSetFlags10k(b *testing.B) {
 			return err
 		})
 		op = FlagsAdd + FlagsRemove - op
+	}
+}
+
+// TestAppendMany: what the appended messages of one Update cost does not depend
+// on how many the mailbox has.
+func TestAppendMany(t *testing.T) {
+	const many = 1000
+	s := openStore(t, mem.New())
+	a := account(t, s, "a@b")
+	st, err := s.Stage(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer st.Discard()
+	st.Write([]byte("x"))
+	staged := must(st.Seal())
+	grow := func(mailbox string, n int) uint64 {
+		id := boxOf(t, a, mailbox).ID
+		if _, _, err := a.Messages(ctx, id); err != nil {
+			t.Fatal(err)
+		}
+		var before, after runtime.MemStats
+		update(t, a, func(tx *Tx) error {
+			runtime.ReadMemStats(&before)
+			defer runtime.ReadMemStats(&after)
+			for range n {
+				if _, err := tx.Append(id, staged, AppendOptions{}); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+		return after.TotalAlloc - before.TotalAlloc
+	}
+	grow("INBOX", 50_000)
+	small, large := grow("Sent", many), grow("INBOX", many)
+	if large > 3*small/2 {
+		t.Errorf("%d messages allocate %d octets in an empty mailbox, and %d in a large one", many, small, large)
+	}
+}
+
+// TestAppendSeen: an Update sees what it appended, wherever its list is, and so
+// does everybody afterwards.
+func TestAppendSeen(t *testing.T) {
+	e := mem.New()
+	for _, loaded := range []bool{true, false} {
+		t.Run(fmt.Sprint("loaded ", loaded), func(t *testing.T) {
+			s := openStore(t, e)
+			who := fmt.Sprint(loaded, "@b")
+			a := account(t, s, who)
+			deliver(t, s, a, "INBOX", "one", mail.Flags{})
+			if !loaded {
+				s = openStore(t, e)
+				a = account(t, s, who)
+			}
+			id, sent := boxOf(t, a, "INBOX").ID, boxOf(t, a, "Sent").ID
+			if loaded {
+				a.Messages(ctx, id)
+			}
+			st, err := s.Stage(ctx)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer st.Discard()
+			st.Write([]byte("more"))
+			staged := must(st.Seal())
+			update(t, a, func(tx *Tx) error {
+				v := tx.Snapshot()
+				for i := range 4 {
+					for _, mb := range []MailboxID{id, sent} {
+						if _, err := tx.Append(mb, staged, AppendOptions{}); err != nil {
+							return err
+						}
+					}
+					if l, err := v.Messages(ctx, id); i == 1 && (err != nil || l.Len() != 3) {
+						t.Errorf("within the Update: %v, %v", l, err)
+					}
+				}
+				_, err := tx.Expunge(id, mail.NewUIDSet(1, 3))
+				return err
+			})
+			for mb, want := range map[MailboxID]string{id: "2,4:5", sent: "1:4"} {
+				_, l, err := a.Messages(ctx, mb)
+				if err != nil || l.Existing(mail.UIDSet{{First: 1, Last: mail.UIDMax}}).String() != want {
+					t.Errorf("%v, %v; want %s", l, err, want)
+				}
+			}
+			checkStore(t, s)
+		})
 	}
 }

@@ -28,6 +28,12 @@ type Snapshot struct {
 	keys    map[MailboxID]AccessKey
 	lists   map[MailboxID]*MessageList
 	tx      bool // belongs to a Tx, whose goroutine holds the write lock
+
+	// Of a Tx: the edit of a list that Append goes on with, which is made a list
+	// when somebody asks for it, and messages of mailboxes whose lists are not in
+	// memory.
+	growing  *listEdit
+	unlisted map[MailboxID][]Message
 }
 
 // Mailbox is one mailbox at one point in time: immutable.
@@ -107,6 +113,9 @@ func (v *Snapshot) IsSubscribed(name string) bool {
 // memory; otherwise they are read, as of now. The list tells its mod-sequence.
 // Errors: NotFound, Corrupt.
 func (v *Snapshot) Messages(ctx context.Context, id MailboxID) (*MessageList, error) {
+	if v.tx {
+		v.endGrowing()
+	}
 	if l := v.lists[id]; l != nil {
 		return l, nil
 	}
@@ -138,6 +147,14 @@ func (v *Snapshot) Messages(ctx context.Context, id MailboxID) (*MessageList, er
 	return l, nil
 }
 
+// endGrowing makes the list of what Append added.
+func (v *Snapshot) endGrowing() {
+	if edit := v.growing; edit != nil {
+		v.growing = nil
+		v.lists[edit.mailbox] = edit.list(v.ModSeq())
+	}
+}
+
 // loadList reads a mailbox's messages from the engine into v.
 func (v *Snapshot) loadList(ctx context.Context, box *Mailbox) (*MessageList, error) {
 	snap, err := v.acct.space.Snapshot()
@@ -151,6 +168,14 @@ func (v *Snapshot) loadList(ctx context.Context, box *Mailbox) (*MessageList, er
 	l, err := readList(ctx, snap, box, v.ModSeq())
 	if err != nil {
 		return nil, err
+	}
+	if added := v.unlisted[box.ID]; len(added) > 0 {
+		edit := editList(l)
+		for i := range added {
+			edit.add(added[i])
+		}
+		l = edit.list(v.ModSeq())
+		delete(v.unlisted, box.ID)
 	}
 	if v.lists == nil {
 		v.lists = map[MailboxID]*MessageList{}

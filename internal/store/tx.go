@@ -67,7 +67,8 @@ func (tx *Tx) finish() {
 		tx.batch.Put(key8(rowMailbox, uint64(id)), box.encode())
 	}
 	tx.batch.Put([]byte{rowAccount}, tx.next.account.encode())
-	tx.next.tx = false
+	tx.next.endGrowing()
+	tx.next.tx, tx.next.unlisted = false, nil
 }
 
 func (tx *Tx) ownBoxes() {
@@ -111,6 +112,16 @@ func (tx *Tx) list(id MailboxID) (*MessageList, error) {
 }
 
 func (tx *Tx) setList(l *MessageList) { tx.next.lists[l.mailbox] = l }
+
+// grow starts or goes on to append to a mailbox's list, if it is in memory. A
+// list for each message would each time cost a copy of what refers to all chunks.
+func (tx *Tx) grow(mb MailboxID) *listEdit {
+	if g := tx.next.growing; g != nil && g.mailbox == mb {
+		return g
+	}
+	tx.next.growing = tx.editLoaded(mb)
+	return tx.next.growing
+}
 
 // keywords returns flags with each keyword in the mailbox's spelling, which
 // the first use sets. Errors: Invalid, Limit.

@@ -197,6 +197,7 @@ func (tx *Tx) DeleteMailbox(id MailboxID) error {
 	i, _ := tx.next.findName(box.Name)
 	tx.next.boxes = slices.Delete(tx.next.boxes, i, i+1)
 	tx.ownLists()
+	tx.next.endGrowing()
 	delete(tx.next.lists, id)
 	return tx.dropEmptyParent(box.Name)
 }

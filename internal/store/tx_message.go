@@ -42,16 +42,12 @@ func (tx *Tx) Append(mb MailboxID, s *Staged, o AppendOptions) (mail.UID, error)
 	if err != nil {
 		return 0, err
 	}
-	edit := tx.editLoaded(mb)
-	tx.add(box, edit, &m)
+	tx.add(box, tx.grow(mb), &m)
 	tx.batch.Keep(m.Blob)
 	if annotated {
 		if err := tx.putAnnotations(mb, m.UID, encodeAnnotations(annotations)); err != nil {
 			return 0, err
 		}
-	}
-	if edit != nil {
-		tx.setList(edit.list(tx.ModSeq()))
 	}
 	return m.UID, nil
 }
@@ -73,6 +69,7 @@ func (tx *Tx) target(mb MailboxID, n int) (*Mailbox, error) {
 // editLoaded starts to change a mailbox's list, if it is in memory.
 func (tx *Tx) editLoaded(mb MailboxID) *listEdit {
 	tx.ownLists()
+	tx.next.endGrowing()
 	if l := tx.next.lists[mb]; l != nil {
 		return editList(l)
 	}
@@ -87,7 +84,12 @@ func (tx *Tx) add(box *Mailbox, edit *listEdit, m *Message) {
 	tx.batch.Put(messageKey(rowMessage, box.ID, uint32(m.UID)), appendMessage(nil, m, box))
 	if edit != nil {
 		edit.add(*m)
+		return
 	}
+	if tx.next.unlisted == nil {
+		tx.next.unlisted = map[MailboxID][]Message{}
+	}
+	tx.next.unlisted[box.ID] = append(tx.next.unlisted[box.ID], *m)
 }
 
 // count changes the counters for one message more or less.
