@@ -1,7 +1,7 @@
 // Package harness runs the real angarium binary for tests of the whole: it
 // builds it, starts it on loopback in a directory of the caller's, kills or
 // stops it, and speaks just enough IMAP and LMTP to load it and to look at
-// what is there. It is used by tests and by the commands below test/.
+// what is there. It is used by tests and by the commands below test/ and bench/.
 package harness
 
 import (
@@ -260,34 +260,4 @@ func (s *Server) Command(args ...string) ([]byte, error) {
 		return nil, fmt.Errorf("angarium %s: %w\n%s", strings.Join(args, " "), err, failure.Bytes())
 	}
 	return out.Bytes(), nil
-}
-
-// RSS returns the server's resident memory in octets.
-func (s *Server) RSS() (int64, error) {
-	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/statm", s.PID()))
-	if err != nil {
-		return 0, err
-	}
-	var size, resident int64
-	if _, err := fmt.Sscan(string(b), &size, &resident); err != nil {
-		return 0, err
-	}
-	return resident * int64(os.Getpagesize()), nil
-}
-
-// SettledRSS waits until the resident memory has not shrunk for some time, and
-// returns it. A server that has been quiet for more than a minute has given
-// back what a busy time took.
-func (s *Server) SettledRSS(quiet time.Duration) (int64, error) {
-	least, err := s.RSS()
-	for end := time.Now().Add(quiet); err == nil && time.Now().Before(end); {
-		time.Sleep(min(5*time.Second, quiet)) // the memory is what is measured
-		var rss int64
-		rss, err = s.RSS()
-		if rss < least-least/100 {
-			end = time.Now().Add(quiet)
-		}
-		least = min(least, rss)
-	}
-	return least, err
 }
