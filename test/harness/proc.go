@@ -3,6 +3,7 @@ package harness
 import (
 	"fmt"
 	"os"
+	"strings"
 	"time"
 )
 
@@ -34,4 +35,24 @@ func (s *Server) SettledRSS(quiet time.Duration) (int64, error) {
 		least = min(least, rss)
 	}
 	return least, err
+}
+
+// PeakRSS returns the most resident memory that the server had.
+func (s *Server) PeakRSS() (int64, error) {
+	kib, err := s.proc("status", "VmHWM:")
+	return kib << 10, err
+}
+
+// proc returns the number behind a name in a file of /proc.
+func (s *Server) proc(file, name string) (n int64, err error) {
+	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/%s", s.PID(), file))
+	if err != nil {
+		return 0, err
+	}
+	_, rest, ok := strings.Cut(string(b), "\n"+name)
+	if !ok {
+		return 0, fmt.Errorf("%s is not in /proc/%d/%s", name, s.PID(), file)
+	}
+	_, err = fmt.Sscan(rest, &n)
+	return n, err
 }
