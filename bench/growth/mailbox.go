@@ -6,8 +6,6 @@ import (
 	"os"
 	"time"
 
-	"github.com/angarium/angarium/internal/mail"
-	"github.com/angarium/angarium/internal/store"
 	"github.com/angarium/angarium/test/harness"
 	"github.com/angarium/angarium/test/harness/fill"
 )
@@ -90,7 +88,7 @@ func (b *bench) mailboxOf(a *axis, messages int) error {
 		return err
 	}
 	defer os.RemoveAll(srv.Data)
-	if err := b.fillMailbox(srv.Data, messages); err != nil {
+	if err := fill.Mailbox(context.Background(), srv.Data, account(0), passwordHash, messages, smallOctets); err != nil {
 		return err
 	}
 	m := &mailbox{srv: srv, messages: messages}
@@ -148,29 +146,6 @@ func (m *mailbox) first(a *axis) error {
 		a.took(s.name, float64(m.messages), least[i])
 	}
 	return nil
-}
-
-// fillMailbox makes an account with one mailbox of which every second message
-// is seen.
-func (b *bench) fillMailbox(data string, messages int) error {
-	ctx := context.Background()
-	return fill.Store(ctx, data, func(s *store.Store) error {
-		infos, err := fill.Accounts(ctx, s, 0, 1, account, passwordHash)
-		if err != nil {
-			return err
-		}
-		a, err := s.Account(ctx, infos[0].ID)
-		if err != nil {
-			return err
-		}
-		return fill.Inbox(ctx, s, a, 0, messages, func(n int) ([]byte, store.AppendOptions) {
-			o := store.AppendOptions{}
-			if n%2 == 1 {
-				o.Flags = mail.NewFlags(mail.Seen)
-			}
-			return fill.Text(n, smallOctets), o
-		})
-	})
 }
 
 func (m *mailbox) run(s step, run int) (time.Duration, error) {

@@ -43,6 +43,10 @@ func (s *Server) PeakRSS() (int64, error) {
 	return kib << 10, err
 }
 
+// DiskReads returns how many octets the server had read from disks: what was
+// cached does not count.
+func (s *Server) DiskReads() (int64, error) { return s.proc("io", "read_bytes:") }
+
 // proc returns the number behind a name in a file of /proc.
 func (s *Server) proc(file, name string) (n int64, err error) {
 	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/%s", s.PID(), file))

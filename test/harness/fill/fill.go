@@ -79,6 +79,28 @@ func Site(ctx context.Context, data string, accounts int, name func(i int) strin
 	})
 }
 
+// Mailbox makes a store with one account and messages in its INBOX, of which
+// every second is seen.
+func Mailbox(ctx context.Context, data, name, hash string, messages, octets int) error {
+	return Store(ctx, data, func(s *store.Store) error {
+		infos, err := Accounts(ctx, s, 0, 1, func(int) string { return name }, hash)
+		if err != nil {
+			return err
+		}
+		a, err := s.Account(ctx, infos[0].ID)
+		if err != nil {
+			return err
+		}
+		return Inbox(ctx, s, a, 0, messages, func(n int) ([]byte, store.AppendOptions) {
+			o := store.AppendOptions{}
+			if n%2 == 1 {
+				o.Flags = mail.NewFlags(mail.Seen)
+			}
+			return Text(n, octets), o
+		})
+	})
+}
+
 // Text returns a message of about as many octets, in a thread of ten. Each has
 // its own subject, and a line that no other has.
 func Text(n, octets int) []byte {
