@@ -3,7 +3,6 @@ package imapserver
 import (
 	"context"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/angarium/angarium/internal/imapwire"
@@ -57,8 +56,8 @@ type notify struct {
 
 // eventGroup is events of some mailboxes.
 type eventGroup struct {
-	filter string // in upper case
-	names  []string
+	filter string   // in upper case
+	names  []string // sorted
 	events events
 	fetch  *plan // what to tell of new messages
 }
@@ -151,6 +150,7 @@ func (g *eventGroup) parseNames(d *imapwire.Decoder) {
 	} else {
 		add()
 	}
+	slices.Sort(g.names)
 }
 
 // parseEvents reads NONE or events, also without the parentheses that older
@@ -201,14 +201,19 @@ func (g *eventGroup) covers(v *store.Snapshot, name string) bool {
 	case "SUBSCRIBED":
 		return v.IsSubscribed(name)
 	case "MAILBOXES":
-		return slices.Contains(g.names, name)
+		return g.hasName(name)
 	case "SUBTREE":
-		return slices.ContainsFunc(g.names, func(top string) bool {
-			below, ok := strings.CutPrefix(name, top)
-			return ok && (below == "" || below[0] == mail.Separator)
-		})
+		for name != "" && !g.hasName(name) {
+			name = mail.ParentMailbox(name)
+		}
+		return name != ""
 	}
 	return true // mail may be delivered to any mailbox of one's own
+}
+
+func (g *eventGroup) hasName(name string) bool {
+	_, ok := slices.BinarySearch(g.names, name)
+	return ok
 }
 
 // tellAllStatus tells how the watched mailboxes are (RFC 5465 §3.1).
@@ -257,27 +262,18 @@ func (s *session) tellOthers(ctx context.Context) error {
 	if n.last = now; old == now || len(n.groups) == 0 {
 		return nil
 	}
-	was := map[store.MailboxID]*store.Mailbox{}
-	for box := range old.Mailboxes() {
-		was[box.ID] = box
-	}
-	for box := range now.Mailboxes() {
-		before := was[box.ID]
-		delete(was, box.ID)
-		if before == box {
-			continue
-		}
-		if err := s.tellChange(ctx, now, before, box); err != nil {
+	for _, c := range store.DiffMailboxes(old, now) {
+		if c.New == nil {
+			s.tellDeleted(old, now, c.Old.Name)
+		} else if err := s.tellChange(ctx, now, c.Old, c.New); err != nil {
 			return err
 		}
 	}
-	for _, gone := range was {
-		if n.of(old, gone.Name)&mailboxName != 0 {
-			s.tellName(now, gone.Name, "")
-			s.tellParent(now, gone.Name)
+	for _, name := range store.DiffSubscribed(old, now) { // RFC 5465 §5.5
+		if n.of(now, name)&subscriptionChange != 0 || n.of(old, name)&subscriptionChange != 0 {
+			s.tellName(now, name, "")
 		}
 	}
-	s.tellSubscriptions(old, now)
 	s.tellNotes(old.AllNotes(), now, func(name string) bool {
 		if name == "" {
 			return slices.ContainsFunc(n.groups, func(g eventGroup) bool { return g.events&serverMetadata != 0 })
@@ -285,6 +281,13 @@ func (s *session) tellOthers(ctx context.Context) error {
 		return n.of(now, name)&mailboxMetadata != 0
 	})
 	return nil
+}
+
+func (s *session) tellDeleted(old, now *store.Snapshot, name string) {
+	if s.notify.of(old, name)&mailboxName != 0 {
+		s.tellName(now, name, "")
+		s.tellParent(now, name)
+	}
 }
 
 // tellChange tells what happened to one mailbox.
@@ -353,17 +356,6 @@ func (s *session) tellName(v *store.Snapshot, name, old string) {
 func (s *session) tellParent(v *store.Snapshot, name string) {
 	if parent := mail.ParentMailbox(name); parent != "" && s.notify.of(v, parent)&mailboxName != 0 {
 		s.tellName(v, parent, "")
-	}
-}
-
-// tellSubscriptions is RFC 5465 §5.5.
-func (s *session) tellSubscriptions(old, now *store.Snapshot) {
-	for _, v := range [...]*store.Snapshot{old, now} {
-		for name := range v.Subscribed() {
-			if old.IsSubscribed(name) != now.IsSubscribed(name) && s.notify.of(v, name)&subscriptionChange != 0 {
-				s.tellName(now, name, "")
-			}
-		}
 	}
 }
 
