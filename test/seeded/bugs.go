@@ -68,6 +68,8 @@ var bugs = []bug{
 		"\t\te.tx.batch.Put(messageKey(rowFlags, e.box.ID, key), appendChunkFlags(nil, e.list.chunks[i].msgs, e.box))\n", "\t\t_ = i\n", storeFolder, "TestModel"},
 	{"annotations-left-behind", storeFolder + "/tx_message.go",
 		"\t\trow, m := annotations[m.UID], *m\n", "\t\trow, m := annotations[0], *m\n", storeFolder, "TestAnnotations$"},
+	{"appended-not-listed", storeFolder + "/snapshot.go",
+		"if added := v.unlisted[box.ID]; len(added) > 0 {", "if added := v.unlisted[box.ID]; len(added) < 0 {", storeFolder, "TestAppendSeen$"},
 	{"counters-not-lowered", storeFolder + "/tx_message.go",
 		"\t\ttx.count(box, &gone[i], -1)\n", "\t\t_ = i\n", storeFolder, "TestModel"},
 	{"copy-without-a-reference", storeFolder + "/tx_message.go",
