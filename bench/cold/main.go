@@ -11,6 +11,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"os"
@@ -51,7 +52,7 @@ type bench struct {
 type column struct {
 	name  string
 	start time.Duration
-	times []time.Duration
+	times []string
 	read  int64 // octets that the server had the disk read
 }
 
@@ -138,10 +139,15 @@ func (b *bench) round(name string, start time.Duration) error {
 	col := column{name: name, start: start}
 	for _, command := range commands {
 		begin := time.Now()
-		if err := c.Do(command); err != nil {
+		err := c.Do(command)
+		took := stats.Millis(time.Since(begin))
+		var no *harness.Answer
+		if errors.As(err, &no) { // the server ends what takes too long
+			took += ", refused"
+		} else if err != nil {
 			return fmt.Errorf("%s: %w", command, err)
 		}
-		col.times = append(col.times, time.Since(begin))
+		col.times = append(col.times, took)
 	}
 	after, err := b.srv.DiskReads()
 	col.read = after - before
@@ -166,7 +172,7 @@ func (b *bench) print() {
 		return stats.Millis(c.start)
 	})
 	for i, command := range commands {
-		row(command, func(c column) string { return stats.Millis(c.times[i]) })
+		row(command, func(c column) string { return c.times[i] })
 	}
 	row("read from the disk, MiB", func(c column) string { return fmt.Sprintf("%.1f", float64(c.read)/(1<<20)) })
 }

@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -18,6 +19,9 @@ type axis struct {
 	Name  string  `json:"name"`
 	What  string  `json:"what"` // is counted on it
 	Lines []*line `json:"lines"`
+	// Refused are the costs that are missing, since the server said no: it ends
+	// what takes too long.
+	Refused []string `json:"refused,omitempty"`
 }
 
 // line is one cost at each size.
@@ -50,6 +54,11 @@ func (a *axis) add(name, unit string, size, cost float64) {
 	a.Lines = append(a.Lines, &line{Name: name, Unit: unit, Points: []stats.Point{p}})
 }
 
+// refuse notes that the server would not do something.
+func (a *axis) refuse(name string, size float64, err error) {
+	a.Refused = append(a.Refused, fmt.Sprintf("%s with %s %s: %v", name, plot.Count(size), a.What, err))
+}
+
 func (a *axis) judge(noise time.Duration) {
 	for _, l := range a.Lines {
 		floor := 0.0
@@ -60,10 +69,13 @@ func (a *axis) judge(noise time.Duration) {
 	}
 }
 
-// verdict is an error when anything grows too fast.
+// verdict is an error when anything grows too fast or was refused.
 func verdict(all []*axis) error {
 	var worse []error
 	for _, a := range all {
+		for _, text := range a.Refused {
+			worse = append(worse, errors.New(text))
+		}
 		for _, l := range a.Lines {
 			if l.Growth == stats.Worse {
 				worse = append(worse, fmt.Errorf("%s grows with the %s as n^%.2f: %s", l.Name, a.What, l.Exponent, l.Growth))
@@ -74,22 +86,40 @@ func verdict(all []*axis) error {
 }
 
 func (a *axis) print(w io.Writer) {
+	at := a.sizes()
 	fmt.Fprintf(w, "\n| %-38s |", a.What)
-	for _, p := range a.Lines[0].Points {
-		fmt.Fprintf(w, " %9s |", plot.Count(p.X))
+	for _, x := range at {
+		fmt.Fprintf(w, " %9s |", plot.Count(x))
 	}
-	fmt.Fprintf(w, " exponent | growth |\n|---|%s---:|---|\n", strings.Repeat("---:|", len(a.Lines[0].Points)))
+	fmt.Fprintf(w, " exponent | growth |\n|---|%s---:|---|\n", strings.Repeat("---:|", len(at)))
 	for _, l := range a.Lines {
 		fmt.Fprintf(w, "| %-38s |", l.Name+", "+l.Unit)
-		for _, p := range l.Points {
-			fmt.Fprintf(w, " %9s |", cell(p.Y))
+		for _, x := range at {
+			fmt.Fprintf(w, " %9s |", l.cell(x))
 		}
 		fmt.Fprintf(w, " %8.2f | %s |\n", l.Exponent, l.Growth)
 	}
 }
 
-func cell(v float64) string {
-	return stats.Millis(time.Duration(v * float64(time.Millisecond)))
+// sizes are those of all lines.
+func (a *axis) sizes() (at []float64) {
+	for _, l := range a.Lines {
+		for _, p := range l.Points {
+			at = append(at, p.X)
+		}
+	}
+	slices.Sort(at)
+	return slices.Compact(at)
+}
+
+// cell is the cost at a size, or nothing where it is missing.
+func (l *line) cell(size float64) string {
+	for _, p := range l.Points {
+		if p.X == size {
+			return stats.Millis(time.Duration(p.Y * float64(time.Millisecond)))
+		}
+	}
+	return ""
 }
 
 // plot writes the lines of each unit into a file.

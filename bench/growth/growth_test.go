@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"slices"
 	"strings"
 	"testing"
@@ -37,8 +38,16 @@ func TestAxis(t *testing.T) {
 	if err := verdict([]*axis{a}); err == nil || err.Error() != "square grows with the messages as n^2.00: worse than n log n" {
 		t.Error(err)
 	}
+	a.took("late", 1000, time.Millisecond)
+	a.refuse("late", 100, errors.New("no"))
+	if err := verdict([]*axis{a}); err == nil || !strings.Contains(err.Error(), "late with 100 messages: no") {
+		t.Error(err)
+	}
 	var b strings.Builder
 	a.print(&b)
+	if want := "| late, ms                               |           |       1.0 |     0.00 |  |\n"; !strings.Contains(b.String(), want) {
+		t.Error(b.String())
+	}
 	if want := "| square, ms                             |      10.0 |      1000 |     2.00 | worse than n log n |\n"; !strings.Contains(b.String(), want) {
 		t.Error(b.String())
 	}
