@@ -21,6 +21,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/angarium/angarium/bench/stats"
 	"github.com/angarium/angarium/test/harness"
 )
 
@@ -118,9 +119,7 @@ type sample struct {
 	refused  int64
 }
 
-func (s *sample) at(share float64) time.Duration {
-	return s.times[min(len(s.times)-1, int(share*float64(len(s.times))))]
-}
+func (s *sample) at(share float64) time.Duration { return stats.Percentile(s.times, share) }
 
 func ms(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
 

@@ -16,6 +16,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/angarium/angarium/bench/stats"
 	"github.com/angarium/angarium/internal/engine"
 	"github.com/angarium/angarium/internal/engine/local"
 	"github.com/angarium/angarium/internal/vfs"
@@ -169,7 +170,7 @@ func (p *pauses) measure(name string, d time.Duration, beside func() error) erro
 	all := slices.Concat(times...)
 	slices.Sort(all)
 	at := func(share float64) float64 {
-		return float64(all[min(len(all)-1, int(share*float64(len(all))))].Microseconds()) / 1000
+		return float64(stats.Percentile(all, share).Microseconds()) / 1000
 	}
 	fmt.Printf("%-26s %3d times beside %7d commits: median %6.2f ms, p99 %6.2f, p99.9 %6.2f, longest %6.2f\n",
 		name, rounds, len(all), at(0.5), at(0.99), at(0.999), at(1))
