@@ -1,7 +1,9 @@
 // Package fair shares the processors between commands that compute for long.
 // Each works in slices of time, few work at once, and those that wait get
 // their turn account by account: who asks for much waits for himself, and a
-// processor stays free for commands that are short.
+// processor stays free for commands that are short. As long as short ones need
+// all that there are, the long ones give way: they still get a quarter of the
+// time.
 //
 // Who holds a turn does not wait for a client, nor for a lock under which
 // somebody waits for a turn.
@@ -11,22 +13,36 @@ import (
 	"context"
 	"runtime"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
-// Slice is how long a turn lasts while others wait.
-const Slice = 10 * time.Millisecond
+const (
+	// Slice is how long a turn lasts while others wait.
+	Slice = 10 * time.Millisecond
+	// stride is how long is worked at least before giving way: shorter than what
+	// a short command takes, longer than it takes to stop and go on.
+	stride = 500 * time.Microsecond
+	// Who worked for some time gives way for at most wayShare times as long,
+	// and at most wayMax.
+	wayShare = 3
+	wayMax   = 6 * time.Millisecond
+)
 
-// Queue hands out turns. A nil one lets everybody work at once.
+// Queue hands out turns.
 type Queue struct {
 	slots int
 	now   func() time.Time
 
+	held   atomic.Int32 // turns
+	brief  atomic.Int32 // connections at work that took no turn
+	giving atomic.Int32 // turns that give way
+
 	mu struct {
 		sync.Mutex
-		free    int
 		order   []uint64                   // accounts with somebody waiting, the next first
 		waiting map[uint64][]chan struct{} // closed when it is the waiter's turn
+		calm    chan struct{}              // nil, or closed when there is no need to give way
 	}
 }
 
@@ -35,17 +51,12 @@ func New(now func() time.Time) *Queue { return newQueue(max(1, runtime.GOMAXPROC
 
 func newQueue(slots int, now func() time.Time) *Queue {
 	q := &Queue{slots: slots, now: now}
-	q.mu.free, q.mu.waiting = slots, map[uint64][]chan struct{}{}
+	q.mu.waiting = map[uint64][]chan struct{}{}
 	return q
 }
 
 // Slots returns how many may work at once.
-func (q *Queue) Slots() int {
-	if q == nil {
-		return runtime.GOMAXPROCS(0)
-	}
-	return q.slots
-}
+func (q *Queue) Slots() int { return q.slots }
 
 // Turn is the right to compute. It belongs to one goroutine. A nil one never
 // ends.
@@ -54,14 +65,12 @@ type Turn struct {
 	account uint64
 	held    bool
 	until   time.Time
+	since   time.Time // it works, without having given way
 	waited  time.Duration
 }
 
 // Take waits for a turn, which End gives back. Its error is that of ctx.
 func (q *Queue) Take(ctx context.Context, account uint64) (*Turn, error) {
-	if q == nil {
-		return nil, ctx.Err()
-	}
 	t := &Turn{q: q, account: account}
 	return t, t.take(ctx)
 }
@@ -82,7 +91,8 @@ func (t *Turn) take(ctx context.Context) error {
 		}
 		t.waited += t.q.now().Sub(begun)
 	}
-	t.held, t.until = true, t.q.now().Add(Slice)
+	t.held, t.since = true, t.q.now()
+	t.until = t.since.Add(Slice)
 	return nil
 }
 
@@ -90,8 +100,8 @@ func (t *Turn) take(ctx context.Context) error {
 func (q *Queue) enter(account uint64) chan struct{} {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	if q.mu.free > 0 {
-		q.mu.free--
+	if int(q.held.Load()) < q.slots {
+		q.held.Add(1)
 		return nil
 	}
 	if len(q.mu.waiting[account]) == 0 {
@@ -137,7 +147,7 @@ func (q *Queue) leave() {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if len(q.mu.order) == 0 {
-		q.mu.free++
+		q.held.Add(-1)
 		return
 	}
 	account := q.mu.order[0]
@@ -151,18 +161,69 @@ func (q *Queue) leave() {
 // somebody waits, it is his turn first. Its error is that of ctx, and the work
 // ends then.
 func (t *Turn) Pause(ctx context.Context) error {
-	if t == nil || t.q.now().Before(t.until) {
+	if t == nil {
+		return ctx.Err()
+	}
+	now := t.q.now()
+	if now.Sub(t.since) >= stride && t.q.crowded() {
+		now = t.giveWay(ctx, now)
+	}
+	if now.Before(t.until) {
 		return ctx.Err()
 	}
 	t.q.mu.Lock()
 	alone := len(t.q.mu.order) == 0
 	t.q.mu.Unlock()
 	if alone {
-		t.until = t.q.now().Add(Slice)
+		t.until = now.Add(Slice)
 		return ctx.Err()
 	}
 	t.End()
 	return t.take(ctx)
+}
+
+// crowded reports whether short commands and those with a turn are as many as
+// the processors.
+func (q *Queue) crowded() bool { return int(q.brief.Load()+q.held.Load()) > q.slots }
+
+// giveWay waits until there is no need to, or its time is over, and returns the
+// time.
+func (t *Turn) giveWay(ctx context.Context, now time.Time) time.Time {
+	q := t.q
+	q.giving.Add(1)
+	defer q.giving.Add(-1)
+	if calm := q.calm(); q.crowded() { // still, now that it would be told
+		timer := time.NewTimer(min(wayShare*now.Sub(t.since), wayMax))
+		defer timer.Stop()
+		select {
+		case <-calm:
+		case <-timer.C:
+		case <-ctx.Done():
+		}
+	}
+	t.since = q.now()
+	t.waited += t.since.Sub(now)
+	return t.since
+}
+
+// calm returns what is closed when there is no need to give way.
+func (q *Queue) calm() chan struct{} {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.mu.calm == nil {
+		q.mu.calm = make(chan struct{})
+	}
+	return q.mu.calm
+}
+
+// calmed lets those go on that gave way.
+func (q *Queue) calmed() {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.mu.calm != nil {
+		close(q.mu.calm)
+		q.mu.calm = nil
+	}
 }
 
 // Waited returns how long the turn was waited for, all in all.

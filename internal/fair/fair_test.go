@@ -37,7 +37,7 @@ func TestOrder(t *testing.T) {
 		if want := []uint64{1, 2, 3, 1, 2, 1}; !slices.Equal(got, want) {
 			t.Errorf("turns of %v, want %v", got, want)
 		}
-		if q.mu.free != 1 || len(q.mu.order) != 0 || len(q.mu.waiting) != 0 {
+		if q.held.Load() != 0 || len(q.mu.order) != 0 || len(q.mu.waiting) != 0 {
 			t.Errorf("something is left: %+v", &q.mu)
 		}
 	})
@@ -97,7 +97,7 @@ func TestCancel(t *testing.T) {
 		wg.Go(cancel)
 		turn.End()
 		wg.Wait()
-		if q.mu.free != 1 || len(q.mu.order) != 0 || len(q.mu.waiting) != 0 {
+		if q.held.Load() != 0 || len(q.mu.order) != 0 || len(q.mu.waiting) != 0 {
 			t.Fatalf("something is left: %+v", &q.mu)
 		}
 	}
@@ -110,12 +110,70 @@ func TestCancel(t *testing.T) {
 	turn.End()
 }
 
+// TestGiveWay: while as much short work is done as there are processors, who has
+// a turn gets a quarter of the time, and all of it otherwise.
+func TestGiveWay(t *testing.T) {
+	for _, c := range []struct {
+		slots, brief int
+		rest         time.Duration // of the short work after so long; 0: it goes on
+		took         time.Duration // for 60 ms of work
+	}{
+		{1, 0, 0, 60 * time.Millisecond},
+		{1, 1, 0, 237 * time.Millisecond}, // behind the last millisecond nobody waits
+		{1, 1, 38*time.Millisecond + 500*time.Microsecond, 88*time.Millisecond + 500*time.Microsecond},
+		{3, 2, 0, 60 * time.Millisecond},
+		{3, 3, 0, 237 * time.Millisecond},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			q := newQueue(c.slots, time.Now)
+			var others []*Work
+			for range c.brief {
+				others = append(others, q.NewWork())
+			}
+			for _, w := range others {
+				w.Start()
+			}
+			if c.rest > 0 {
+				time.AfterFunc(c.rest, others[0].Rest)
+			}
+			mine := q.NewWork()
+			mine.Start()
+			begun := time.Now()
+			turn, err := mine.Take(t.Context(), 1)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for range 59 {
+				time.Sleep(time.Millisecond) // the work
+				if err := turn.Pause(t.Context()); err != nil {
+					t.Fatal(err)
+				}
+			}
+			time.Sleep(time.Millisecond)
+			turn.End()
+			if took := time.Since(begun); took != c.took {
+				t.Errorf("%+v: 60 ms of work took %v", c, took)
+			}
+			mine.Done()
+			for _, w := range append(others, mine) {
+				w.Rest()
+			}
+			if q.brief.Load() != 0 || q.held.Load() != 0 || q.giving.Load() != 0 {
+				t.Errorf("%+v: something is left: %d brief, %d held, %d giving way", c, q.brief.Load(), q.held.Load(), q.giving.Load())
+			}
+		})
+	}
+}
+
 // TestNobody: without a queue everybody works.
 func TestNobody(t *testing.T) {
-	var q *Queue
-	turn, err := q.Take(t.Context(), 1)
-	if err != nil || turn.Pause(t.Context()) != nil || turn.Waited() != 0 || q.Slots() < 1 {
-		t.Error("a nil queue holds somebody up")
+	var w *Work
+	w.Start()
+	turn, err := w.Take(t.Context(), 1)
+	if err != nil || turn.Pause(t.Context()) != nil || turn.Waited() != 0 || w.Slots() < 1 {
+		t.Error("nil work is held up")
 	}
 	turn.End()
+	w.Done()
+	w.Rest()
 }

@@ -17,7 +17,7 @@ func (s *session) changeMany(ctx context.Context, n int, fn func(tx *store.Tx) e
 	ctx, cancel := context.WithTimeout(ctx, changeTimeMax)
 	defer cancel()
 	err := s.update(ctx, func(tx *store.Tx) error {
-		turn, err := s.srv.turns.Take(ctx, uint64(s.user.Account))
+		turn, err := s.conn.Work().Take(ctx, uint64(s.user.Account))
 		if err != nil {
 			return err
 		}

@@ -71,8 +71,8 @@ func TestTurns(t *testing.T) {
 		return do
 	}
 	var held []*fair.Turn
-	for range s.imap.turns.Slots() {
-		turn, err := s.imap.turns.Take(t.Context(), 99)
+	for range s.Net.Turns().Slots() {
+		turn, err := s.Net.Turns().Take(t.Context(), 99)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -97,7 +97,7 @@ func TestTurns(t *testing.T) {
 				t.Errorf("%s: %s", command, got)
 			}
 			var err error
-			if held[0], err = s.imap.turns.Take(t.Context(), 99); err != nil {
+			if held[0], err = s.Net.Turns().Take(t.Context(), 99); err != nil {
 				t.Fatal(err)
 			}
 		}

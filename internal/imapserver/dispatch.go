@@ -37,6 +37,7 @@ func (s *session) command() error {
 	s.meter.Begin(s.conn)
 	account := s.user.Name
 	row, err, end := s.execute()
+	s.conn.Work().Done()
 	if account == "" {
 		account = s.user.Name // who has just logged in
 	}

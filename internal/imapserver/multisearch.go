@@ -117,7 +117,7 @@ func (m *multiSearch) covers(s *session, v *store.Snapshot, box *store.Mailbox) 
 
 // searchBox searches one mailbox, the selected one as the client sees it.
 func (m *multiSearch) searchBox(ctx context.Context, s *session, box *store.Mailbox) error {
-	q := &search.Query{Store: s.srv.store, Recent: func(mail.UID) bool { return false }, Index: s.opts.Texts, Account: s.user.Account, Turns: s.srv.turns}
+	q := &search.Query{Store: s.srv.store, Recent: func(mail.UID) bool { return false }, Index: s.opts.Texts, Account: s.user.Account, Work: s.conn.Work()}
 	if s.isSelected(box) {
 		q = s.query()
 	} else {

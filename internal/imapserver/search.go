@@ -135,7 +135,7 @@ func (s *session) search(ctx context.Context, q *search.Query) (found []int, err
 // query is one over the messages of the view.
 func (s *session) query() *search.Query {
 	v := s.view
-	return &search.Query{Store: s.srv.store, List: v.list, Recent: v.isRecent, Saved: v.saved, Index: s.opts.Texts, Account: s.user.Account, Turns: s.srv.turns}
+	return &search.Query{Store: s.srv.store, List: v.list, Recent: v.isRecent, Saved: v.saved, Index: s.opts.Texts, Account: s.user.Account, Work: s.conn.Work()}
 }
 
 func searchError(err error) error {

@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"github.com/angarium/angarium/internal/auth"
-	"github.com/angarium/angarium/internal/fair"
 	"github.com/angarium/angarium/internal/netserver"
 	"github.com/angarium/angarium/internal/search"
 	"github.com/angarium/angarium/internal/store"
@@ -45,7 +44,6 @@ type Server struct {
 	auth  *auth.Auth
 	opts  atomic.Pointer[Options]
 
-	turns    *fair.Queue
 	commands map[string]*command
 	caps     string // of the command table
 
@@ -70,7 +68,6 @@ const Refuse = "* BYE [UNAVAILABLE] Too many connections; try again later\r\n"
 func New(s *store.Store, a *auth.Auth, o Options) *Server {
 	srv := &Server{store: s, auth: a, sessions: map[place]int{}}
 	srv.Configure(o)
-	srv.turns = fair.New(time.Now)
 	srv.commands, srv.caps = index(commands)
 	return srv
 }

@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/angarium/angarium/internal/errs"
+	"github.com/angarium/angarium/internal/fair"
 )
 
 const (
@@ -74,14 +75,19 @@ type Conn struct {
 
 	compressed *compression // nil: octets go as they are
 
+	work *fair.Work
 	traffic
 }
 
 func newConn(s *Server, nc net.Conn, config *tls.Config) *Conn {
 	var id [10]byte
 	rand.Read(id[:])
-	return &Conn{nc: nc, plain: nc, s: s, tlsConfig: config, id: base32.StdEncoding.EncodeToString(id[:]), timeout: time.Minute}
+	return &Conn{nc: nc, plain: nc, s: s, tlsConfig: config, id: base32.StdEncoding.EncodeToString(id[:]), timeout: time.Minute, work: s.turns.NewWork()}
 }
+
+// Work is what takes turns with other connections. It is at work whenever the
+// connection does not wait for its peer.
+func (c *Conn) Work() *fair.Work { return c.work }
 
 // ID returns a short name of the session for logs.
 func (c *Conn) ID() string { return c.id }
@@ -355,6 +361,7 @@ func (c *Conn) send(p []byte) {
 	if !c.deadline.IsZero() {
 		stalled = min(stalled, stalledBeforeDeadlineMax)
 	}
+	c.work.Rest()
 	c.waitBegan = time.Now()
 	c.nc.SetWriteDeadline(c.waitBegan.Add(stalled))
 	_, c.outErr = c.nc.Write(p)

@@ -91,6 +91,7 @@ func (c *Conn) Wake() {
 
 // startWait sets the deadline of the wait for input that begins.
 func (c *Conn) startWait() {
+	c.work.Rest()
 	c.waitBegan = time.Now()
 	deadline := c.deadline
 	if deadline.IsZero() {
@@ -100,6 +101,12 @@ func (c *Conn) startWait() {
 	if c.stopped.Load() {
 		c.plain.SetReadDeadline(time.Unix(1, 0))
 	}
+}
+
+// endWait counts the time since waitBegan.
+func (c *Conn) endWait() {
+	c.waited += time.Since(c.waitBegan)
+	c.work.Start()
 }
 
 // Interrupt makes a running or later wait for input fail with ErrTimeout. Any

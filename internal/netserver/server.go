@@ -15,6 +15,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/angarium/angarium/internal/fair"
 	"github.com/angarium/angarium/internal/telemetry"
 	"github.com/angarium/angarium/internal/trace"
 )
@@ -45,6 +46,7 @@ type Server struct {
 	ctx          context.Context
 	cancel       context.CancelFunc
 	wg           sync.WaitGroup
+	turns        *fair.Queue
 	tracing      sync.Mutex // one StartTrace at a time; taken before mu
 
 	mu struct {
@@ -62,7 +64,7 @@ type Server struct {
 // New returns a server without listeners. ctx is the life of all sessions. The
 // traces of the server before go on.
 func New(ctx context.Context, o Options) *Server {
-	s := &Server{opts: o, certificates: o.Certificates}
+	s := &Server{opts: o, certificates: o.Certificates, turns: fair.New(time.Now)}
 	s.SetLimits(o.TotalMax, o.PerAddressMax)
 	s.opts.HandshakeTime, s.opts.StalledTime = cmp.Or(o.HandshakeTime, handshakeMax), cmp.Or(o.StalledTime, stalledMax)
 	s.ctx, s.cancel = context.WithCancel(ctx)
@@ -85,6 +87,9 @@ type ListenerOptions struct {
 
 // Panics returns how many sessions ended by a panic.
 func (s *Server) Panics() int64 { return s.panics.Load() }
+
+// Turns are those that the work of all connections takes.
+func (s *Server) Turns() *fair.Queue { return s.turns }
 
 // Serve accepts connections in the background until the listener is closed.
 func (s *Server) Serve(ln net.Listener, o ListenerOptions) {
@@ -186,6 +191,7 @@ func (s *Server) end(c *Conn, o *ListenerOptions) {
 		s.opts.Log.Error("a session ended by a panic: please report this", "protocol", o.Protocol, "session", c.ID(), "panic", p, "stack", string(debug.Stack()))
 	}
 	c.Close()
+	c.work.Rest()
 	c.release()
 	s.leave(c)
 	c.SetUser("", "")

@@ -15,9 +15,6 @@ type traffic struct {
 	waited            time.Duration // for the client
 }
 
-// endWait counts the time since waitBegan.
-func (t *traffic) endWait() { t.waited += time.Since(t.waitBegan) }
-
 // taken returns how many octets the session took.
 func (c *Conn) taken() int64 { return c.received - int64(c.w-c.r) }
 

@@ -34,7 +34,7 @@ type Query struct {
 
 	Index   *Index          // of texts; nil: every message is read
 	Account store.AccountID // whose messages these are
-	Turns   *fair.Queue     // of commands that compute for long; nil: everybody at once
+	Work    *fair.Work      // takes turns with others that compute for long; nil: it never waits
 
 	looked atomic.Int64
 	waited atomic.Int64 // time.Duration, for turns
@@ -55,7 +55,7 @@ func (q *Query) turn(ctx context.Context, n int) (*fair.Turn, error) {
 	if n < manyMessages {
 		return nil, ctx.Err()
 	}
-	return q.Turns.Take(ctx, uint64(q.Account))
+	return q.Work.Take(ctx, uint64(q.Account))
 }
 
 // end gives a turn back.
@@ -224,9 +224,9 @@ func (q *Query) inBlocks(ctx context.Context, n int, fn func(c *cursor, from, to
 	var next atomic.Int64
 	var wg sync.WaitGroup
 	var failure atomic.Pointer[error]
-	for range min(q.Turns.Slots(), blocks) {
+	for range min(q.Work.Slots(), blocks) {
 		wg.Go(func() {
-			turn, err := q.Turns.Take(ctx, uint64(q.Account))
+			turn, err := q.Work.Take(ctx, uint64(q.Account))
 			defer q.end(turn)
 			c := &cursor{ctx: ctx, q: q, turn: turn}
 			for err == nil && failure.Load() == nil {

@@ -1,0 +1,72 @@
+package fair
+
+import (
+	"context"
+	"runtime"
+	"sync/atomic"
+)
+
+// Work is what a server does for one connection. It is brief until a turn is
+// taken for it. The methods of a nil one do nothing, and everybody gets a turn at
+// once.
+type Work struct {
+	q     *Queue
+	state atomic.Uint32
+}
+
+// Bits of Work.state.
+const (
+	working = 1 << iota
+	long
+)
+
+// NewWork returns the work for a connection, which has nothing to do yet.
+func (q *Queue) NewWork() *Work { return &Work{q: q} }
+
+// Start says that there is something to do.
+func (w *Work) Start() { w.change(working, 0) }
+
+// Rest says that the server waits for its peer.
+func (w *Work) Rest() { w.change(0, working) }
+
+// Done says that the command is done: what follows is brief until it takes a
+// turn.
+func (w *Work) Done() { w.change(0, long) }
+
+// Take is Queue.Take for this work. Several goroutines may take turns for it.
+func (w *Work) Take(ctx context.Context, account uint64) (*Turn, error) {
+	if w == nil {
+		return nil, ctx.Err()
+	}
+	w.change(long, 0)
+	return w.q.Take(ctx, account)
+}
+
+// Slots returns how many turns there are at once.
+func (w *Work) Slots() int {
+	if w == nil {
+		return runtime.GOMAXPROCS(0)
+	}
+	return w.q.Slots()
+}
+
+// change sets and clears bits.
+func (w *Work) change(set, clear uint32) {
+	if w == nil {
+		return
+	}
+	old := w.state.Load()
+	for !w.state.CompareAndSwap(old, old&^clear|set) {
+		old = w.state.Load()
+	}
+	was, is := old == working, old&^clear|set == working
+	switch {
+	case is && !was:
+		w.q.brief.Add(1)
+	case was && !is:
+		w.q.brief.Add(-1)
+		if w.q.giving.Load() > 0 && !w.q.crowded() {
+			w.q.calmed()
+		}
+	}
+}
