@@ -362,7 +362,7 @@ func (e *Engine) commitMoves(moves []move) error {
 			e.mu.Unlock()
 			return err
 		}
-		e.appendLocked(recRelocate, int64(len(part))*24, 0, func(dst []byte) []byte {
+		w.at = e.appendLocked(recRelocate, int64(len(part))*24, 0, func(dst []byte) []byte {
 			for _, m := range part {
 				dst = binary.LittleEndian.AppendUint64(dst, uint64(m.id))
 				dst = binary.LittleEndian.AppendUint64(dst, uint64(m.to))

@@ -38,6 +38,8 @@ type Options struct {
 	ReadOnly      bool             // change nothing but the index, which is made anew; every commit fails
 	Until         time.Time        // with ReadOnly: leave out what was committed later; within a second
 	Events        Events
+
+	aloneMin int64 // for tests
 }
 
 // Events tells the owner what it cannot learn from errors. All are optional
@@ -82,6 +84,7 @@ func (o *Options) setDefaults(dir string) {
 	}
 	def(&o.SegmentOctets, 64<<20)
 	def(&o.Reserve, 64<<20)
+	def(&o.aloneMin, aloneMin)
 	def(&o.IndexCache, 64<<20)
 	if o.DenseAfter == 0 {
 		o.DenseAfter = 24 * time.Hour
@@ -276,7 +279,11 @@ func (s *space) Commit(ctx context.Context, expect engine.Version, b *engine.Bat
 		return 0, errs.New(op, errs.TooBig, "the change is too large for one commit")
 	}
 	w := &waiter{space: s.id, version: expect + 1, ops: b.Ops, done: make(chan error, 1)}
-	if err := s.e.enqueue(w, expect, length); err != nil {
+	var a *alone
+	if length >= s.e.opts.aloneMin {
+		a = s.e.commitAlone(w, length)
+	}
+	if err := s.e.enqueue(w, expect, length, a); err != nil {
 		return 0, err
 	}
 	if err := <-w.done; err != nil {
@@ -286,8 +293,8 @@ func (s *space) Commit(ctx context.Context, expect engine.Version, b *engine.Bat
 }
 
 // enqueue appends a commit's record to the log, if the space is at the
-// expected version.
-func (e *Engine) enqueue(w *waiter, expect engine.Version, length int64) error {
+// expected version. a is the record if it was made already.
+func (e *Engine) enqueue(w *waiter, expect engine.Version, length int64, a *alone) error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if err := e.waitRoomLocked(); err != nil {
@@ -308,8 +315,11 @@ func (e *Engine) enqueue(w *waiter, expect engine.Version, length int64) error {
 	}
 	e.mu.versions[w.space] = w.version
 	e.tickLocked()
-	e.appendLocked(recCommit, length, 0, func(dst []byte) []byte { return e.appendCommitLocked(dst, w) })
-	w.segment = e.mu.chunks[len(e.mu.chunks)-1].segment
+	if a != nil {
+		w.at = e.appendAloneLocked(recCommit, a)
+	} else {
+		w.at = e.appendLocked(recCommit, length, 0, func(dst []byte) []byte { return appendCommit(dst, w, e.sealedSizeLocked) })
+	}
 	e.mu.waiters = append(e.mu.waiters, w)
 	e.work.Signal()
 	return nil

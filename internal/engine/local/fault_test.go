@@ -82,6 +82,7 @@ func TestEveryCallFails(t *testing.T) {
 		}}
 		o := options()
 		o.SegmentOctets = 8 << 10
+		o.aloneMin = n % 2 * 85
 		h := newHistory()
 		everything(t, fault, o, fault, h)
 		cut := disk.CrashClone(rng, 0)

@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"iter"
+	"slices"
 
 	"github.com/angarium/angarium/internal/engine"
 	"github.com/angarium/angarium/internal/errs"
@@ -87,7 +88,7 @@ func (e *Engine) applyGroup(g *group) error {
 type applier struct {
 	e     *Engine
 	batch *pebble.Batch
-	refs  map[engine.BlobID]refs     // as changed by the batch
+	refs  map[engine.BlobID]refs     // as changed by the batch, and what was read ahead
 	moved map[engine.BlobID]position // likewise; 0 for none
 	live  map[uint32]int64           // change of live octets by segment
 }
@@ -105,6 +106,9 @@ func (e *Engine) newApplier() *applier {
 func (a *applier) waiter(w *waiter) error {
 	if w.space == 0 {
 		return a.relocate(w.moves)
+	}
+	if err := a.readAhead(w.ops); err != nil {
+		return err
 	}
 	for _, op := range w.ops {
 		if err := a.op(w.space, op); err != nil {
@@ -128,6 +132,39 @@ func (a *applier) op(space engine.SpaceID, op engine.Op) error {
 		return a.count(op.Blob, -1)
 	}
 	return errors.New("an operation of unknown kind")
+}
+
+// readAheadMin is the number of blobs from which one pass over the index is
+// cheaper than a look for each.
+const readAheadMin = 64
+
+// readAhead reads the references of the blobs that many operations are for.
+func (a *applier) readAhead(ops []engine.Op) error {
+	var ids []engine.BlobID
+	for _, op := range ops {
+		if op.Kind == engine.OpKeep || op.Kind == engine.OpDrop {
+			ids = append(ids, op.Blob)
+		}
+	}
+	if len(ids) < readAheadMin {
+		return nil
+	}
+	slices.Sort(ids)
+	it, err := a.e.index.NewIter(&pebble.IterOptions{LowerBound: []byte{keyRefs}, UpperBound: []byte{keyRefs + 1}})
+	if err != nil {
+		return err
+	}
+	defer it.Close()
+	for _, id := range slices.Compact(ids) {
+		if _, ok := a.refs[id]; ok {
+			continue
+		}
+		a.refs[id] = refs{}
+		if it.SeekGE(idKey(keyRefs, uint64(id))) && engine.BlobID(decodeID(it.Key()[1:])) == id {
+			a.refs[id] = decodeRefs(it.Value())
+		}
+	}
+	return it.Error()
 }
 
 // count changes a blob's references.
@@ -326,20 +363,16 @@ func commitLength(ops []engine.Op) int64 {
 	return n
 }
 
-// appendCommitLocked appends a commit's payload: space, version, and each
-// operation with its lengths. Keep carries the size of the blob's record.
-func (e *Engine) appendCommitLocked(dst []byte, w *waiter) []byte {
+// appendCommit appends a commit's payload: space, version, and each operation
+// with its lengths. Keep carries the size of the blob's record.
+func appendCommit(dst []byte, w *waiter, size func(engine.BlobID) int64) []byte {
 	dst = binary.LittleEndian.AppendUint64(dst, uint64(w.space))
 	dst = binary.LittleEndian.AppendUint64(dst, uint64(w.version))
 	for _, op := range w.ops {
 		dst = append(dst, byte(op.Kind))
 		if op.Kind == engine.OpKeep || op.Kind == engine.OpDrop {
-			size := int64(0)
-			if s := e.mu.sealed[op.Blob]; s != nil {
-				size = s.size
-			}
 			dst = binary.LittleEndian.AppendUint64(dst, uint64(op.Blob))
-			dst = binary.LittleEndian.AppendUint64(dst, uint64(size))
+			dst = binary.LittleEndian.AppendUint64(dst, uint64(size(op.Blob)))
 			continue
 		}
 		dst = binary.LittleEndian.AppendUint32(dst, uint32(len(op.Key)))
@@ -349,7 +382,16 @@ func (e *Engine) appendCommitLocked(dst []byte, w *waiter) []byte {
 	return dst
 }
 
-// decodeCommit reads what appendCommitLocked made. Keys and values share b.
+// sealedSizeLocked returns the size of the record of a blob that its writer still
+// has, else 0.
+func (e *Engine) sealedSizeLocked(id engine.BlobID) int64 {
+	if s := e.mu.sealed[id]; s != nil {
+		return s.size
+	}
+	return 0
+}
+
+// decodeCommit reads what appendCommit made. Keys and values share b.
 func decodeCommit(b []byte) (*waiter, bool) {
 	if len(b) < 16 {
 		return nil, false

@@ -34,6 +34,62 @@ func open(t testing.TB, fs vfs.FS, o Options) *Engine {
 
 func TestEngine(t *testing.T) {
 	enginetest.Run(t, func(t *testing.T) engine.Engine { return open(t, vfs.NewMem(), options()) })
+	o := options()
+	o.aloneMin = 1
+	t.Run("alone", func(t *testing.T) {
+		enginetest.Run(t, func(t *testing.T) engine.Engine {
+			o := o
+			o.IndexFS = pebblevfs.NewMem()
+			return open(t, vfs.NewMem(), o)
+		})
+	})
+}
+
+// TestManyKept counts the references of one commit that keeps and drops many
+// blobs, some of them several times, as a new index does.
+func TestManyKept(t *testing.T) {
+	disk := vfs.NewMem()
+	e := open(t, disk, options())
+	defer e.Close()
+	var ids []engine.BlobID
+	var batches [3]engine.Batch
+	for i := range 3 * readAheadMin {
+		id, w := enginetest.MakeBlob(t, e, fmt.Appendf(nil, "octets %d", i), nil)
+		defer w.Release()
+		ids = append(ids, id)
+		batches[0].Keep(id)
+	}
+	for i, id := range ids {
+		batches[1].Keep(ids[len(ids)-1-i])
+		if i%2 == 0 {
+			batches[1].Keep(id)
+		}
+		batches[2].Drop(id)
+		batches[2].Drop(id)
+	}
+	batches[2].Keep(ids[1]) // there is one more of it, and none of the other odd ones
+	space := enginetest.Space(t, e, 1)
+	for v, b := range batches {
+		b.Put([]byte("k"), []byte{byte(v)})
+		if _, err := space.Commit(t.Context(), engine.Version(v), &b); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for i, id := range ids {
+		r, err := readRefs(e.index, id)
+		want := int64(0)
+		if i%2 == 0 || i == 1 {
+			want = 1
+		}
+		if err != nil || r.count != want {
+			t.Fatalf("blob %d has %d references, want %d; %v", i, r.count, want, err)
+		}
+	}
+	again := open(t, disk.CrashClone(rand.New(rand.NewPCG(1, 1)), 1), options())
+	defer again.Close()
+	if got, want := e.Stats().Live, again.Stats().Live; got != want {
+		t.Errorf("the index counts %d octets that are kept, a new one %d", got, want)
+	}
 }
 
 func TestOnDisk(t *testing.T) {
@@ -211,6 +267,7 @@ func TestCrash(t *testing.T) {
 		for life := range 3 {
 			o := options()
 			o.IndexFS = index
+			o.aloneMin = int64(seed%2) * 85
 			o.Events.Finding = func(f Finding) { t.Errorf("a power cut made damage: %v", f) }
 			fault := &vfs.Fault{FS: disk}
 			after := int64(5 + rng.IntN(120))

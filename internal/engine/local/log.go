@@ -23,7 +23,7 @@ type chunk struct {
 type waiter struct {
 	space   engine.SpaceID
 	version engine.Version
-	segment uint32 // where the record is
+	at      position // of the record
 	ops     []engine.Op
 	moves   []move // of a relocation, which has no space
 	done    chan error
@@ -43,6 +43,7 @@ type group struct {
 }
 
 const (
+	aloneMin    = 256 << 10            // length from which a commit is encoded without the lock
 	bufferedMax = 8 << 20              // octets that may wait to be written before writers wait
 	syncTimeMax = 4 * time.Millisecond // a slower sync is not waited for longer
 )
@@ -50,16 +51,9 @@ const (
 // appendLocked puts a record at the log's end and returns its position. fill
 // appends the payload; sumLen is how much of it the checksum covers, 0 for all.
 func (e *Engine) appendLocked(typ byte, length, sumLen int64, fill func(dst []byte) []byte) position {
-	size := (recordHeader + length + 7) &^ 7
-	if e.mu.offset+size > e.opts.SegmentOctets && e.mu.offset > segmentHeader {
-		e.rotateLocked()
-	}
+	r := e.nextLocked(typ, length)
 	c := &e.mu.chunks[len(e.mu.chunks)-1]
 	start := len(c.buf)
-	r := record{length: length, typ: typ, flags: flagMust, pos: at(c.segment, e.mu.offset), prev: e.mu.prev}
-	if typ == recClock || typ == recCheckCount {
-		r.flags = 0
-	}
 	if start == 0 {
 		r.flags |= flagGroup // writeGroup syncs each chunk before it writes the next
 	}
@@ -70,14 +64,72 @@ func (e *Engine) appendLocked(typ byte, length, sumLen int64, fill func(dst []by
 		sumLen = length
 	}
 	r.payload = checksum(payload[:sumLen])
-	r.encode(c.buf[start:], e.uuid)
-	for len(c.buf)-start < int(size) {
+	for len(c.buf)-start < int(r.size()) {
 		c.buf = append(c.buf, 0)
 	}
+	return e.endRecordLocked(&r, c.buf[start:])
+}
+
+// nextLocked returns the header of the log's next record, without its checksums.
+func (e *Engine) nextLocked(typ byte, length int64) record {
+	r := record{length: length, typ: typ, flags: flagMust}
+	if e.mu.offset+r.size() > e.opts.SegmentOctets && e.mu.offset > segmentHeader {
+		e.rotateLocked()
+	}
+	r.pos, r.prev = at(e.mu.chunks[len(e.mu.chunks)-1].segment, e.mu.offset), e.mu.prev
+	if typ == recClock || typ == recCheckCount {
+		r.flags = 0
+	}
+	return r
+}
+
+// endRecordLocked writes the header of a record in front of its payload, and
+// returns its position.
+func (e *Engine) endRecordLocked(r *record, octets []byte) position {
+	r.encode(octets, e.uuid)
 	e.mu.prev = r.sum
-	e.mu.offset += size
-	e.mu.buffered += size
+	e.mu.offset += r.size()
+	e.mu.buffered += r.size()
 	return r.pos
+}
+
+// alone is a large record, with room for its header, and its checksum. It is
+// made before the lock is taken, so that nobody waits for that, and becomes a
+// chunk.
+type alone struct {
+	octets []byte
+	length int64 // of the payload
+	sum    uint32
+}
+
+// commitAlone encodes a large commit.
+func (e *Engine) commitAlone(w *waiter, length int64) *alone {
+	e.mu.Lock()
+	sizes := make(map[engine.BlobID]int64, len(e.mu.sealed))
+	for id, s := range e.mu.sealed {
+		sizes[id] = s.size
+	}
+	e.mu.Unlock()
+	octets := make([]byte, recordHeader, (&record{length: length}).size())
+	octets = appendCommit(octets, w, func(id engine.BlobID) int64 { return sizes[id] })
+	return &alone{octets: octets[:cap(octets)], length: length, sum: checksum(octets[recordHeader:])}
+}
+
+// appendAloneLocked is appendLocked for a record that was made before.
+func (e *Engine) appendAloneLocked(typ byte, a *alone) position {
+	r := e.nextLocked(typ, a.length)
+	r.flags |= flagGroup
+	r.payload = a.sum
+	last := &e.mu.chunks[len(e.mu.chunks)-1]
+	if len(last.buf) > 0 {
+		e.mu.chunks = append(e.mu.chunks, chunk{segment: last.segment, start: e.mu.offset})
+		last = &e.mu.chunks[len(e.mu.chunks)-1]
+	}
+	last.buf = a.octets
+	segment := last.segment
+	pos := e.endRecordLocked(&r, a.octets)
+	e.mu.chunks = append(e.mu.chunks, chunk{segment: segment, start: e.mu.offset})
+	return pos
 }
 
 // rotateLocked goes on in a new segment.

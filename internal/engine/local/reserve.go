@@ -3,7 +3,6 @@ package local
 import (
 	"errors"
 	"path"
-	"slices"
 
 	"github.com/angarium/angarium/internal/errs"
 )
@@ -103,7 +102,7 @@ func (e *Engine) rewind(g *group, done int) (*group, error) {
 	durable := &group{chunks: g.chunks[:done], end: e.synced}
 	full := errs.New("local.flush", errs.NoSpace, "the disk is full")
 	for _, w := range append(g.waiters, e.mu.waiters...) {
-		if slices.ContainsFunc(durable.chunks, func(c chunk) bool { return c.segment == w.segment }) {
+		if w.at < e.synced {
 			durable.waiters = append(durable.waiters, w)
 			continue
 		}
