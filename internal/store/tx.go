@@ -34,7 +34,7 @@ type Tx struct {
 
 // step is called for each message of a change.
 func (tx *Tx) step() error {
-	if tx.steps++; tx.Pace == nil || tx.steps%1024 != 0 {
+	if tx.steps++; tx.Pace == nil || tx.steps%256 != 0 {
 		return nil
 	}
 	return tx.Pace()

@@ -2,6 +2,7 @@ package harness
 
 import (
 	"bufio"
+	"bytes"
 	"crypto/tls"
 	"errors"
 	"fmt"
@@ -109,6 +110,36 @@ func (c *IMAP) Await() ([]string, error) {
 		default:
 			return untagged, &Answer{tag, line[len(tag):]}
 		}
+	}
+}
+
+// Skip is Do for who does not want the responses: it takes them in large reads
+// and keeps nothing, so that the client costs little.
+func (c *IMAP) Skip(command string) error {
+	if err := c.Send(command); err != nil {
+		return err
+	}
+	tag := fmt.Appendf(nil, "t%d ", c.tag)
+	const lineMax = 4096 // of the tagged response
+	buf := make([]byte, lineMax+64<<10)
+	kept := 0 // the end of what came before
+	for {
+		c.nc.SetReadDeadline(time.Now().Add(120 * time.Second))
+		n, err := c.r.Read(buf[kept:])
+		if err != nil {
+			return err
+		}
+		got := buf[:kept+n]
+		if line, whole := bytes.CutSuffix(got, []byte("\r\n")); whole {
+			line = line[bytes.LastIndexByte(line, '\n')+1:]
+			if text, mine := bytes.CutPrefix(line, tag); mine {
+				if !bytes.HasPrefix(text, []byte("OK")) {
+					return &Answer{string(tag), string(text)}
+				}
+				return nil
+			}
+		}
+		kept = copy(buf, got[max(0, len(got)-lineMax):])
 	}
 }
 
