@@ -22,6 +22,8 @@ type IMAP struct {
 	r   *bufio.Reader
 	w   io.Writer // nc, or a layer on it
 	tag int
+
+	skipped []byte // buffer of Skip
 }
 
 // DialIMAP connects and reads the greeting.
@@ -121,8 +123,10 @@ func (c *IMAP) Skip(command string) error {
 	}
 	tag := fmt.Appendf(nil, "t%d ", c.tag)
 	const lineMax = 4096 // of the tagged response
-	buf := make([]byte, lineMax+64<<10)
-	kept := 0 // the end of what came before
+	if c.skipped == nil {
+		c.skipped = make([]byte, lineMax+64<<10)
+	}
+	buf, kept := c.skipped, 0 // octets of what came before
 	for {
 		c.nc.SetReadDeadline(time.Now().Add(120 * time.Second))
 		n, err := c.r.Read(buf[kept:])
