@@ -1,46 +1,155 @@
 package main
 
 import (
+	"bufio"
+	"bytes"
+	"math"
 	"os"
+	"path"
+	"path/filepath"
 	"runtime/debug"
 	"runtime/metrics"
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/angarium/angarium/internal/netserver"
 )
 
 // limitMemory lets the garbage collector work harder before the control group
-// that the server runs in is full, unless GOMEMLIMIT says otherwise.
-func limitMemory() {
-	b, err := os.ReadFile("/sys/fs/cgroup/memory.max")
-	if err != nil || os.Getenv("GOMEMLIMIT") != "" {
-		return
-	}
-	if max, err := strconv.ParseInt(strings.TrimSpace(string(b)), 10, 64); err == nil { // else it is "max"
+// that the server runs in is full, unless GOMEMLIMIT says otherwise. It returns
+// the limit in octets; without one that is math.MaxInt64.
+func limitMemory() int64 {
+	groups, _ := os.ReadFile("/proc/self/cgroup")
+	if max := groupMemory("/sys/fs/cgroup", groups); max < math.MaxInt64 && os.Getenv("GOMEMLIMIT") == "" {
 		debug.SetMemoryLimit(max / 5 * 4)
+	}
+	return debug.SetMemoryLimit(-1)
+}
+
+// groupMemory returns the smallest limit of memory that the control groups set
+// which a process is in (cgroups(7)), and those above them. groups is the file
+// /proc/self/cgroup, root where the groups' files are.
+func groupMemory(root string, groups []byte) int64 {
+	least := int64(math.MaxInt64)
+	for lines := bufio.NewScanner(bytes.NewReader(groups)); lines.Scan(); {
+		fields := strings.SplitN(lines.Text(), ":", 3) // number, controllers, path
+		if len(fields) < 3 {
+			continue
+		}
+		dir, file := root, "memory.max" // of version 2, which has no controllers there
+		if fields[1] == "memory" {
+			dir, file = filepath.Join(root, "memory"), "memory.limit_in_bytes"
+		} else if fields[1] != "" {
+			continue
+		}
+		for group := path.Clean("/" + fields[2]); ; group = path.Dir(group) {
+			b, err := os.ReadFile(filepath.Join(dir, group, file))
+			if max, e := strconv.ParseInt(strings.TrimSpace(string(b)), 10, 64); err == nil && e == nil { // else it is "max"
+				least = min(least, max)
+			}
+			if group == "/" {
+				break
+			}
+		}
+	}
+	if least > 1<<60 { // how version 1 says that there is none
+		return math.MaxInt64
+	}
+	return least
+}
+
+// caches are how much may be kept in memory that can be read again.
+type caches struct {
+	index, summaries, orders int64 // octets
+	messages                 int64 // in lists
+}
+
+// cachesFor returns the caches of a server that may take so much memory: what
+// they are by default, and in all at most six tenths of it.
+func cachesFor(limit int64) caches {
+	return caches{
+		index:     min(64<<20, limit/8),
+		summaries: min(64<<20, limit/8),
+		orders:    min(16<<20, limit/16),
+		messages:  min(4_000_000, limit/4/100), // of some 100 octets
 	}
 }
 
-// A server is quiet when it allocates less than quietOctets in memoryEvery, and
+// A server is quiet when it allocates less than quietOctets in quietTime, and
 // gives memory back when there are more than freeOctets of it.
 const (
-	memoryEvery = 30 * time.Second
+	memoryEvery = time.Second
+	quietTime   = 30 * time.Second
 	quietOctets = 32 << 20
 	freeOctets  = 16 << 20
+	spareTime   = 10 * time.Second // between two times that caches are emptied
 )
 
-// memory gives back what a busy time took. By itself the runtime keeps about
-// as much again as what lives, which for thousands of idle sessions is most of
-// what they cost.
-type memory struct{ allocated uint64 }
+// memory gives back what a busy time took, and holds the load off when there
+// is too little. By itself the runtime keeps about as much again as what lives,
+// which for thousands of idle sessions is most of what they cost.
+type memory struct {
+	limit  int64
+	log    func(msg string, args ...any)
+	press  func(p netserver.Pressure)
+	spare  func() // empties caches
+	sample func() figures
+
+	looked, spared time.Time
+	allocated      uint64
+	pressure       netserver.Pressure
+}
+
+// figures are what the runtime tells of its memory, in octets.
+type figures struct {
+	allocated uint64 // since the start
+	free      uint64 // that could be given back
+	lives     uint64 // and what holds it
+}
+
+func readFigures() (f figures) {
+	samples := []metrics.Sample{{Name: "/gc/heap/allocs:bytes"}, {Name: "/memory/classes/heap/free:bytes"}, {Name: "/memory/classes/heap/unused:bytes"},
+		{Name: "/gc/heap/live:bytes"}, {Name: "/memory/classes/heap/stacks:bytes"}, {Name: "/memory/classes/metadata/other:bytes"}}
+	metrics.Read(samples)
+	of := func(i int) uint64 { return samples[i].Value.Uint64() }
+	return figures{allocated: of(0), free: of(1) + of(2), lives: of(3) + of(4) + of(5)}
+}
 
 // look is called every memoryEvery.
-func (m *memory) look() {
-	samples := []metrics.Sample{{Name: "/gc/heap/allocs:bytes"}, {Name: "/memory/classes/heap/free:bytes"}, {Name: "/memory/classes/heap/unused:bytes"}}
-	metrics.Read(samples)
-	allocated, free := samples[0].Value.Uint64(), samples[1].Value.Uint64()+samples[2].Value.Uint64()
-	if m.allocated != 0 && allocated-m.allocated < quietOctets && free > freeOctets {
+func (m *memory) look(now time.Time) {
+	f := m.sample()
+	m.hold(now, f.lives)
+	if now.Sub(m.looked) < quietTime {
+		return
+	}
+	if m.allocated != 0 && f.allocated-m.allocated < quietOctets && f.free > freeOctets {
 		debug.FreeOSMemory()
 	}
-	m.allocated = allocated
+	m.looked, m.allocated = now, f.allocated
+}
+
+// hold empties caches, and then refuses load, by how much of the limit lives
+// (reliability paper 4.4).
+func (m *memory) hold(now time.Time, lives uint64) {
+	p := netserver.NoPressure
+	switch percent := float64(lives) / float64(m.limit) * 100; {
+	case percent >= 90:
+		p = netserver.RefuseWork
+	case percent >= 80:
+		p = netserver.DropAnonymous
+	case percent >= 70:
+		p = netserver.RefuseNew
+	}
+	if p > netserver.NoPressure && now.Sub(m.spared) >= spareTime {
+		m.spared = now
+		m.spare()
+		debug.FreeOSMemory() // what lives is known after that
+		return
+	}
+	if p != m.pressure {
+		m.log("memory_pressure", "level", int(p), "lives", lives, "limit", m.limit)
+	}
+	m.pressure = p
+	m.press(p)
 }

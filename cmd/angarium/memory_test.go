@@ -1,9 +1,15 @@
 package main
 
 import (
+	"math"
+	"os"
+	"path/filepath"
 	"runtime"
 	"runtime/metrics"
 	"testing"
+	"time"
+
+	"github.com/angarium/angarium/internal/netserver"
 )
 
 // TestMemory: memory of a busy time is given back in the next quiet one, and
@@ -14,14 +20,15 @@ func TestMemory(t *testing.T) {
 		metrics.Read(s)
 		return s[0].Value.Uint64() + s[1].Value.Uint64()
 	}
-	var m memory
-	m.look()
+	now := time.Now()
+	m := memory{limit: math.MaxInt64, sample: readFigures, press: func(netserver.Pressure) {}}
+	m.look(now)
 	b := make([]byte, 4*quietOctets)
 	for i := range b {
 		b[i] = 1
 	}
 	runtime.KeepAlive(b)
-	m.look()
+	m.look(now.Add(quietTime))
 	if m.allocated == 0 {
 		t.Fatal("nothing was counted")
 	}
@@ -29,8 +36,94 @@ func TestMemory(t *testing.T) {
 	if got := free(); got < 4*quietOctets {
 		t.Skipf("the runtime gave it back by itself: %d octets are left", got)
 	}
-	m.look()
+	m.look(now.Add(quietTime + memoryEvery)) // too soon
+	if got := free(); got < 4*quietOctets {
+		t.Errorf("only %d octets are left within the quiet time", got)
+	}
+	m.look(now.Add(2 * quietTime))
 	if got := free(); got > freeOctets {
 		t.Errorf("%d octets were kept in a quiet time", got)
+	}
+}
+
+// TestPressure: caches are emptied first, and load is refused if that was not
+// enough (reliability paper 4.4).
+func TestPressure(t *testing.T) {
+	var lives uint64
+	var spared int
+	var pressure netserver.Pressure
+	m := memory{limit: 1000, sample: func() figures { return figures{lives: lives} }, log: func(string, ...any) {},
+		press: func(p netserver.Pressure) { pressure = p }, spare: func() { spared++ }}
+	now := time.Now()
+	for i, step := range []struct {
+		lives    uint64
+		spared   int
+		pressure netserver.Pressure
+	}{
+		{699, 0, netserver.NoPressure},
+		{700, 1, netserver.NoPressure},
+		{700, 1, netserver.RefuseNew},
+		{799, 1, netserver.RefuseNew},
+		{800, 1, netserver.DropAnonymous},
+		{900, 1, netserver.RefuseWork},
+		{650, 1, netserver.NoPressure},
+		{2000, 1, netserver.RefuseWork},
+		{2000, 1, netserver.RefuseWork},
+		{2000, 1, netserver.RefuseWork},
+		{2000, 1, netserver.RefuseWork},
+		{950, 2, netserver.RefuseWork}, // ten seconds after the first time
+		{100, 2, netserver.NoPressure},
+	} {
+		lives = step.lives
+		now = now.Add(memoryEvery)
+		m.look(now)
+		if spared != step.spared || pressure != step.pressure {
+			t.Errorf("step %d: emptied %d times, pressure %d; want %d and %d", i, spared, pressure, step.spared, step.pressure)
+		}
+	}
+}
+
+// TestGroupMemory reads the limits of both versions of control groups.
+func TestGroupMemory(t *testing.T) {
+	root := t.TempDir()
+	for name, text := range map[string]string{
+		"memory.max":                                "max\n",
+		"mail.slice/memory.max":                     "500000000\n",
+		"mail.slice/angarium.service/memory.max":    "max\n",
+		"small.slice/memory.max":                    "100\n",
+		"memory/memory.limit_in_bytes":              "9223372036854771712\n",
+		"memory/docker/memory.limit_in_bytes":       "9223372036854771712\n",
+		"memory/docker/abcde/memory.limit_in_bytes": "134217728\n",
+	} {
+		file := filepath.Join(root, name)
+		if err := os.MkdirAll(filepath.Dir(file), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for groups, want := range map[string]int64{
+		"":                                  math.MaxInt64,
+		"0::/mail.slice/angarium.service\n": 500000000, // that of the group above
+		"0::/\n":                            math.MaxInt64,
+		"0::/../../x\n":                     math.MaxInt64,
+		"11:memory:/docker/abcde\n3:cpu:/small.slice\n0::/\n": 134217728,
+		"11:memory:/docker\n": math.MaxInt64,
+		"nonsense":            math.MaxInt64,
+	} {
+		if got := groupMemory(root, []byte(groups)); got != want {
+			t.Errorf("%q: %d, want %d", groups, got, want)
+		}
+	}
+}
+
+// TestCaches: what is kept is never most of what there is.
+func TestCaches(t *testing.T) {
+	for _, limit := range []int64{10 << 20, 102 << 20, 1 << 30, math.MaxInt64} {
+		c := cachesFor(limit)
+		if all := c.index + c.summaries + c.orders + 100*c.messages; all > limit/10*6 || c.index < 1<<20 {
+			t.Errorf("of %d octets caches may take %d: %+v", limit, all, c)
+		}
 	}
 }

@@ -58,7 +58,7 @@ type app struct {
 }
 
 func serve(ctx context.Context, o *settings) error {
-	limitMemory()
+	limit := limitMemory()
 	a, err := start(ctx, o)
 	if err != nil {
 		return err
@@ -71,11 +71,11 @@ func serve(ctx context.Context, o *settings) error {
 	daemon.SdNotify(false, daemon.SdNotifyReady)
 	looks := time.NewTicker(memoryEvery)
 	defer looks.Stop()
-	var memory memory
+	memory := memory{limit: limit, sample: readFigures, log: a.log.Warn, press: a.servers.net.SetPressure, spare: a.store.spare}
 	for {
 		select {
-		case <-looks.C:
-			memory.look()
+		case now := <-looks.C:
+			memory.look(now)
 		case <-hangUp:
 			a.reload() // which logs what is wrong
 		case <-beat:

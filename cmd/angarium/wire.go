@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"runtime/debug"
 	"strings"
 	"time"
 
@@ -40,7 +41,8 @@ func openStore(ctx context.Context, c *config.Config, log *slog.Logger, ev *tele
 	if err := os.MkdirAll(c.Data, 0o700); err != nil {
 		return nil, err
 	}
-	e, err := local.Open(ctx, vfs.Disk{}, filepath.Join(c.Data, "store"), local.Options{Now: time.Now, Events: local.Events{
+	keep := cachesFor(debug.SetMemoryLimit(-1))
+	e, err := local.Open(ctx, vfs.Disk{}, filepath.Join(c.Data, "store"), local.Options{Now: time.Now, IndexCache: keep.index, Events: local.Events{
 		Stopped: func(err error) {
 			ev.Store(telemetry.StoreStopped)
 			log.Error("THE STORE HAS STOPPED TAKING CHANGES: writing failed. Reading goes on. Look at the disk, then restart", "error", err)
@@ -58,14 +60,14 @@ func openStore(ctx context.Context, c *config.Config, log *slog.Logger, ev *tele
 	if err != nil {
 		return nil, fmt.Errorf("opening the store in %s: %w", c.Data, err)
 	}
-	s, err := store.Open(ctx, e, store.Options{Now: time.Now, ExpungeRetention: orNever(c.Store.ExpungeRetention), ScrubEvery: orNever(c.Store.ScrubEvery), Finding: func(f store.Finding) {
+	s, err := store.Open(ctx, e, store.Options{Now: time.Now, SummaryCacheOctets: keep.summaries, LoadedMessagesMax: keep.messages, ExpungeRetention: orNever(c.Store.ExpungeRetention), ScrubEvery: orNever(c.Store.ScrubEvery), Finding: func(f store.Finding) {
 		ev.Store(telemetry.StoreFinding)
 		log.Error("damage in an account was found", "finding", f.String())
 	}})
 	if err != nil {
 		return nil, errors.Join(err, e.Close())
 	}
-	texts := search.NewIndex(ctx, s, vfs.Disk{}, filepath.Join(c.Data, "search"), search.IndexOptions{Failed: func(err error) {
+	texts := search.NewIndex(ctx, s, vfs.Disk{}, filepath.Join(c.Data, "search"), search.IndexOptions{Orders: int(keep.orders), Failed: func(err error) {
 		log.Warn("an account could not be indexed for search; its messages are read instead", "error", err)
 	}})
 	return &mailStore{Store: s, engine: e, texts: texts}, nil
@@ -106,6 +108,12 @@ func orNever(d config.Duration) time.Duration {
 		return -1
 	}
 	return time.Duration(d)
+}
+
+// spare lets go of memory.
+func (m *mailStore) spare() {
+	m.Store.Spare()
+	m.texts.Spare()
 }
 
 func (m *mailStore) Close() error {

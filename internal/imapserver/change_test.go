@@ -8,6 +8,7 @@ import (
 
 	"github.com/angarium/angarium/internal/fair"
 	"github.com/angarium/angarium/internal/mail"
+	"github.com/angarium/angarium/internal/netserver"
 	"github.com/angarium/angarium/internal/store"
 )
 
@@ -137,4 +138,34 @@ func TestPace(t *testing.T) {
 			t.Errorf("%s: %v after %d pauses", name, err, paced)
 		}
 	}
+}
+
+// TestStrained: when memory is short, what takes some is refused, with its
+// literals, and the session goes on.
+func TestStrained(t *testing.T) {
+	s := newTestServer(t, Options{})
+	c := s.dial(t)
+	c.Line()
+	do := func(command, want string) {
+		t.Helper()
+		c.Send(t, "x "+command+"\r\n")
+		line := c.Line()
+		for strings.HasPrefix(line, "* ") {
+			line = c.Line()
+		}
+		if !strings.HasPrefix(line, want) {
+			t.Errorf("%.40s: %s", command, line)
+		}
+	}
+	do("LOGIN ada secret", "x OK")
+	do("SELECT INBOX", "x OK")
+	s.Net.SetPressure(netserver.RefuseWork)
+	for _, command := range []string{"FETCH 1:* FLAGS", "SEARCH ALL", "STATUS INBOX (MESSAGES)", "APPEND INBOX {3+}\r\nabc", "LIST \"\" *"} {
+		do(command, "x NO [UNAVAILABLE] the server is short of memory")
+	}
+	for _, command := range []string{"NOOP", "UNSELECT", "CAPABILITY"} {
+		do(command, "x OK")
+	}
+	s.Net.SetPressure(netserver.NoPressure)
+	do("SELECT INBOX", "x OK")
 }

@@ -24,6 +24,7 @@ type command struct {
 	seqs   seqUse
 	uid    bool // has a form with UIDs (RFC 3501 §6.4.8)
 	open   bool // run reads on where parse ended
+	light  bool // is done even when memory is short
 	added  bool // came with the first capability of cap, and is cut with it
 	parse  func(s *session, d *imapwire.Decoder) request
 }
@@ -38,18 +39,18 @@ func (c *command) isCut(cut cutSet) bool {
 type request func(ctx context.Context, s *session) error
 
 var commands = []command{
-	{name: "CAPABILITY", states: anyState, parse: bare((*session).capability)},
-	{name: "NOOP", states: anyState, parse: bare((*session).noop)},
-	{name: "LOGOUT", states: anyState, seqs: noSync, parse: bare((*session).logout)},
-	{name: "ID", cap: "ID", added: true, states: anyState, parse: parseID},
+	{name: "CAPABILITY", light: true, states: anyState, parse: bare((*session).capability)},
+	{name: "NOOP", light: true, states: anyState, parse: bare((*session).noop)},
+	{name: "LOGOUT", light: true, states: anyState, seqs: noSync, parse: bare((*session).logout)},
+	{name: "ID", light: true, cap: "ID", added: true, states: anyState, parse: parseID},
 
-	{name: "STARTTLS", states: notAuthenticated, parse: bare((*session).startTLS)},
+	{name: "STARTTLS", light: true, states: notAuthenticated, parse: bare((*session).startTLS)},
 	{name: "AUTHENTICATE", cap: "SASL-IR", states: notAuthenticated, parse: parseAuthenticate},
 	{name: "LOGIN", states: notAuthenticated, parse: parseLogin},
 
-	{name: "UNAUTHENTICATE", cap: "UNAUTHENTICATE", added: true, states: afterLogin, seqs: noSync, parse: bare((*session).unauthenticate)},
+	{name: "UNAUTHENTICATE", light: true, cap: "UNAUTHENTICATE", added: true, states: afterLogin, seqs: noSync, parse: bare((*session).unauthenticate)},
 	{name: "COMPRESS", cap: capCompress, added: true, states: afterLogin, seqs: noSync, parse: parseCompress},
-	{name: "LANGUAGE", cap: "LANGUAGE", added: true, states: anyState, parse: parseLanguage},
+	{name: "LANGUAGE", light: true, cap: "LANGUAGE", added: true, states: anyState, parse: parseLanguage},
 	{name: "COMPARATOR", cap: "I18NLEVEL=2", added: true, states: afterLogin, parse: parseComparator},
 	{name: "ENABLE", cap: "ENABLE CONDSTORE QRESYNC UIDONLY", added: true, states: afterLogin, parse: parseEnable},
 	{name: "SELECT", states: afterLogin, seqs: noSync, parse: parseSelect},
@@ -71,14 +72,14 @@ var commands = []command{
 	{name: "URLFETCH", cap: "URLAUTH", added: true, states: afterLogin, parse: parseURLFetch},
 	{name: "RESETKEY", cap: "URLAUTH", added: true, states: afterLogin, parse: parseResetKey},
 	{name: "NOTIFY", cap: "NOTIFY", added: true, states: afterLogin, parse: parseNotify},
-	{name: "IDLE", cap: "IDLE", added: true, states: afterLogin, parse: bare((*session).startIdle)},
+	{name: "IDLE", light: true, cap: "IDLE", added: true, states: afterLogin, parse: bare((*session).startIdle)},
 
 	{name: "ESEARCH", cap: "MULTISEARCH INPROGRESS", added: true, states: afterLogin, parse: parseMultiSearch},
 
-	{name: "CHECK", states: selected, parse: bare((*session).noop)},
-	{name: "CLOSE", states: selected, seqs: noSync, parse: bare((*session).closeMailbox)},
+	{name: "CHECK", light: true, states: selected, parse: bare((*session).noop)},
+	{name: "CLOSE", light: true, states: selected, seqs: noSync, parse: bare((*session).closeMailbox)},
 	{name: "UIDBATCHES", cap: "UIDBATCHES", added: true, states: selected, parse: parseUIDBatches},
-	{name: "UNSELECT", cap: "UNSELECT", added: true, states: selected, seqs: noSync, parse: bare((*session).unselect)},
+	{name: "UNSELECT", light: true, cap: "UNSELECT", added: true, states: selected, seqs: noSync, parse: bare((*session).unselect)},
 	{name: "EXPUNGE", cap: "UIDPLUS", states: selected, uid: true, parse: parseExpunge},
 	{name: "CANCELUPDATE", cap: "CONTEXT=SEARCH CONTEXT=SORT", added: true, states: selected, parse: parseCancelUpdate},
 	{name: "SEARCH", cap: "ESEARCH SEARCHRES PARTIAL WITHIN SAVEDATE FILTERS SEARCH=FUZZY", states: selected, seqs: keepExpunge, uid: true, parse: parseSearch},

@@ -26,6 +26,9 @@ func (e *badCommand) Error() string { return e.text }
 // errUIDRequired refuses sequence numbers once UIDONLY is enabled (RFC 9586).
 var errUIDRequired = &badCommand{"UIDREQUIRED", "sequence numbers are not used any more in this session"}
 
+// errStrained refuses what takes memory when there is little of it.
+var errStrained = &refusal{"UNAVAILABLE", "the server is short of memory; nothing was done. Try again in a minute"}
+
 // command reads and runs one command. An error ends the session.
 func (s *session) command() error {
 	s.tag, s.code, s.limited, s.byUID, s.numbered, s.changed = "", "", "", false, false, false
@@ -121,6 +124,8 @@ func (s *session) run(row *command, name string) error {
 		return errUIDRequired
 	case row.states&s.state == 0:
 		return d.Fail(name + " is not possible " + stateText(s.state))
+	case !row.light && s.conn.Strained():
+		return errStrained
 	}
 	request := row.parse(s, d)
 	if !row.open {

@@ -90,3 +90,18 @@ func TestFailedSync(t *testing.T) {
 		t.Errorf("%q", got)
 	}
 }
+
+// TestStrained: when memory is short the MTA keeps the message.
+func TestStrained(t *testing.T) {
+	s := newDiskServer(t, vfs.NewMem())
+	c := s.hello(t)
+	s.Net.SetPressure(netserver.RefuseWork)
+	c.Send(t, "MAIL FROM:<a@b.example>\r\n")
+	if got := c.Line(); !strings.HasPrefix(got, "452 4.3.2 ") {
+		t.Error(got)
+	}
+	s.Net.SetPressure(netserver.NoPressure)
+	if got := deliver(t, c, "Subject: x\r\n\r\n", "ada@localhost"); !strings.HasPrefix(got, "250 ") {
+		t.Error(got)
+	}
+}

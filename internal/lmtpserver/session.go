@@ -175,6 +175,9 @@ func (s *session) mailFrom(_ context.Context, arg string) error {
 		return s.wrong("503 5.5.1 Say LHLO first")
 	case s.mail:
 		return s.wrong("503 5.5.1 There is a sender already")
+	case s.conn.Strained():
+		s.reply("452 4.3.2 The server is short of memory; try again in a minute")
+		return nil
 	}
 	p, err := smtpwire.ParsePath(arg, "FROM")
 	if err != nil {

@@ -40,16 +40,13 @@ func (s *Server) admit(c *Conn, now time.Time) bool {
 	p := prefix(c.Remote().Addr())
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.mu.stopping || len(s.mu.conns) >= s.opts.TotalMax || p.IsValid() && !s.admitAddressLocked(p, now) {
+	if s.mu.stopping || Pressure(s.pressure.Load()) >= RefuseNew || len(s.mu.conns) >= s.opts.TotalMax || p.IsValid() && !s.admitAddressLocked(p, now) {
 		return false
 	}
 	s.mu.conns[c] = true
 	c.anonymous = s.mu.anonymous.PushBack(c)
 	if s.mu.anonymous.Len() > max(1, s.opts.TotalMax/anonymousShare) {
-		oldest := s.mu.anonymous.Front()
-		s.mu.anonymous.Remove(oldest)
-		oldest.Value.(*Conn).anonymous = nil
-		oldest.Value.(*Conn).plain.Close()
+		s.dropOldestLocked()
 	}
 	c.secure = c.IsUnix() || c.Remote().Addr().IsLoopback() && !s.opts.RequireTLS
 	return true

@@ -47,6 +47,7 @@ type Server struct {
 	cancel       context.CancelFunc
 	wg           sync.WaitGroup
 	turns        *fair.Queue
+	pressure     atomic.Int32
 	tracing      sync.Mutex // one StartTrace at a time; taken before mu
 
 	mu struct {
@@ -152,7 +153,7 @@ func (s *Server) accept(ln net.Listener, o ListenerOptions) {
 				nc.Write([]byte(o.Refuse))
 			}
 			nc.Close()
-			s.opts.Log.Warn("too many connections: one was refused", "protocol", o.Protocol, "rip", c.Remote().Addr())
+			s.opts.Log.Warn("too many connections, or too little memory: one was refused", "protocol", o.Protocol, "rip", c.Remote().Addr())
 			continue
 		}
 		s.wg.Go(func() { s.run(c, &o) })

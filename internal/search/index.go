@@ -53,6 +53,7 @@ type Index struct {
 // IndexOptions of NewIndex. Zero values mean the defaults.
 type IndexOptions struct {
 	Min    int             // unknown messages of a list at which they are indexed; default 200
+	Orders int             // octets of how mailboxes were sorted that are kept; default 16 MiB
 	Failed func(err error) // an account could not be indexed; optional
 	Eager  bool            // index without rests
 }
@@ -93,6 +94,7 @@ func NewIndex(ctx context.Context, s *store.Store, fsys vfs.FS, dir string, o In
 	}
 	x := &Index{store: s, fs: fsys, dir: dir, opts: o, jobs: make(chan job, 64), stop: make(chan struct{}),
 		accounts: map[store.AccountID]*accountIndex{}, waiting: map[store.AccountID]bool{}}
+	x.orders.max = o.Orders
 	x.wg.Go(func() { x.run(context.WithoutCancel(ctx)) })
 	return x
 }
@@ -101,6 +103,14 @@ func NewIndex(ctx context.Context, s *store.Store, fsys vfs.FS, dir string, o In
 func (x *Index) Close() {
 	close(x.stop)
 	x.wg.Wait()
+}
+
+// Spare lets go of memory: what it held is read or made again when it is needed.
+func (x *Index) Spare() {
+	x.orders.drop()
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	clear(x.accounts) // searches that have one go on with it
 }
 
 func (x *Index) name(id store.AccountID) string {

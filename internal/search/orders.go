@@ -1,6 +1,7 @@
 package search
 
 import (
+	"cmp"
 	"slices"
 	"sync"
 
@@ -10,7 +11,7 @@ import (
 )
 
 const (
-	ordersMax = 16 << 20 // octets that are kept
+	ordersMax = 16 << 20 // octets that are kept, unless the options say otherwise
 	addedMax  = 64       // new messages that are put into an order one by one
 )
 
@@ -33,6 +34,7 @@ type orderKey struct {
 type orders struct {
 	mu     sync.Mutex
 	kept   map[orderKey]*order
+	max    int // octets; 0: ordersMax
 	octets int
 	clock  uint64
 }
@@ -51,7 +53,7 @@ func (c *orders) get(k orderKey) *order {
 }
 
 func (c *orders) put(k orderKey, o *order) {
-	if o.octets() > ordersMax {
+	if o.octets() > cmp.Or(c.max, ordersMax) {
 		return
 	}
 	c.mu.Lock()
@@ -60,7 +62,7 @@ func (c *orders) put(k orderKey, o *order) {
 		c.kept = map[orderKey]*order{}
 	}
 	c.remove(k)
-	for c.octets+o.octets() > ordersMax {
+	for c.octets+o.octets() > cmp.Or(c.max, ordersMax) {
 		c.remove(c.leastUsed())
 	}
 	c.clock++
@@ -74,6 +76,13 @@ func (c *orders) remove(k orderKey) {
 		c.octets -= o.octets()
 		delete(c.kept, k)
 	}
+}
+
+// drop forgets all of them.
+func (c *orders) drop() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.kept, c.octets = nil, 0
 }
 
 func (c *orders) leastUsed() (least orderKey) {

@@ -27,6 +27,13 @@ func (c *summaryCache) get(id engine.BlobID) *message.Summary {
 	return s
 }
 
+// drop forgets all of them.
+func (c *summaryCache) drop() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.young, c.old, c.octets = nil, nil, 0
+}
+
 func (c *summaryCache) put(id engine.BlobID, s *message.Summary, octets int64) {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -327,6 +327,12 @@ func (s *Store) addLoaded(n int64) {
 	}
 }
 
+// Spare lets go of memory: what it held is read again when it is needed.
+func (s *Store) Spare() {
+	s.unloadUnwatched()
+	s.summaries.drop()
+}
+
 func (s *Store) unloaded(l *MessageList) { s.addLoaded(-int64(l.Len())) }
 
 // unloadUnwatched lets go of the message lists of accounts that no session

@@ -264,7 +264,7 @@ func (e *Engine) openIndex() (err error) {
 	cache := pebble.NewCache(e.opts.IndexCache)
 	defer cache.Unref()
 	o := &pebble.Options{
-		FS: pebblevfs.OnDiskFull(e.opts.IndexFS, func() { e.spendReserve() }), DisableWAL: true, Cache: cache, MemTableSize: 16 << 20,
+		FS: pebblevfs.OnDiskFull(e.opts.IndexFS, func() { e.spendReserve() }), DisableWAL: true, Cache: cache, MemTableSize: uint64(min(16<<20, e.opts.IndexCache/2)),
 		MemTableStopWritesThreshold: 4, Logger: silent{}, FormatMajorVersion: pebble.FormatNewest,
 	}
 	o.CompactionConcurrencyRange = func() (int, int) { return 1, 1 }
