@@ -42,7 +42,7 @@ func openStore(ctx context.Context, c *config.Config, log *slog.Logger, ev *tele
 		return nil, err
 	}
 	keep := cachesFor(debug.SetMemoryLimit(-1))
-	e, err := local.Open(ctx, vfs.Disk{}, filepath.Join(c.Data, "store"), local.Options{Now: time.Now, IndexCache: keep.index, Events: local.Events{
+	e, err := local.Open(ctx, vfs.Disk{}, filepath.Join(c.Data, "store"), local.Options{Now: time.Now, IndexCache: keep.index, DenseAfter: orNever(c.Store.CompressAfter), Events: local.Events{
 		Stopped: func(err error) {
 			ev.Store(telemetry.StoreStopped)
 			log.Error("THE STORE HAS STOPPED TAKING CHANGES: writing failed. Reading goes on. Look at the disk, then restart", "error", err)

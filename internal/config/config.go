@@ -98,6 +98,7 @@ type POP3 struct {
 // Store holds options of the mail store.
 type Store struct {
 	ExpungeRetention Duration `toml:"expunge_retention" comment:"How long the octets of expunged mail are kept. A change needs a restart."`
+	CompressAfter    Duration `toml:"compress_after" comment:"Age from which mail is kept compressed; 0s: never. A change needs a restart."`
 	ScrubEvery       Duration `toml:"scrub_every" comment:"In which time every octet is read once and compared with its checksum; 0s: never. A change needs a restart."`
 }
 
@@ -125,7 +126,7 @@ func Defaults() *Config {
 		Log:    Log{Level: "info", Format: "text", SlowCommand: Duration(2 * time.Second)},
 		Limits: Limits{Connections: 16_000, ConnectionsPerAddress: 100, SessionsPerAccount: 100, SessionsPerAddress: 30, LoginTime: Duration(time.Minute), IdleTime: Duration(31 * time.Minute), MessageOctets: 50 << 20},
 		IMAP:   IMAP{SubmitUsers: []string{}},
-		Store:  Store{ExpungeRetention: Duration(14 * 24 * time.Hour), ScrubEvery: Duration(7 * 24 * time.Hour)},
+		Store:  Store{ExpungeRetention: Duration(14 * 24 * time.Hour), CompressAfter: Duration(24 * time.Hour), ScrubEvery: Duration(7 * 24 * time.Hour)},
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"io"
 	"strconv"
 	"strings"
+	"sync"
 
 	"github.com/angarium/angarium/internal/errs"
 	"github.com/angarium/angarium/internal/mail"
@@ -109,6 +110,14 @@ func (s *session) top(arg string) error {
 	return err
 }
 
+// buffers hold a piece of a message, and how it is sent.
+type buffers struct {
+	in  [piece]byte
+	out []byte
+}
+
+var pieces = sync.Pool{New: func() any { return new(buffers) }}
+
 // send sends a message's octets up to header, and then lines lines more;
 // with lines below 0 that is all. A message that cannot be read is answered
 // as such and not sent; an error ends the session.
@@ -120,15 +129,16 @@ func (s *session) send(m *store.Message, header int64, lines int, answer string)
 	}
 	defer body.Close()
 	var stuffer smtpwire.Stuffer
-	buf, out := make([]byte, min(piece, max(m.Size, 1))), []byte(nil)
+	b := pieces.Get().(*buffers)
+	defer pieces.Put(b)
 	for off := int64(0); off < body.Size(); {
-		n := min(int64(len(buf)), body.Size()-off)
+		n := min(piece, body.Size()-off)
 		if off < header {
 			n = min(n, header-off)
 		} else if lines <= 0 {
 			break
 		}
-		p := buf[:n]
+		p := b.in[:n]
 		if _, err := body.ReadAt(p, off); err != nil && err != io.EOF {
 			if off > 0 { // the client waits for the rest
 				return false, errs.Wrap("pop3server.send", err)
@@ -143,8 +153,8 @@ func (s *session) send(m *store.Message, header int64, lines int, answer string)
 			p, lines = firstLines(p, lines)
 		}
 		off += n
-		out = stuffer.Feed(out[:0], p)
-		if _, err := s.conn.Write(out); err != nil {
+		b.out = stuffer.Feed(b.out[:0], p)
+		if _, err := s.conn.Write(b.out); err != nil {
 			return false, err
 		}
 	}

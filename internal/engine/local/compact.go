@@ -144,7 +144,7 @@ func (e *Engine) victims(deadShare float64) (victims []segment) {
 			continue
 		}
 		dead := s.size - s.live - segmentHeader
-		old := s.info.kind != kindDense && s.info.created < dense
+		old := e.opts.DenseAfter > 0 && s.info.kind != kindDense && s.info.created < dense
 		if float64(dead) > deadShare*float64(s.size) || old {
 			victims = append(victims, *s)
 		}

@@ -5,6 +5,7 @@ import (
 	"context"
 	"math/rand/v2"
 	"testing"
+	"time"
 
 	"github.com/angarium/angarium/internal/engine"
 	"github.com/angarium/angarium/internal/engine/enginetest"
@@ -328,5 +329,40 @@ func TestKeptTwice(t *testing.T) {
 		if after := e.Stats().Live; (after == before) != (space == 0) {
 			t.Fatalf("drop %d: %d octets were live, now %d", space+1, before, after)
 		}
+	}
+}
+
+// TestDenseAfter: what is old enough is kept compressed, once, and is read as
+// before.
+func TestDenseAfter(t *testing.T) {
+	for _, c := range []struct {
+		after, age time.Duration
+		dense      bool
+	}{{0, 23 * time.Hour, false}, {0, 25 * time.Hour, true}, {time.Hour, 2 * time.Hour, true}, {-1, 1000 * time.Hour, false}} {
+		now := time.Now()
+		o := options()
+		o.Now, o.DenseAfter, o.DeadShare = func() time.Time { return now }, c.after, 1
+		o.SegmentOctets = 16 << 10
+		e := open(t, vfs.NewMem(), o)
+		h := newHistory()
+		h.run(t, e, 1, 60, 1)
+		now = now.Add(c.age)
+		for range 2 {
+			done, err := e.Compact(t.Context())
+			if err != nil || done.After > done.Before/2 {
+				t.Errorf("%+v: %+v, %v", c, done, err)
+			}
+			if (done.Segments > 0) != c.dense {
+				t.Errorf("%+v: %d segments were rewritten", c, done.Segments)
+			}
+			c.dense = false // now
+		}
+		h.check(t, e)
+		for id, octets := range h.blobs {
+			if got, err := enginetest.ReadBlob(e, id); err != nil || !bytes.Equal(got, octets) {
+				t.Fatal(err)
+			}
+		}
+		e.Close()
 	}
 }

@@ -29,7 +29,7 @@ type Options struct {
 	Now           func() time.Time // required
 	SegmentOctets int64            // a log segment is closed when it would grow beyond; default 64 MiB
 	Reserve       int64            // octets kept free for commits without new mail; default 64 MiB
-	DenseAfter    time.Duration    // age at which a segment is compressed; default 24 h
+	DenseAfter    time.Duration    // age at which a segment is compressed; default 24 h; negative: never
 	DeadShare     float64          // share of dead octets at which a segment is rewritten; default 0.3
 	CompactEvery  time.Duration    // pause between looks for work; default 1 min; negative: never by itself
 	IndexCache    int64            // octets of index blocks in memory; default 64 MiB
