@@ -333,20 +333,3 @@ func TestA29(t *testing.T) {
 		}
 	}
 }
-
-// TestStrained: when memory is short nobody logs in, and that is not the
-// password's fault (RFC 3206 §3).
-func TestStrained(t *testing.T) {
-	s := newTestServer(t, Options{})
-	c := s.dial(t)
-	s.Net.SetPressure(netserver.RefuseWork)
-	c.Send(t, "USER ada\r\nPASS secret\r\n")
-	if user, pass := c.Line(), c.Line(); !strings.HasPrefix(user, "+OK") || !strings.HasPrefix(pass, "-ERR [SYS/TEMP] ") {
-		t.Error(user, pass)
-	}
-	s.Net.SetPressure(netserver.NoPressure)
-	c.Send(t, "USER ada\r\nPASS secret\r\n")
-	if user, pass := c.Line(), c.Line(); !strings.HasPrefix(user, "+OK") || !strings.HasPrefix(pass, "+OK") {
-		t.Error(user, pass)
-	}
-}

@@ -261,10 +261,6 @@ func (s *session) pass(arg string) error {
 	if s.user == "" {
 		return s.wrong("USER comes first")
 	}
-	if s.conn.Strained() {
-		s.fail(errs.New("pop3server.pass", errs.Temporary, "the server is short of memory; try again in a minute"))
-		return nil
-	}
 	id, err := s.srv.auth.Login(s.busy, auth.Attempt{Service: "pop3", Mechanism: "PLAIN", User: s.user, Password: arg,
 		Remote: s.conn.Remote(), Local: s.conn.Local(), TLS: s.conn.IsTLS(), Session: s.conn.ID()})
 	s.user = ""

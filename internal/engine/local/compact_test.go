@@ -347,15 +347,15 @@ func TestDenseAfter(t *testing.T) {
 		h := newHistory()
 		h.run(t, e, 1, 60, 1)
 		now = now.Add(c.age)
-		for range 2 {
+		// The second time there is what the first time was written to.
+		for n := range 3 {
 			done, err := e.Compact(t.Context())
 			if err != nil || done.After > done.Before/2 {
 				t.Errorf("%+v: %+v, %v", c, done, err)
 			}
-			if (done.Segments > 0) != c.dense {
-				t.Errorf("%+v: %d segments were rewritten", c, done.Segments)
+			if n != 1 && (done.Segments > 0) != (c.dense && n == 0) {
+				t.Errorf("%+v: the %dth time %d segments were rewritten", c, n+1, done.Segments)
 			}
-			c.dense = false // now
 		}
 		h.check(t, e)
 		for id, octets := range h.blobs {
