@@ -10,6 +10,7 @@ import (
 
 	"github.com/angarium/angarium/internal/errs"
 	"github.com/go-crypt/crypt"
+	"github.com/go-crypt/crypt/algorithm/md5crypt"
 	"golang.org/x/crypto/argon2"
 )
 
@@ -36,7 +37,15 @@ func Hash(password string) (string, error) {
 		enc.EncodeToString(salt), enc.EncodeToString(key)), nil
 }
 
-var decoder = sync.OnceValues(func() (*crypt.Decoder, error) { return crypt.NewDefaultDecoder() })
+// decoder knows what the library thinks well of, and MD5, which old password
+// files are full of.
+var decoder = sync.OnceValues(func() (*crypt.Decoder, error) {
+	d, err := crypt.NewDefaultDecoder()
+	if err != nil {
+		return nil, err
+	}
+	return d, md5crypt.RegisterDecoderCommon(d)
+})
 
 // ImportHash takes a hash as password files have it, {SCHEME}hash or the bare
 // form of crypt(3), and returns it as it is stored. Errors: Invalid.
