@@ -82,12 +82,11 @@ func (b *bench) run(dir string, limit int64, messages int, d time.Duration) (err
 	}
 	if b.group, err = cgroup.Memory(fmt.Sprintf("angarium-memory-%d", os.Getpid()), limit); err != nil {
 		fmt.Println("No control group can be made, so that nothing is killed and the server is only told of the limit:", err)
-	} else {
+		b.srv.Under = append(b.srv.Under, "/usr/bin/env", fmt.Sprint("GOMEMLIMIT=", limit/5*4))
+	} else { // the server sees the limit by itself
 		defer func() { err = errors.Join(err, b.group.Close()) }()
 		b.srv.Under = b.group.Enter()
 	}
-	// As the server does by itself where it sees the limit of a group of version 2.
-	b.srv.Under = append(b.srv.Under, "/usr/bin/env", fmt.Sprint("GOMEMLIMIT=", limit/5*4))
 	if err := b.srv.Start(); err != nil {
 		return errors.Join(err, b.killed())
 	}
