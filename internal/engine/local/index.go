@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"iter"
+	"runtime"
 	"slices"
 
 	"github.com/angarium/angarium/internal/engine"
@@ -110,7 +111,10 @@ func (a *applier) waiter(w *waiter) error {
 	if err := a.readAhead(w.ops); err != nil {
 		return err
 	}
-	for _, op := range w.ops {
+	for i, op := range w.ops {
+		if i%yieldEvery == yieldEvery-1 {
+			runtime.Gosched() // or who reads waits, where all processors have something to do
+		}
 		if err := a.op(w.space, op); err != nil {
 			return err
 		}
@@ -133,6 +137,10 @@ func (a *applier) op(space engine.SpaceID, op engine.Op) error {
 	}
 	return errors.New("an operation of unknown kind")
 }
+
+// yieldEvery is the number of operations after which apply lets others run: some
+// 100 microseconds.
+const yieldEvery = 128
 
 // readAheadMin is the number of blobs from which one pass over the index is
 // cheaper than a look for each.
