@@ -15,7 +15,6 @@ import (
 	"flag"
 	"fmt"
 	"os"
-	"path/filepath"
 	"strings"
 	"time"
 
@@ -75,11 +74,7 @@ func (b *bench) run(dir string, messages, octets int) error {
 		return err
 	}
 	defer os.RemoveAll(tmp)
-	bin, err := harness.Build(tmp)
-	if err != nil {
-		return err
-	}
-	if b.srv, err = harness.New(bin, filepath.Join(tmp, "data")); err != nil {
+	if b.srv, err = harness.Built(tmp); err != nil {
 		return err
 	}
 	hash, err := auth.Hash(password)

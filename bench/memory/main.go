@@ -17,7 +17,6 @@ import (
 	"flag"
 	"fmt"
 	"os"
-	"path/filepath"
 	"time"
 
 	"github.com/angarium/angarium/bench/cgroup"
@@ -70,11 +69,7 @@ func (b *bench) run(dir string, limit int64, messages int, d time.Duration) (err
 		return err
 	}
 	defer os.RemoveAll(tmp)
-	bin, err := harness.Build(tmp)
-	if err != nil {
-		return err
-	}
-	if b.srv, err = harness.New(bin, filepath.Join(tmp, "data")); err != nil {
+	if b.srv, err = harness.Built(tmp); err != nil {
 		return err
 	}
 	if err := b.fill(messages); err != nil {

@@ -16,7 +16,6 @@ import (
 	"flag"
 	"fmt"
 	"os"
-	"path/filepath"
 	"strings"
 	"time"
 
@@ -63,11 +62,7 @@ func (b *bench) run(dir string) (err error) {
 		return err
 	}
 	defer os.RemoveAll(b.dir)
-	bin, err := harness.Build(b.dir)
-	if err != nil {
-		return err
-	}
-	if b.srv, err = harness.New(bin, filepath.Join(b.dir, "data")); err != nil {
+	if b.srv, err = harness.Built(b.dir); err != nil {
 		return err
 	}
 	hash, err := auth.Hash(password)

@@ -1,6 +1,6 @@
 // Package netserver is what all servers share: listeners, TLS, compression,
-// connections with pooled buffers that cost little while they idle, limits,
-// traces, and a graceful stop. It knows no protocol.
+// connections with pooled buffers that cost little while they idle, the work
+// that they take turns with, limits, traces, and a graceful stop. It knows no protocol.
 //
 // Invariants:
 //  1. Reads of a connection belong to one goroutine at a time, writes to one.

@@ -120,11 +120,7 @@ func serve(o *options) (stop func(), err error) {
 	if err != nil {
 		return nil, err
 	}
-	bin, err := harness.Build(dir)
-	if err != nil {
-		return nil, err
-	}
-	srv, err := harness.New(bin, filepath.Join(dir, "data"))
+	srv, err := harness.Built(dir)
 	if err != nil {
 		return nil, err
 	}

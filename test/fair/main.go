@@ -15,7 +15,6 @@ import (
 	"flag"
 	"fmt"
 	"os"
-	"path/filepath"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -60,16 +59,11 @@ func run(messages int, d time.Duration) error {
 		return err
 	}
 	defer os.RemoveAll(dir)
-	bin, err := harness.Build(dir)
+	srv, err := harness.Built(dir)
 	if err != nil {
 		return err
 	}
-	data := filepath.Join(dir, "data")
-	if err := makeStore(data, messages); err != nil {
-		return err
-	}
-	srv, err := harness.New(bin, data)
-	if err != nil {
+	if err := makeStore(srv.Data, messages); err != nil {
 		return err
 	}
 	if err := srv.Start(); err != nil {

@@ -133,6 +133,15 @@ func New(binary, data string) (*Server, error) {
 	return s, os.MkdirAll(data, 0o700)
 }
 
+// Built is New for a binary that it builds, with both it and the data in dir.
+func Built(dir string) (*Server, error) {
+	bin, err := Build(dir)
+	if err != nil {
+		return nil, err
+	}
+	return New(bin, filepath.Join(dir, "data"))
+}
+
 // listenBelow listens on a port that the system gives to nobody by itself, so
 // that it is still free when a server starts again.
 func listenBelow() (ln net.Listener, err error) {

@@ -39,11 +39,7 @@ func run(n int, tls, compress bool) error {
 		return err
 	}
 	defer os.RemoveAll(dir)
-	bin, err := harness.Build(dir)
-	if err != nil {
-		return err
-	}
-	srv, err := harness.New(bin, dir+"/data")
+	srv, err := harness.Built(dir)
 	if err != nil {
 		return err
 	}
