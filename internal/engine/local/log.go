@@ -45,6 +45,7 @@ type group struct {
 const (
 	aloneMin    = 256 << 10            // length from which a commit is encoded without the lock
 	bufferedMax = 8 << 20              // octets that may wait to be written before writers wait
+	fullGroup   = 512 << 10            // octets that are written without waiting for more
 	syncTimeMax = 4 * time.Millisecond // a slower sync is not waited for longer
 )
 
@@ -89,7 +90,9 @@ func (e *Engine) endRecordLocked(r *record, octets []byte) position {
 	r.encode(octets, e.uuid)
 	e.mu.prev = r.sum
 	e.mu.offset += r.size()
-	e.mu.buffered += r.size()
+	if e.mu.buffered += r.size(); e.mu.buffered >= fullGroup {
+		e.work.Signal()
+	}
 	return r.pos
 }
 
@@ -236,17 +239,19 @@ func (g *group) fail(err error) {
 // synced, the next one gathers, and each sync carries half of them. So the
 // commits that were just answered are given a moment to come back: as many as
 // the last group had and as wait already, at most half of the time that a sync
-// takes.
+// takes. Large groups are not waited for: writing them takes so much longer than
+// the sync that the disk had better begin while the next one gathers, even
+// before a commit needs it.
 func (e *Engine) nextGroup() (*group, bool) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	expected, late := e.lastGroup+len(e.mu.waiters), false
 	var timer *time.Timer
 	for len(e.mu.waiters) < expected && !late || len(e.mu.waiters) == 0 {
-		if e.mu.closing && len(e.mu.waiters) == 0 && e.mu.buffered < bufferedMax/2 {
+		if e.mu.closing && len(e.mu.waiters) == 0 && e.mu.buffered < fullGroup {
 			return nil, false
 		}
-		if e.mu.closing || e.mu.buffered >= bufferedMax/2 {
+		if e.mu.closing || e.mu.buffered >= fullGroup {
 			break
 		}
 		if len(e.mu.waiters) > 0 && timer == nil {
@@ -297,16 +302,22 @@ func (e *Engine) writeChunk(c chunk) error {
 		return err
 	}
 	e.activeEnd = c.start + int64(len(c.buf))
-	if err := e.fill(); err != nil {
-		return err
+	if len(c.buf) < fillBelow {
+		if err := e.fill(); err != nil {
+			return err
+		}
 	}
 	return e.active.Sync()
 }
 
 // fillStep is how far ahead of the log's end its file is filled with zeros. A
 // sync of octets that the file had before needs no change of the file system's
-// own records, and so half the flushes of the disk.
-const fillStep = 1 << 20
+// own records, and so half the flushes of the disk. To write so much more takes
+// longer than the flush when a group has fillBelow octets itself.
+const (
+	fillStep  = 1 << 20
+	fillBelow = fillStep / 4
+)
 
 var zeros [fillStep]byte
 
