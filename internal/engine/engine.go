@@ -143,9 +143,19 @@ type Blobs interface {
 	// small read and without touching the octets. The value may be kept.
 	// Errors: NotFound, Corrupt.
 	Summary(ctx context.Context, id BlobID) ([]byte, error)
+	// Summaries returns a reader of many summaries, which must be closed.
+	Summaries() Summaries
 	// Verify reads all of a blob and returns its size. Errors: NotFound,
 	// Corrupt.
 	Verify(ctx context.Context, id BlobID) (octets int64, err error)
+}
+
+// Summaries reads summaries one after the other, those of blobs that were
+// written one after the other with few reads. It is used by one goroutine.
+type Summaries interface {
+	// Read is Blobs.Summary, but that the value is valid until the next call.
+	Read(ctx context.Context, id BlobID) ([]byte, error)
+	Close()
 }
 
 // BlobWriter writes one blob. It is used by one goroutine.

@@ -1,7 +1,7 @@
 package message
 
 import (
-	"strings"
+	"bytes"
 	"time"
 )
 
@@ -21,13 +21,13 @@ var zones = map[string]int{
 func ParseDate(s string) (t time.Time, ok bool) {
 	l := lexer{s: []byte(s)}
 	word := dateWord(&l)
-	if strings.ContainsFunc(word, func(r rune) bool { return r >= 'a' && r <= 'z' }) {
+	if bytes.ContainsFunc(word, func(r rune) bool { return r >= 'a' && r <= 'z' }) {
 		l.space()
 		l.take(',') // the day of the week
 		word = dateWord(&l)
 	}
 	day, ok1 := number(word, 2)
-	month, ok2 := months[dateWord(&l)]
+	month, ok2 := months[string(dateWord(&l))]
 	word = dateWord(&l)
 	year, ok3 := number(word, 4)
 	if !ok1 || !ok2 || !ok3 || day < 1 || day > 31 {
@@ -55,8 +55,8 @@ func ParseDate(s string) (t time.Time, ok bool) {
 	return time.Date(year, month, day, clock[0], clock[1], clock[2], 0, zone), true
 }
 
-// dateWord reads letters and digits, in lower case.
-func dateWord(l *lexer) string {
+// dateWord reads letters and digits, which it makes lower case where they are.
+func dateWord(l *lexer) []byte {
 	l.space()
 	for l.peek() == '-' { // 1-Jan-2001 is seen
 		l.i++
@@ -66,15 +66,18 @@ func dateWord(l *lexer) string {
 	for c := l.peek(); c >= '0' && c <= '9' || c|0x20 >= 'a' && c|0x20 <= 'z'; c = l.peek() {
 		l.i++
 	}
-	word := toLower(string(l.s[start:l.i]))
+	word := l.s[start:l.i]
+	for i, c := range word {
+		word[i] = lower(c)
+	}
 	if len(word) > 3 && word[0] > '9' {
 		word = word[:3] // a month's or day's full name
 	}
 	return word
 }
 
-func number(s string, digitsMax int) (n int, ok bool) {
-	if s == "" || len(s) > digitsMax {
+func number(s []byte, digitsMax int) (n int, ok bool) {
+	if len(s) == 0 || len(s) > digitsMax {
 		return 0, false
 	}
 	for i := range len(s) {
@@ -91,7 +94,7 @@ func dateZone(l *lexer) int {
 	l.space()
 	sign := l.peek()
 	if sign != '+' && sign != '-' {
-		return zones[dateWord(l)]
+		return zones[string(dateWord(l))]
 	}
 	l.i++
 	n, ok := number(dateWord(l), 4)

@@ -124,8 +124,8 @@ func DecodeSummary(b []byte) (*Summary, error) {
 	return s, nil
 }
 
-// decoder reads values that share the memory of one string. After the first
-// bad one all are zero.
+// decoder reads values that share the memory of one string, into the memory of
+// slices that are there. After the first bad one all are zero.
 type decoder struct {
 	s   string
 	i   int
@@ -193,42 +193,98 @@ func (d *decoder) part(p *Part) {
 	for _, s := range []*string{&p.Type, &p.Subtype, &p.Encoding, &p.ID, &p.Description, &p.MD5, &p.Location, &p.Disposition} {
 		*s = d.string()
 	}
-	p.Params = d.params()
-	p.DispositionParams = d.params()
-	if n := d.count(ParamsMax, 1); n > 0 {
-		p.Languages = make([]string, n)
-		for i := range p.Languages {
-			p.Languages[i] = d.string()
-		}
+	p.Params = d.params(p.Params)
+	p.DispositionParams = d.params(p.DispositionParams)
+	p.Languages = sized(p.Languages, d.count(ParamsMax, 1))
+	for i := range p.Languages {
+		p.Languages[i] = d.string()
 	}
 	has := d.byte()
 	if has == 0 {
+		p.Envelope = nil
 		return
 	}
-	e := &Envelope{HasDate: has&2 != 0, HasSubject: has&4 != 0}
-	p.Envelope = e
+	if p.Envelope == nil {
+		p.Envelope = &Envelope{}
+	}
+	e := p.Envelope
+	e.HasDate, e.HasSubject = has&2 != 0, has&4 != 0
 	for _, s := range []*string{&e.Date, &e.Subject, &e.InReplyTo, &e.MessageID} {
 		*s = d.string()
 	}
 	for _, l := range e.lists() {
-		if n := d.count(AddressesMax, 4); n > 0 {
-			*l = make([]Address, n)
-			for i := range *l {
-				a := &(*l)[i]
-				a.Name, a.Route, a.Mailbox, a.Host = d.string(), d.string(), d.string(), d.string()
-			}
+		*l = sized(*l, d.count(AddressesMax, 4))
+		for i := range *l {
+			a := &(*l)[i]
+			a.Name, a.Route, a.Mailbox, a.Host = d.string(), d.string(), d.string(), d.string()
 		}
 	}
 }
 
-func (d *decoder) params() []Param {
-	n := d.count(ParamsMax, 2)
-	if n == 0 {
-		return nil
+func (d *decoder) params(to []Param) []Param {
+	to = sized(to, d.count(ParamsMax, 2))
+	for i := range to {
+		to[i] = Param{d.string(), d.string()}
 	}
-	params := make([]Param, n)
-	for i := range params {
-		params[i] = Param{d.string(), d.string()}
+	return to
+}
+
+// sized returns n elements, in the memory of s where there is room.
+func sized[T any](s []T, n int) []T {
+	if n > cap(s) {
+		return make([]T, n)
 	}
-	return params
+	return s[:n]
+}
+
+// Top is what a summary tells of the message itself and not of its parts. One
+// may be used for many messages: Decode uses its memory again, except for that of
+// the strings.
+type Top struct {
+	Envelope    *Envelope
+	Fields      []byte // as in Summary
+	FieldsWhole bool   // likewise
+	BodyStart   int64  // octet offset in the message
+
+	part     Part
+	envelope Envelope
+}
+
+// Top returns that of a decoded summary.
+func (s *Summary) Top() *Top {
+	return &Top{Envelope: s.Parts[0].Envelope, Fields: s.Fields, FieldsWhole: s.FieldsWhole, BodyStart: s.Parts[0].BodyStart}
+}
+
+// Decode decodes what Summary.Append made, no further than it must. Fields are
+// then in b. It returns an error as DecodeSummary does.
+func (t *Top) Decode(b []byte) (err error) {
+	if t.Fields, t.FieldsWhole, err = DecodeFields(b); err != nil {
+		return err
+	}
+	d := decoder{s: string(b[2:])}
+	d.offset()
+	d.string()
+	d.count(PartsMax, 16)
+	t.part.Envelope = &t.envelope
+	d.part(&t.part)
+	if d.bad || t.part.Envelope == nil {
+		return errs.New("message.Top.Decode", errs.Corrupt, "")
+	}
+	t.Envelope, t.BodyStart = t.part.Envelope, t.part.BodyStart
+	return nil
+}
+
+// DecodeFields returns the Fields of an encoded summary, which are in b, and
+// FieldsWhole. It returns an error as DecodeSummary does.
+func DecodeFields(b []byte) (fields []byte, whole bool, err error) {
+	if len(b) < 2 || b[0] != summaryVersion {
+		return nil, false, errs.New("message.DecodeFields", errs.Corrupt, "")
+	}
+	_, size := binary.Uvarint(b[2:])
+	rest := b[2+max(0, size):]
+	n, length := binary.Uvarint(rest)
+	if size <= 0 || length <= 0 || n > uint64(len(rest)-length) {
+		return nil, false, errs.New("message.DecodeFields", errs.Corrupt, "")
+	}
+	return rest[length : length+int(n)], b[1]&flagFieldsWhole != 0, nil
 }

@@ -1,6 +1,9 @@
 package message
 
-import "bytes"
+import (
+	"bytes"
+	"iter"
+)
 
 // nextField splits the first field off a header block: its name and its octets
 // up to and with the last line end of its last continuation line (RFC 5322
@@ -248,15 +251,27 @@ func (s *Summary) SelectFields(dst []byte, names []string) ([]byte, bool) {
 	return SelectFields(dst, s.Fields, names, false), true
 }
 
-// Field returns the unfolded values of all fields of a name in a header block.
-func FieldValues(header []byte, name string) (values []string) {
-	for rest := header; ; {
-		var n, raw []byte
-		if n, raw, rest = nextField(rest); raw == nil {
-			return values
-		}
-		if len(n) == len(name) && equalFold(string(n), name) {
-			values = append(values, Unfold(raw[bytes.IndexByte(raw, ':')+1:]))
+// RawValues yields the values of all fields of a name in a header block, with
+// their line ends.
+func RawValues(header []byte, name string) iter.Seq[[]byte] {
+	return func(yield func([]byte) bool) {
+		for rest := header; ; {
+			var n, raw []byte
+			if n, raw, rest = nextField(rest); raw == nil {
+				return
+			}
+			if len(n) == len(name) && equalFold(string(n), name) && !yield(raw[bytes.IndexByte(raw, ':')+1:]) {
+				return
+			}
 		}
 	}
+}
+
+// FieldValues returns the unfolded values of all fields of a name in a header
+// block.
+func FieldValues(header []byte, name string) (values []string) {
+	for raw := range RawValues(header, name) {
+		values = append(values, Unfold(raw))
+	}
+	return values
 }

@@ -230,11 +230,33 @@ func checkParse(t *testing.T, name string, b []byte) {
 	if !bytes.Equal(d.Append(nil), encoded) {
 		t.Errorf("%s: the summary changed by encoding", name)
 	}
+	checkTop(t, name, encoded, d)
 	names := []string{"From", "subject", "References"}
 	if fast, ok := s.SelectFields(nil, names); ok {
 		root := s.Parts[0]
 		if slow := SelectFields(nil, b[:root.BodyStart], names, false); !bytes.Equal(fast, slow) {
 			t.Errorf("%s: fields from the summary %q, from the octets %q", name, fast, slow)
+		}
+	}
+}
+
+// used is a Top that other messages were decoded into before.
+var used Top
+
+// checkTop compares what is decoded of a summary with the whole.
+func checkTop(t *testing.T, name string, encoded []byte, s *Summary) {
+	t.Helper()
+	fresh, want := Top{}, s.Top()
+	if err := fresh.Decode(encoded); err != nil {
+		t.Fatalf("%s: %v", name, err)
+	}
+	if err := used.Decode(encoded); err != nil {
+		t.Fatalf("%s: %v", name, err)
+	}
+	for _, top := range []*Top{&fresh, &used} {
+		if fmt.Sprintf("%+v", *top.Envelope) != fmt.Sprintf("%+v", *want.Envelope) || !bytes.Equal(top.Fields, want.Fields) ||
+			top.FieldsWhole != want.FieldsWhole || top.BodyStart != want.BodyStart {
+			t.Fatalf("%s: of the message itself\n%+v\n%+v\nwas decoded, not\n%+v", name, top, top.Envelope, want.Envelope)
 		}
 	}
 }
@@ -255,6 +277,9 @@ func FuzzDecodeSummary(f *testing.F) {
 		if s, err := DecodeSummary(b); err == nil {
 			s.Section([]int{1, 2}, SectionHeader)
 			s.Append(nil)
+			checkTop(t, "fuzz", b, s)
+		} else {
+			new(Top).Decode(b)
 		}
 	})
 }

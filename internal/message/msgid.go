@@ -26,6 +26,9 @@ func MessageIDs(value string) (ids []string) {
 // messageID reads an id behind "<" and returns how much of s was looked at. A
 // second "<" begins another.
 func messageID(s string) (id string, end int) {
+	if end := strings.IndexAny(s, "<> \t\"\\"); end >= 0 && s[end] == '>' && strings.Contains(s[:end], "@") {
+		return s[:end], end + 1 // as nearly all are
+	}
 	var b strings.Builder
 	quoted := false
 	for i := 0; i < len(s); i++ {

@@ -6,7 +6,9 @@ import "strings"
 // words are decoded, and whether the subject is that of a reply or forward.
 // Linear in the length of s.
 func BaseSubject(s string) (base string, reply bool) {
-	s = strings.Join(strings.FieldsFunc(s, func(r rune) bool { return r == ' ' || r == '\t' || r == '\r' || r == '\n' }), " ")
+	if strings.ContainsAny(s, "\t\r\n") || strings.Contains(s, "  ") {
+		s = strings.Join(strings.FieldsFunc(s, func(r rune) bool { return r == ' ' || r == '\t' || r == '\r' || r == '\n' }), " ")
+	}
 	for {
 		s = trimTrailers(s, &reply)
 		s = trimPrefixes(s, &reply)

@@ -220,11 +220,11 @@ func fuzzyScorer(k *imapwire.SearchKey, needle []byte) scorer {
 	}
 	kept := message.Kept(k.Field)
 	return func(c *cursor, m *store.Message) (int, error) {
-		values, err := c.values(m, k.Field, kept)
+		fields, err := c.fields(m, kept)
 		best := scoreNone
-		for _, value := range values {
+		for value := range message.RawValues(fields, k.Field) {
 			found := f.start()
-			found.look(c.fold(message.DecodeHeader(value)))
+			found.look(c.foldValue(value))
 			best = max(best, found.score())
 		}
 		return best, err

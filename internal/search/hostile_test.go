@@ -141,7 +141,7 @@ func TestA22Nesting(t *testing.T) {
 // time, in a text that nearly holds it.
 func TestA22Needle(t *testing.T) {
 	doubling.Check(t, "needle", 16<<10, func(n int) func() {
-		c := &cursor{ctx: t.Context(), q: &Query{}}
+		c := (&Query{}).newCursor(t.Context(), nil)
 		needle := []byte(strings.Repeat("a", n) + "b")
 		text := strings.Repeat(strings.Repeat("a", n)+"c", 8)
 		return func() { c.contains(text, needle) }

@@ -340,7 +340,8 @@ func (x *Index) index(ctx context.Context, j job) error {
 		}
 	})
 	b := newBuilder()
-	c := &cursor{ctx: ctx, q: &Query{Store: x.store}}
+	c := (&Query{Store: x.store}).newCursor(ctx, nil)
+	defer c.close()
 	for i, m := range unknown {
 		begun := x.store.Now()
 		_, err := c.walk(m, true, visitor{gramOctets - 1, func(folded []byte) bool {

@@ -70,31 +70,41 @@ func (q *Query) fieldsOf(c *cursor, m *store.Message) (*fields, error) {
 			return f, nil
 		}
 	}
-	s, err := c.summary(m)
+	t, err := c.top(m)
 	if err != nil {
 		return nil, err
 	}
-	if s == nil {
+	if t == nil {
 		return noFields, nil
 	}
-	f := newFields(s)
+	f := c.newFields(t)
 	if q.Index != nil {
 		q.Index.fields.put(m.Blob, f)
 	}
 	return f, nil
 }
 
-func newFields(s *message.Summary) *fields {
-	f, e := &fields{}, s.Parts[0].Envelope
+func (c *cursor) newFields(top *message.Top) *fields {
+	f, e := &fields{}, top.Envelope
 	if t, ok := message.ParseDate(e.Date); ok {
 		f.sent, f.dated = t.Unix(), true
 	}
 	base, reply := message.BaseSubject(message.DecodeHeader(e.Subject))
-	f.subject, f.reply = collation(base), reply
+	f.reply = reply
+	// All texts are in the memory of one string.
+	octets := message.AppendCollation(c.folded[:0], base)
+	ends := [textKeys + 1]int{len(octets)}
 	for k := range textKeys {
-		f.texts[k] = collation(addressText(e, k))
+		octets = message.AppendCollation(octets, addressText(e, k))
+		ends[k+1] = len(octets)
 	}
-	f.readReferences(s)
+	c.folded = octets
+	all := string(octets)
+	f.subject = all[:ends[0]]
+	for k := range textKeys {
+		f.texts[k] = all[ends[k]:ends[k+1]]
+	}
+	f.readReferences(top)
 	return f
 }
 
@@ -105,13 +115,13 @@ var seed = maphash.MakeSeed()
 func hashID(id string) uint64 { return max(maphash.String(seed, id), 1) }
 
 // readReferences finds a message's ancestors (RFC 5256 §3 REFERENCES).
-func (f *fields) readReferences(s *message.Summary) {
-	e := s.Parts[0].Envelope
+func (f *fields) readReferences(top *message.Top) {
+	e := top.Envelope
 	if ids := message.MessageIDs(e.MessageID); len(ids) > 0 {
 		f.id = hashID(ids[0])
 	}
-	for _, v := range message.FieldValues(s.Fields, "References") {
-		for _, id := range message.MessageIDs(v) {
+	for raw := range message.RawValues(top.Fields, "References") {
+		for _, id := range message.MessageIDs(message.Unfold(raw)) {
 			f.refs = append(f.refs, hashID(id))
 		}
 	}

@@ -7,6 +7,7 @@
 package search
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"slices"
@@ -92,12 +93,19 @@ type cursor struct {
 	ctx    context.Context
 	q      *Query
 	turn   *fair.Turn // nil: needs none
+	scan   *store.Scan
 	folded []byte
 	raw    []byte
 
 	annotationsOf mail.UID // whose annotations found are
 	found         []store.Annotation
 }
+
+func (q *Query) newCursor(ctx context.Context, t *fair.Turn) *cursor {
+	return &cursor{ctx: ctx, q: q, turn: t, scan: q.Store.Scan()}
+}
+
+func (c *cursor) close() { c.scan.Close() }
 
 // Run returns the indexes of the messages that match, ascending.
 func Run(ctx context.Context, q *Query) ([]int, error) {
@@ -119,7 +127,9 @@ func Run(ctx context.Context, q *Query) ([]int, error) {
 		if err != nil {
 			return nil, errs.Wrap("search.Run", err)
 		}
-		return q.scanRows(&cursor{ctx: ctx, q: q, turn: turn}, t)
+		c := q.newCursor(ctx, turn)
+		defer c.close()
+		return q.scanRows(c, t)
 	}
 	return q.parallel(ctx, t)
 }
@@ -228,7 +238,8 @@ func (q *Query) inBlocks(ctx context.Context, n int, fn func(c *cursor, from, to
 		wg.Go(func() {
 			turn, err := q.Work.Take(ctx, uint64(q.Account))
 			defer q.end(turn)
-			c := &cursor{ctx: ctx, q: q, turn: turn}
+			c := q.newCursor(ctx, turn)
+			defer c.close()
 			for err == nil && failure.Load() == nil {
 				b := int(next.Add(1) - 1)
 				if b >= blocks {
@@ -400,11 +411,11 @@ func (q *Query) compileDay(k *imapwire.SearchKey) test {
 func (q *Query) compileSent(k *imapwire.SearchKey) test {
 	day := floorDay(k.Day.Unix())
 	return test{costSummary, func(c *cursor, _ int, m *store.Message) (bool, error) {
-		s, err := c.summary(m)
-		if s == nil {
+		top, err := c.top(m)
+		if top == nil {
 			return false, err
 		}
-		t, ok := message.ParseDate(s.Parts[0].Envelope.Date)
+		t, ok := message.ParseDate(top.Envelope.Date)
 		if !ok {
 			return false, nil
 		}
@@ -423,8 +434,15 @@ func (q *Query) compileSent(k *imapwire.SearchKey) test {
 // summary returns a message's summary; nil for one that cannot be read: a
 // damaged message matches nothing and spoils no search.
 func (c *cursor) summary(m *store.Message) (*message.Summary, error) {
-	s, err := c.q.Store.Summary(c.ctx, m)
+	s, err := c.scan.Summary(c.ctx, m)
 	return s, passOver(err)
+}
+
+// top returns what a message's summary tells of itself, until the next call; nil
+// for one that cannot be read.
+func (c *cursor) top(m *store.Message) (*message.Top, error) {
+	t, err := c.scan.Top(c.ctx, m)
+	return t, passOver(err)
 }
 
 func passOver(err error) error {
@@ -484,28 +502,23 @@ func (c *cursor) header(m *store.Message, name string, kept bool, needle []byte)
 	if err := c.ctx.Err(); err != nil { // a search may have thousands of these keys
 		return false, errs.Wrap("search.header", err)
 	}
-	values, err := c.values(m, name, kept)
-	for _, value := range values {
-		if c.contains(message.DecodeHeader(value), needle) {
+	fields, err := c.fields(m, kept)
+	for value := range message.RawValues(fields, name) {
+		if bytes.Contains(c.foldValue(value), needle) {
 			return true, nil
 		}
 	}
 	return false, err
 }
 
-// values returns those of the fields of one name.
-func (c *cursor) values(m *store.Message, name string, kept bool) ([]string, error) {
-	s, err := c.summary(m)
-	if s == nil {
-		return nil, err
+// fields returns a message's header, of which those fields may be missing that a
+// summary does not keep, until the next call; nil for one that cannot be read.
+func (c *cursor) fields(m *store.Message, kept bool) ([]byte, error) {
+	fields, whole, err := c.scan.Fields(c.ctx, m)
+	if err == nil && (!kept || !whole) {
+		fields, err = c.scan.Header(c.ctx, m)
 	}
-	header := s.Fields
-	if !kept || !s.FieldsWhole {
-		if header, err = c.q.Store.Header(c.ctx, m); err != nil {
-			return nil, passOver(err)
-		}
-	}
-	return message.FieldValues(header, name), nil
+	return fields, passOver(err)
 }
 
 // askedMax is for how many texts of one search the index is asked: each answer

@@ -57,10 +57,15 @@ func openWith(t testing.TB, messages []testMessage) (*store.Store, *store.Messag
 }
 
 func openAccount(t testing.TB) (*store.Store, *store.Account) {
+	return openAccountWith(t, store.Options{})
+}
+
+func openAccountWith(t testing.TB, o store.Options) (*store.Store, *store.Account) {
 	t.Helper()
 	ctx := t.Context()
 	e := mem.New()
-	s, err := store.Open(ctx, e, store.Options{Now: time.Now, PurgeEvery: -1})
+	o.Now, o.PurgeEvery = time.Now, -1
+	s, err := store.Open(ctx, e, o)
 	if err != nil {
 		t.Fatal(err)
 	}

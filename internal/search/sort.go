@@ -55,7 +55,8 @@ func (s *sorter) insert(ctx context.Context, sorted, added []int) ([]int, error)
 	if err != nil {
 		return nil, err
 	}
-	c, from := &cursor{ctx: ctx, q: s.q}, 0
+	c, from := s.q.newCursor(ctx, nil), 0
+	defer c.close()
 	all := make([]int, 0, len(sorted)+len(added))
 	for _, i := range added {
 		rest := sorted[from:]
@@ -182,7 +183,8 @@ func (q *Query) Insert(ctx context.Context, order []mail.UID, added []int, crite
 	if added, err = q.Sort(ctx, added, criteria); err != nil {
 		return nil, nil, err
 	}
-	s, c := q.newSorter(criteria), &cursor{ctx: ctx, q: q}
+	s, c := q.newSorter(criteria), q.newCursor(ctx, nil)
+	defer c.close()
 	before := make([]int, len(added)) // how many of the order
 	from := 0
 	for n, i := range added {

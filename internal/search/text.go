@@ -23,6 +23,27 @@ func (c *cursor) fold(text string) []byte {
 	return c.folded
 }
 
+// foldValue returns the value of a header field as it is compared, decoded,
+// until the next call.
+func (c *cursor) foldValue(raw []byte) []byte {
+	if plain := bytes.Trim(raw, " \t\r\n"); isPlain(plain) {
+		c.folded = message.AppendFold(c.folded[:0], plain)
+		return c.folded
+	}
+	return c.fold(message.DecodeHeader(message.Unfold(raw)))
+}
+
+// isPlain reports whether the value of a header field is text in itself: one line
+// of printable ASCII without encoded words.
+func isPlain(value []byte) bool {
+	for i, c := range value {
+		if c < ' ' && c != '\t' || c > '~' || c == '?' && i > 0 && value[i-1] == '=' {
+			return false
+		}
+	}
+	return true
+}
+
 // visitor is shown text as it is compared, in pieces that overlap. It returns
 // true to see no more.
 type visitor struct {
@@ -40,7 +61,7 @@ func (c *cursor) walk(m *store.Message, whole bool, v visitor) (bool, error) {
 	if err := c.ctx.Err(); err != nil {
 		return false, errs.Wrap("search.walk", err)
 	}
-	s, err := c.q.Store.Summary(c.ctx, m)
+	s, err := c.scan.Summary(c.ctx, m)
 	if err != nil {
 		return false, err
 	}

@@ -131,6 +131,22 @@ func (b faultyBlobs) Summary(ctx context.Context, id engine.BlobID) ([]byte, err
 	return b.Blobs.Summary(ctx, id)
 }
 
+func (b faultyBlobs) Summaries() engine.Summaries {
+	return faultySummaries{b.Blobs.Summaries(), b.f}
+}
+
+type faultySummaries struct {
+	engine.Summaries
+	f *faulty
+}
+
+func (s faultySummaries) Read(ctx context.Context, id engine.BlobID) ([]byte, error) {
+	if err := s.f.fail(); err != nil {
+		return nil, err
+	}
+	return s.Summaries.Read(ctx, id)
+}
+
 func (b faultyBlobs) Verify(ctx context.Context, id engine.BlobID) (int64, error) {
 	if err := b.f.fail(); err != nil {
 		return 0, err
@@ -233,8 +249,8 @@ func useAll(s, other *Store) {
 				if l, err := v.Messages(ctx, box.ID); err == nil {
 					for _, m := range l.Range(0, l.Len()) {
 						_, _ = s.Summary(ctx, m)
+						scan(ctx, s, m)
 						_, _ = a.Annotations(box.ID, m.UID)
-						_, _ = s.Header(ctx, m)
 						_, _ = s.ReadBody(ctx, m, 0, m.Size)
 					}
 				}

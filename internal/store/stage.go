@@ -109,13 +109,3 @@ func (s *Store) ReadBody(ctx context.Context, m *Message, from, to int64) ([]byt
 	}
 	return b, nil
 }
-
-// Header reads a message's header octets.
-func (s *Store) Header(ctx context.Context, m *Message) ([]byte, error) {
-	sum, err := s.Summary(ctx, m)
-	if err != nil {
-		return nil, err
-	}
-	b, err := s.ReadBody(ctx, m, 0, sum.Parts[0].BodyStart)
-	return b, err
-}

@@ -20,7 +20,7 @@ import (
 // Run runs the suite. open returns an empty engine, which the suite closes.
 func Run(t *testing.T, open func(t *testing.T) engine.Engine) {
 	for name, test := range map[string]func(*testing.T, engine.Engine){
-		"Commit": testCommit, "Blobs": testBlobs, "LargeBlob": testLargeBlob, "Snapshot": testSnapshot,
+		"Commit": testCommit, "Blobs": testBlobs, "Summaries": testSummaries, "LargeBlob": testLargeBlob, "Snapshot": testSnapshot,
 		"Pipelined": testPipelined, "Concurrent": testConcurrent, "Agrees": testAgrees, "Closed": testClosed,
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -274,6 +274,53 @@ func testLargeBlob(t *testing.T, e engine.Engine) {
 		if sum, err := e.Blobs().Summary(ctx, id); string(sum) != "large" || err != nil {
 			t.Fatalf("summary: %q, %v", sum, err)
 		}
+	}
+}
+
+// testSummaries reads summaries of blobs of all sizes, some of which no commit
+// kept, in their order and in none, while others are written.
+func testSummaries(t *testing.T, e engine.Engine) {
+	ctx := context.Background()
+	s := Space(t, e, 1)
+	rng := rand.New(rand.NewPCG(1, 2))
+	r := e.Blobs().Summaries()
+	defer r.Close()
+	want := map[engine.BlobID][]byte{}
+	var ids []engine.BlobID
+	check := func(id engine.BlobID) {
+		t.Helper()
+		if got, err := r.Read(ctx, id); err != nil || !bytes.Equal(got, want[id]) {
+			t.Fatalf("summary of %d octets of blob %x: %d octets, %v", len(want[id]), id, len(got), err)
+		}
+	}
+	for round := range 30 {
+		var b engine.Batch
+		for range 10 {
+			size, summary := rng.IntN(1+1<<rng.IntN(18)), make([]byte, rng.IntN(1+1<<rng.IntN(13)))
+			if round == 7 { // large ones
+				size, summary = 1<<20+rng.IntN(2), make([]byte, rng.IntN(200_000))
+			}
+			for i := range summary {
+				summary[i] = byte(rng.Uint32())
+			}
+			id, w := MakeBlob(t, e, make([]byte, size), summary)
+			ids, want[id] = append(ids, id), summary
+			defer w.Release()
+			if rng.IntN(10) > 0 {
+				b.Keep(id)
+			}
+			check(id)
+			check(ids[rng.IntN(len(ids))])
+		}
+		if _, err := s.Commit(ctx, engine.Version(round), &b); err != nil {
+			t.Fatal(err)
+		}
+		for _, id := range ids {
+			check(id)
+		}
+	}
+	if _, err := r.Read(ctx, 0); !errs.Is(err, errs.NotFound) {
+		t.Fatalf("blob 0: %v", err)
 	}
 }
 

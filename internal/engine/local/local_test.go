@@ -5,9 +5,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -162,7 +164,7 @@ func (h *history) run(t testing.TB, e *Engine, id engine.SpaceID, n int, seed ui
 			return
 		}
 		w.Write(octets)
-		blob, _, err := w.Seal([]byte("s"))
+		blob, _, err := w.Seal(summaryOf(octets))
 		if err != nil {
 			w.Release()
 			return
@@ -194,6 +196,9 @@ func (h *history) run(t testing.TB, e *Engine, id engine.SpaceID, n int, seed ui
 	}
 }
 
+// summaryOf is what history makes the summary of a blob.
+func summaryOf(octets []byte) []byte { return octets[:min(12, len(octets))] }
+
 // check opens what is left and compares it with what was acknowledged.
 func (h *history) check(t testing.TB, e *Engine) {
 	t.Helper()
@@ -215,6 +220,16 @@ func (h *history) check(t testing.TB, e *Engine) {
 		if got, err := enginetest.ReadBlob(e, id); err != nil || !bytes.Equal(got, want) {
 			t.Fatalf("blob %x, which was acknowledged: %d octets, %v", id, len(got), err)
 		}
+	}
+	// In the order in which they were written, and in none.
+	for _, ids := range [][]engine.BlobID{slices.Sorted(maps.Keys(h.blobs)), slices.Collect(maps.Keys(h.blobs))} {
+		r := e.Blobs().Summaries()
+		for _, id := range ids {
+			if got, err := r.Read(t.Context(), id); err != nil || !bytes.Equal(got, summaryOf(h.blobs[id])) {
+				t.Fatalf("the summary of blob %x, which was acknowledged: %q, %v", id, got, err)
+			}
+		}
+		r.Close()
 	}
 	h.checkWhole(t, e)
 }

@@ -236,6 +236,16 @@ func (b blobs) Summary(_ context.Context, id engine.BlobID) ([]byte, error) {
 	return x.summary, nil
 }
 
+func (b blobs) Summaries() engine.Summaries { return summaries{b} }
+
+type summaries struct{ blobs blobs }
+
+func (s summaries) Read(ctx context.Context, id engine.BlobID) ([]byte, error) {
+	return s.blobs.Summary(ctx, id)
+}
+
+func (summaries) Close() {}
+
 func (b blobs) Verify(_ context.Context, id engine.BlobID) (int64, error) {
 	x, err := b.find("mem.Verify", id)
 	if err != nil {

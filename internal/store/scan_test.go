@@ -1,0 +1,65 @@
+package store
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"testing"
+
+	"github.com/angarium/angarium/internal/mail"
+)
+
+// scan calls all of Scan for one message.
+func scan(ctx context.Context, s *Store, m *Message) {
+	c := s.Scan()
+	defer c.Close()
+	_, _, _ = c.Fields(ctx, m)
+	_, _ = c.Top(ctx, m)
+	_, _ = c.Header(ctx, m)
+	_, _ = c.Summary(ctx, m)
+}
+
+// TestScan compares what a scan reads with what FETCH gets, and sees that it
+// keeps nothing.
+func TestScan(t *testing.T) {
+	for name, e := range engines(t) {
+		t.Run(name, func(t *testing.T) {
+			s := openStore(t, e)
+			a := account(t, s, "a@b")
+			for i := range 50 {
+				deliver(t, s, a, "INBOX", fmt.Sprintf("From: a@b\r\nSubject: %d\r\nX-Other: %d\r\n\r\ntext", i, i), mail.Flags{})
+			}
+			v, _ := a.Snapshot()
+			box, _ := v.Mailbox("INBOX")
+			l, err := v.Messages(ctx, box.ID)
+			if err != nil {
+				t.Fatal(err)
+			}
+			s.Spare()
+			c := s.Scan()
+			defer c.Close()
+			for i, m := range l.Range(0, l.Len()) {
+				fields, whole, err := c.Fields(ctx, m)
+				if want := fmt.Sprintf("From: a@b\r\nSubject: %d\r\n", i); string(fields) != want || !whole || err != nil {
+					t.Fatalf("fields %q, %v, %v", fields, whole, err)
+				}
+				top, err := c.Top(ctx, m)
+				if err != nil || top.Envelope.Subject != fmt.Sprint(i) {
+					t.Fatalf("top %+v, %v", top, err)
+				}
+				header, err := c.Header(ctx, m)
+				if want := fmt.Sprintf("From: a@b\r\nSubject: %d\r\nX-Other: %d\r\n\r\n", i, i); string(header) != want || err != nil {
+					t.Fatalf("header %q, %v", header, err)
+				}
+				if s.summaries.get(m.Blob) != nil {
+					t.Fatal("the scan filled the cache")
+				}
+				sum, err := c.Summary(ctx, m)
+				want, err2 := s.Summary(ctx, m)
+				if err != nil || err2 != nil || !bytes.Equal(sum.Append(nil), want.Append(nil)) {
+					t.Fatalf("summary %+v, %v, not %+v, %v", sum, err, want, err2)
+				}
+			}
+		})
+	}
+}
