@@ -20,9 +20,9 @@ import (
 const (
 	// Slice is how long a turn lasts while others wait.
 	Slice = 10 * time.Millisecond
-	// stride is how long is worked at least before giving way: shorter than what
+	// Stride is how long is worked at least before giving way: shorter than what
 	// a short command takes, longer than it takes to stop and go on.
-	stride = 500 * time.Microsecond
+	Stride = 500 * time.Microsecond
 	// Who worked for some time gives way for at most wayShare times as long,
 	// and at most wayMax.
 	wayShare = 3
@@ -93,8 +93,23 @@ func (t *Turn) take(ctx context.Context) error {
 	}
 	t.held, t.since = true, t.q.now()
 	t.until = t.since.Add(Slice)
+	watchNetwork()
 	return nil
 }
+
+// Yield lets others work for a moment. It is for work without a turn that is
+// done for longer than Stride.
+func Yield() {
+	watchNetwork()
+	runtime.Gosched()
+}
+
+// watchNetwork makes a processor that has nothing to do wait for the network.
+// The one that did so until now may just compute for the client that woke it,
+// and the runtime puts nobody in its place: what other clients send would be
+// seen only when the runtime's monitor looks, after 10 ms. A new goroutine wakes
+// a processor, which waits for the network when it has run it.
+func watchNetwork() { go func() {}() }
 
 // enter takes a slot, or returns what is closed when there is one.
 func (q *Queue) enter(account uint64) chan struct{} {
@@ -165,7 +180,7 @@ func (t *Turn) Pause(ctx context.Context) error {
 		return ctx.Err()
 	}
 	now := t.q.now()
-	if now.Sub(t.since) >= stride && t.q.crowded() {
+	if now.Sub(t.since) >= Stride && t.q.crowded() {
 		now = t.giveWay(ctx, now)
 	}
 	if now.Before(t.until) {
@@ -201,6 +216,7 @@ func (t *Turn) giveWay(ctx context.Context, now time.Time) time.Time {
 		case <-ctx.Done():
 		}
 	}
+	watchNetwork()
 	t.since = q.now()
 	t.waited += t.since.Sub(now)
 	return t.since

@@ -92,7 +92,7 @@ func (c *Conn) Wake() {
 // startWait sets the deadline of the wait for input that begins.
 func (c *Conn) startWait() {
 	c.work.Rest()
-	c.waitBegan = time.Now()
+	c.waitBegan, c.yielded = time.Now(), time.Time{}
 	deadline := c.deadline
 	if deadline.IsZero() {
 		deadline = c.waitBegan.Add(c.timeout)

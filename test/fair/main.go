@@ -1,8 +1,7 @@
 // Command fair shows how much the FETCH of others suffers while one account
 // works on a large mailbox. It fills a store, starts the real binary, measures
 // FETCH of a few messages by several sessions of another account while nothing
-// else happens, and then while one session after the other repeats one long
-// command.
+// else happens, and then while another process repeats one long command.
 //
 //	go run ./test/fair --messages 100000 --seconds 8
 //
@@ -11,11 +10,14 @@
 package main
 
 import (
+	"bytes"
 	"errors"
 	"flag"
 	"fmt"
 	"os"
+	"os/exec"
 	"slices"
+	"strconv"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -46,8 +48,16 @@ var commands = []string{
 func main() {
 	messages := flag.Int("messages", 100_000, "messages in the large mailbox")
 	seconds := flag.Int("seconds", 8, "how long each command is repeated")
+	loud := flag.String("loud", "", "used by this command itself: repeat the command in the argument at this address")
 	flag.Parse()
-	if err := run(*messages, time.Duration(*seconds)*time.Second); err != nil {
+	d := time.Duration(*seconds) * time.Second
+	err := error(nil)
+	if *loud != "" {
+		err = repeat(*loud, flag.Arg(0), d)
+	} else {
+		err = run(*messages, d)
+	}
+	if err != nil {
 		fmt.Fprintln(os.Stderr, "fair:", err)
 		os.Exit(1)
 	}
@@ -70,7 +80,7 @@ func run(messages int, d time.Duration) error {
 		return err
 	}
 	defer srv.Kill()
-	loud, err := login(srv, noisy)
+	loud, err := login(srv.IMAP, noisy)
 	if err != nil {
 		return err
 	}
@@ -78,14 +88,14 @@ func run(messages int, d time.Duration) error {
 	if _, err := loud.Do("FETCH 1:* (FLAGS)"); err != nil { // in memory from here on
 		return err
 	}
-	base, err := measure(srv, d, nil)
+	base, err := measure(srv.IMAP, d, "")
 	if err != nil {
 		return err
 	}
 	fmt.Printf("%-40s %9s %9s %9s %7s %9s\n", "while", "FETCHes", "p50 ms", "p99 ms", "ratio", "repeated")
 	base.print("nothing", base)
 	for _, command := range commands {
-		s, err := measure(srv, d, func() error { return loud.Skip(command) })
+		s, err := measure(srv.IMAP, d, command)
 		if err != nil {
 			return fmt.Errorf("%s: %w", command, err)
 		}
@@ -94,8 +104,8 @@ func run(messages int, d time.Duration) error {
 	return nil
 }
 
-func login(srv *harness.Server, user string) (*harness.IMAP, error) {
-	c, err := harness.DialIMAP(srv.IMAP)
+func login(address, user string) (*harness.IMAP, error) {
+	c, err := harness.DialIMAP(address)
 	if err != nil {
 		return nil, err
 	}
@@ -106,11 +116,52 @@ func login(srv *harness.Server, user string) (*harness.IMAP, error) {
 	return c, err
 }
 
+// repeat is the noise: one command after the other for d. It prints how many
+// there were and how many of them the server refused.
+func repeat(address, command string, d time.Duration) error {
+	c, err := login(address, noisy)
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	repeated, refused := 0, 0
+	for end := time.Now().Add(d); time.Now().Before(end); repeated++ {
+		err := c.Skip(command)
+		var no *harness.Answer
+		if errors.As(err, &no) {
+			refused++
+		} else if err != nil {
+			return err
+		}
+	}
+	fmt.Println(repeated, refused)
+	return nil
+}
+
+// startNoise starts repeat in a process of its own, so that who measures does
+// nothing else. The function that it returns waits for the end.
+func startNoise(address, command string, d time.Duration) (func() (repeated, refused int, err error), error) {
+	self, err := os.Executable()
+	if err != nil {
+		return nil, err
+	}
+	var out bytes.Buffer
+	cmd := exec.Command(self, "--seconds", strconv.Itoa(int(d.Seconds())), "--loud", address, command)
+	cmd.Stdout, cmd.Stderr = &out, os.Stderr
+	return func() (repeated, refused int, err error) {
+		if err := cmd.Wait(); err != nil {
+			return 0, 0, err
+		}
+		_, err = fmt.Sscan(out.String(), &repeated, &refused)
+		return repeated, refused, err
+	}, cmd.Start()
+}
+
 // sample is what fetchers saw, and how often the noise was made.
 type sample struct {
 	times    []time.Duration // sorted
-	repeated int64
-	refused  int64
+	repeated int
+	refused  int
 }
 
 func (s *sample) at(share float64) time.Duration { return stats.Percentile(s.times, share) }
@@ -125,45 +176,36 @@ func (s *sample) print(what string, base *sample) {
 	fmt.Println()
 }
 
-// measure times FETCH for d, while noise is repeated.
-func measure(srv *harness.Server, d time.Duration, noise func() error) (*sample, error) {
+// measure times FETCH for d, while a command is repeated if there is one.
+func measure(address string, d time.Duration, command string) (*sample, error) {
 	s := &sample{}
 	var stop atomic.Bool
 	var mu sync.Mutex
 	var failure error
-	fail := func(err error) {
-		mu.Lock()
-		defer mu.Unlock()
-		failure = errors.Join(failure, err)
-	}
 	var wg sync.WaitGroup
 	for range fetchers {
-		c, err := login(srv, quiet)
+		c, err := login(address, quiet)
 		if err != nil {
 			return nil, err
 		}
 		defer c.Close()
 		wg.Go(func() {
 			times, err := fetch(c, &stop)
-			if err != nil {
-				fail(err)
-			}
 			mu.Lock()
 			defer mu.Unlock()
+			failure = errors.Join(failure, err)
 			s.times = append(s.times, times...)
 		})
 	}
 	end := time.Now().Add(d)
-	for noise != nil && time.Now().Before(end) {
-		err := noise()
-		var no *harness.Answer
-		if errors.As(err, &no) {
-			s.refused++
-		} else if err != nil {
-			fail(err)
-			break
+	if command != "" {
+		wait, err := startNoise(address, command, d)
+		if err == nil {
+			s.repeated, s.refused, err = wait()
 		}
-		s.repeated++
+		mu.Lock()
+		failure = errors.Join(failure, err)
+		mu.Unlock()
 	}
 	time.Sleep(time.Until(end)) // the time is what is measured
 	stop.Store(true)
