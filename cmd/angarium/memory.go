@@ -77,11 +77,11 @@ func cachesFor(limit int64) caches {
 }
 
 // A server is quiet when it allocates less than quietOctets in quietTime, and
-// gives memory back when there are more than freeOctets of it.
+// gives memory back when freeOctets more can be than last time.
 const (
 	memoryEvery = time.Second
-	quietTime   = 30 * time.Second
-	quietOctets = 32 << 20
+	quietTime   = 2 * time.Second
+	quietOctets = 2 << 20
 	freeOctets  = 16 << 20
 	spareTime   = 10 * time.Second // between two times that caches are emptied
 )
@@ -98,22 +98,25 @@ type memory struct {
 
 	looked, spared time.Time
 	allocated      uint64
+	kept           uint64 // what could not be given back last time
 	pressure       netserver.Pressure
 }
 
 // figures are what the runtime tells of its memory, in octets.
 type figures struct {
 	allocated uint64 // since the start
-	free      uint64 // that could be given back
+	free      uint64 // that holds nothing, or only what nobody needs any more
 	lives     uint64 // and what holds it
 }
 
 func readFigures() (f figures) {
 	samples := []metrics.Sample{{Name: "/gc/heap/allocs:bytes"}, {Name: "/memory/classes/heap/free:bytes"}, {Name: "/memory/classes/heap/unused:bytes"},
-		{Name: "/gc/heap/live:bytes"}, {Name: "/memory/classes/heap/stacks:bytes"}, {Name: "/memory/classes/metadata/other:bytes"}}
+		{Name: "/gc/heap/live:bytes"}, {Name: "/memory/classes/heap/stacks:bytes"}, {Name: "/memory/classes/metadata/other:bytes"},
+		{Name: "/memory/classes/heap/objects:bytes"}}
 	metrics.Read(samples)
 	of := func(i int) uint64 { return samples[i].Value.Uint64() }
-	return figures{allocated: of(0), free: of(1) + of(2), lives: of(3) + of(4) + of(5)}
+	dead := of(6) - min(of(3), of(6)) // or was made since the last collection
+	return figures{allocated: of(0), free: of(1) + of(2) + dead, lives: of(3) + of(4) + of(5)}
 }
 
 // look is called every memoryEvery.
@@ -123,8 +126,9 @@ func (m *memory) look(now time.Time) {
 	if now.Sub(m.looked) < quietTime {
 		return
 	}
-	if m.allocated != 0 && f.allocated-m.allocated < quietOctets && f.free > freeOctets {
+	if m.allocated != 0 && f.allocated-m.allocated < quietOctets && f.free > m.kept+freeOctets {
 		debug.FreeOSMemory()
+		m.kept = m.sample().free
 	}
 	m.looked, m.allocated = now, f.allocated
 }

@@ -23,7 +23,7 @@ func TestMemory(t *testing.T) {
 	now := time.Now()
 	m := memory{limit: math.MaxInt64, sample: readFigures, press: func(netserver.Pressure) {}}
 	m.look(now)
-	b := make([]byte, 4*quietOctets)
+	b := make([]byte, 4*freeOctets)
 	for i := range b {
 		b[i] = 1
 	}
@@ -33,11 +33,11 @@ func TestMemory(t *testing.T) {
 		t.Fatal("nothing was counted")
 	}
 	runtime.GC() // what was allocated is free now, and still ours
-	if got := free(); got < 4*quietOctets {
+	if got := free(); got < 4*freeOctets {
 		t.Skipf("the runtime gave it back by itself: %d octets are left", got)
 	}
 	m.look(now.Add(quietTime + memoryEvery)) // too soon
-	if got := free(); got < 4*quietOctets {
+	if got := free(); got < 4*freeOctets {
 		t.Errorf("only %d octets are left within the quiet time", got)
 	}
 	m.look(now.Add(2 * quietTime))
