@@ -3,8 +3,9 @@
 // attempt.
 //
 // Invariants:
-//  1. The cache never answers for another user, password, mechanism or stored
-//     hash than those it was filled with.
+//  1. The cache, and a verification that several logins wait for, never answer
+//     for another user, password, mechanism or stored hash than those they were
+//     made with.
 //  2. A user who does not exist costs as much as a wrong password.
 //  3. No password is logged or kept.
 package auth
@@ -31,7 +32,7 @@ import (
 
 // Limits (reliability paper 4.3 and 4.4).
 const (
-	queueMax     = 64               // logins that may wait for a worker
+	queueMax     = 512              // verifications that may wait for a worker (decision 8)
 	cacheMax     = 100_000          // remembered good logins
 	cacheTime    = time.Hour        // how long one is remembered
 	delayFirst   = 2 * time.Second  // after a first failure
@@ -78,7 +79,16 @@ type Auth struct {
 	mu        sync.Mutex
 	waiting   int
 	cache     map[[32]byte]time.Time
+	running   map[[32]byte]*verification
 	penalties map[netip.Addr]penalty
+}
+
+// verification is one that goes on, or waits for a worker. done is closed at its
+// end; ok and err are read after that.
+type verification struct {
+	done chan struct{}
+	ok   bool
+	err  error
 }
 
 type penalty struct {
@@ -89,7 +99,7 @@ type penalty struct {
 // New returns an Auth over the accounts of a directory.
 func New(d *directory.Directory, o Options) *Auth {
 	a := &Auth{dir: d, opts: o, workers: make(chan struct{}, runtime.GOMAXPROCS(0)),
-		cache: map[[32]byte]time.Time{}, penalties: map[netip.Addr]penalty{}}
+		cache: map[[32]byte]time.Time{}, running: map[[32]byte]*verification{}, penalties: map[netip.Addr]penalty{}}
 	rand.Read(a.key[:])
 	a.dummy = sync.OnceValue(func() string { h, _ := Hash(rand.Text()); return h })
 	return a
@@ -118,18 +128,13 @@ func (a *Auth) login(ctx context.Context, t Attempt) (Identity, error) {
 	if err != nil || info.Disabled || t.Authorize != "" && a.dir.Qualify(t.Authorize) != a.dir.Qualify(t.User) {
 		hash, info.Name = a.dummy(), ""
 	}
-	mac := a.mac(t, hash)
-	if a.remembered(mac) {
-		return Identity{info.Name, info.ID, hash}, nil
-	}
-	ok, err := a.verify(ctx, hash, t.Password)
+	ok, err := a.check(ctx, a.mac(t, hash), hash, t.Password)
 	switch {
 	case err != nil:
 		return Identity{}, err
 	case !ok || info.Name == "":
 		return Identity{}, bad
 	}
-	a.remember(mac)
 	return Identity{info.Name, info.ID, hash}, nil
 }
 
@@ -169,20 +174,59 @@ func (a *Auth) mac(t Attempt, hash string) (sum [32]byte) {
 	return sum
 }
 
-func (a *Auth) remembered(mac [32]byte) bool {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	until, ok := a.cache[mac]
-	return ok && a.opts.Now().Before(until)
+// check reports whether a password is right. A mail program opens several sessions
+// at once: those that ask for the same thing wait for one verification, and each of
+// them hears what it found.
+func (a *Auth) check(ctx context.Context, mac [32]byte, hash, password string) (bool, error) {
+	for {
+		v, leads := a.join(mac)
+		if leads {
+			v.ok, v.err = a.verify(ctx, hash, password)
+			a.end(mac, v)
+			return v.ok, v.err
+		}
+		select {
+		case <-v.done:
+		case <-ctx.Done():
+			return false, errs.Wrap("auth.check", ctx.Err())
+		}
+		if v.err == nil {
+			return v.ok, nil
+		}
+		// Who led it has hung up, or was one too many: that is nothing to the others.
+	}
 }
 
-func (a *Auth) remember(mac [32]byte) {
+// join returns the verification that answers for a MAC, and whether the caller is
+// the one to make it.
+func (a *Auth) join(mac [32]byte) (v *verification, leads bool) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if len(a.cache) >= cacheMax {
-		clear(a.cache)
+	if v = a.running[mac]; v != nil {
+		return v, false
 	}
-	a.cache[mac] = a.opts.Now().Add(cacheTime)
+	v = &verification{done: make(chan struct{})}
+	if until, ok := a.cache[mac]; ok && a.opts.Now().Before(until) {
+		v.ok = true
+		close(v.done)
+		return v, false
+	}
+	a.running[mac] = v
+	return v, true
+}
+
+// end tells those who wait, and remembers what was right.
+func (a *Auth) end(mac [32]byte, v *verification) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	delete(a.running, mac)
+	if v.ok {
+		if len(a.cache) >= cacheMax {
+			clear(a.cache)
+		}
+		a.cache[mac] = a.opts.Now().Add(cacheTime)
+	}
+	close(v.done)
 }
 
 // verify checks a password in one of the workers: hashing takes memory and

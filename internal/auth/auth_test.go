@@ -9,7 +9,9 @@ import (
 	"net/netip"
 	"regexp"
 	"strings"
+	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/angarium/angarium/internal/directory"
@@ -59,6 +61,99 @@ func TestQueue(t *testing.T) {
 			t.Errorf("with %d waiting: %v", waiting, err)
 		}
 	}
+}
+
+// slowAuth has one account with the password x. Its workers are busy until release
+// is called.
+func slowAuth(t *testing.T) (a *Auth, release func()) {
+	t.Helper()
+	a, _, _ = newAuth(t, "a@localhost:{PLAIN}x", "b@localhost:{PLAIN}x")
+	a.dummy = func() string { return "{PLAIN}none" }
+	for range cap(a.workers) {
+		a.workers <- struct{}{}
+	}
+	return a, func() {
+		for range cap(a.workers) {
+			<-a.workers
+		}
+	}
+}
+
+// TestStorm: logins of one account with the same password wait for one
+// verification, however many they are; others wait for their own.
+func TestStorm(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a, release := slowAuth(t)
+		attempts := []Attempt{{User: "a", Password: "x"}, {User: "a@localhost", Password: "x"}, {User: "b", Password: "x"},
+			{User: "a", Password: "y"}, {User: "a", Password: "x", Mechanism: "PLAIN"}, {User: "none", Password: "x"}}
+		const each = 2 * queueMax
+		right, wrong := make([]atomic.Int32, len(attempts)), make([]atomic.Int32, len(attempts))
+		for i, attempt := range attempts {
+			for range each {
+				go func() {
+					switch _, err := a.Login(t.Context(), attempt); {
+					case err == nil:
+						right[i].Add(1)
+					case errs.Is(err, errs.BadAuth):
+						wrong[i].Add(1)
+					default:
+						t.Errorf("%+v: %v", attempt, err)
+					}
+				}()
+			}
+		}
+		synctest.Wait()
+		if want := len(attempts) - 1; a.waiting != want { // two are names of one account
+			t.Errorf("%d logins wait for a worker, not %d", a.waiting, want)
+		}
+		release()
+		synctest.Wait()
+		for i, attempt := range attempts {
+			if isRight := attempt.Password == "x" && attempt.User != "none"; right[i].Load() != each && isRight || wrong[i].Load() != each && !isRight {
+				t.Errorf("%+v: %d logins were right and %d wrong, of %d", attempt, right[i].Load(), wrong[i].Load(), each)
+			}
+		}
+		if n := a.penalties[netip.Addr{}].failures; n != 2*each { // each attempt is one guess
+			t.Errorf("%d failures are counted, not %d", n, 2*each)
+		}
+		if len(a.running) != 0 || len(a.cache) != 3 {
+			t.Errorf("%d verifications go on, %d are remembered", len(a.running), len(a.cache))
+		}
+	})
+}
+
+// TestStormLeaderGone: who hangs up while others wait for the same verification
+// takes nothing away from them.
+func TestStormLeaderGone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a, release := slowAuth(t)
+		login := func(ctx context.Context) <-chan error {
+			done := make(chan error, 1)
+			go func() {
+				_, err := a.Login(ctx, Attempt{User: "a", Password: "x"})
+				done <- err
+			}()
+			synctest.Wait()
+			return done
+		}
+		ctx, hangUp := context.WithCancel(t.Context())
+		first := login(ctx)
+		others := []<-chan error{login(t.Context()), login(t.Context())}
+		hangUp()
+		if err := <-first; err == nil {
+			t.Error("who hung up is logged in")
+		}
+		synctest.Wait()
+		if a.waiting != 1 {
+			t.Errorf("%d logins wait for a worker", a.waiting)
+		}
+		release()
+		for _, done := range others {
+			if err := <-done; err != nil {
+				t.Error(err)
+			}
+		}
+	})
 }
 
 func TestSchemes(t *testing.T) {
