@@ -20,21 +20,15 @@ func (s *Server) RSS() (int64, error) {
 	return resident * int64(os.Getpagesize()), nil
 }
 
-// SettledRSS waits until the resident memory has not shrunk for some time, and
-// returns it. A server that has been quiet for more than a minute has given
-// back what a busy time took.
+// SettleTime is how long a server must be quiet until it has given back what a
+// busy time took: it looks every few seconds whether it was.
+const SettleTime = 25 * time.Second
+
+// SettledRSS leaves the server alone for some time, and returns the resident
+// memory then.
 func (s *Server) SettledRSS(quiet time.Duration) (int64, error) {
-	least, err := s.RSS()
-	for end := time.Now().Add(quiet); err == nil && time.Now().Before(end); {
-		time.Sleep(min(5*time.Second, quiet)) // the memory is what is measured
-		var rss int64
-		rss, err = s.RSS()
-		if rss < least-least/100 {
-			end = time.Now().Add(quiet)
-		}
-		least = min(least, rss)
-	}
-	return least, err
+	time.Sleep(quiet) // the memory is what is measured
+	return s.RSS()
 }
 
 // PeakRSS returns the most resident memory that the server had.
