@@ -95,17 +95,28 @@ func appendParams(dst []byte, params []Param) []byte {
 // DecodeSummary decodes what Append made. It returns an error of kind Corrupt
 // for a summary of another version and for anything else.
 func DecodeSummary(b []byte) (*Summary, error) {
+	s := &Summary{}
+	if err := s.Decode(b); err != nil {
+		return nil, err
+	}
+	return s, nil
+}
+
+// Decode is DecodeSummary into the memory of a summary that nobody needs any more,
+// except for that of the strings.
+func (s *Summary) Decode(b []byte) error {
 	if len(b) < 2 || b[0] != summaryVersion {
-		return nil, errs.New("message.DecodeSummary", errs.Corrupt, "")
+		return errs.New("message.DecodeSummary", errs.Corrupt, "")
 	}
 	d := decoder{s: string(b[2:])}
-	s := &Summary{FieldsWhole: b[1]&flagFieldsWhole != 0, BareLF: b[1]&flagBareLF != 0}
+	s.FieldsWhole, s.BareLF = b[1]&flagFieldsWhole != 0, b[1]&flagBareLF != 0
 	s.Size = d.offset()
-	s.Fields = []byte(d.string())
+	s.Fields = append(s.Fields[:0], d.string()...)
 	n := d.count(PartsMax, 16)
-	s.Parts = make([]Part, n)
+	s.Parts = sized(s.Parts, n)
 	for i := range s.Parts {
 		p := &s.Parts[i]
+		p.Children, p.next, p.first = 0, 0, 0
 		d.part(p)
 		if int(p.Parent) >= i || (i == 0) != (p.Parent < 0) || p.HeaderStart > p.BodyStart || p.BodyStart > p.End || p.End > s.Size {
 			d.bad = true
@@ -113,15 +124,15 @@ func DecodeSummary(b []byte) (*Summary, error) {
 		}
 	}
 	if d.bad || n == 0 || d.i != len(d.s) || s.Parts[0].Envelope == nil {
-		return nil, errs.New("message.DecodeSummary", errs.Corrupt, "")
+		return errs.New("message.DecodeSummary", errs.Corrupt, "")
 	}
 	s.link()
 	for i := range s.Parts {
 		if p := &s.Parts[i]; p.IsMessage() && s.Parts[p.first].Envelope == nil {
-			return nil, errs.New("message.DecodeSummary", errs.Corrupt, "")
+			return errs.New("message.DecodeSummary", errs.Corrupt, "")
 		}
 	}
-	return s, nil
+	return nil
 }
 
 // decoder reads values that share the memory of one string, into the memory of

@@ -37,20 +37,32 @@ func nextField(header []byte) (name, raw, rest []byte) {
 // spaces, since no header field may hold them.
 func Unfold(value []byte) string {
 	value = bytes.Trim(value, " \t\r\n")
-	if bytes.IndexByte(value, '\n') < 0 && bytes.IndexByte(value, '\r') < 0 && bytes.IndexByte(value, 0) < 0 {
+	if isUnfolded(value) {
 		return string(value)
 	}
-	out := make([]byte, 0, len(value))
+	return string(AppendUnfolded(make([]byte, 0, len(value)), value))
+}
+
+func isUnfolded(value []byte) bool {
+	return bytes.IndexByte(value, '\n') < 0 && bytes.IndexByte(value, '\r') < 0 && bytes.IndexByte(value, 0) < 0
+}
+
+// AppendUnfolded appends what Unfold returns.
+func AppendUnfolded(dst, value []byte) []byte {
+	value = bytes.Trim(value, " \t\r\n")
+	if isUnfolded(value) {
+		return append(dst, value...)
+	}
 	for i := 0; i < len(value); i++ {
 		switch c := value[i]; {
 		case c == '\n', c == '\r' && i+1 < len(value) && value[i+1] == '\n':
 		case c == '\r', c == 0:
-			out = append(out, ' ')
+			dst = append(dst, ' ')
 		default:
-			out = append(out, c)
+			dst = append(dst, c)
 		}
 	}
-	return string(out)
+	return dst
 }
 
 // keptFields are the top-level fields whose octets a summary holds.

@@ -240,8 +240,11 @@ func checkParse(t *testing.T, name string, b []byte) {
 	}
 }
 
-// used is a Top that other messages were decoded into before.
-var used Top
+// used are a Top and a Summary that other messages were decoded into before.
+var (
+	used    Top
+	usedSum Summary
+)
 
 // checkTop compares what is decoded of a summary with the whole.
 func checkTop(t *testing.T, name string, encoded []byte, s *Summary) {
@@ -252,6 +255,14 @@ func checkTop(t *testing.T, name string, encoded []byte, s *Summary) {
 	}
 	if err := used.Decode(encoded); err != nil {
 		t.Fatalf("%s: %v", name, err)
+	}
+	if err := usedSum.Decode(encoded); err != nil || !bytes.Equal(usedSum.Append(nil), s.Append(nil)) {
+		t.Fatalf("%s: in used memory\n%+v\nwas decoded, not\n%+v, %v", name, usedSum, *s, err)
+	}
+	for i := range s.Parts {
+		if p, q := &usedSum.Parts[i], &s.Parts[i]; p.Children != q.Children || p.next != q.next || p.first != q.first {
+			t.Fatalf("%s: in used memory part %d is %+v, not %+v", name, i, p, q)
+		}
 	}
 	for _, top := range []*Top{&fresh, &used} {
 		if fmt.Sprintf("%+v", *top.Envelope) != fmt.Sprintf("%+v", *want.Envelope) || !bytes.Equal(top.Fields, want.Fields) ||

@@ -3,6 +3,9 @@ package message
 import (
 	"bytes"
 	"io"
+
+	"golang.org/x/text/encoding"
+	"golang.org/x/text/transform"
 )
 
 // base64Values maps octets to their six bits, or 255.
@@ -66,18 +69,19 @@ func (d *base64Decoder) append(dst, b []byte) []byte {
 
 // quotedPrintable decodes in pieces (RFC 2045 §6.7). White space at line ends
 // is kept: for searching it does no harm.
-type quotedPrintable struct{ tail []byte } // the start of an escape, at most 3 octets
+type quotedPrintable struct {
+	tail  [escapeLen - 1]byte // the start of an escape
+	tailN int
+}
+
+const escapeLen = 3 // octets
 
 func (d *quotedPrintable) append(dst, b []byte) []byte {
-	if len(d.tail) > 0 {
-		n := min(len(b), 4-len(d.tail))
-		joined := append(append([]byte(nil), d.tail...), b[:n]...)
-		d.tail = nil
-		dst = d.append(dst, joined)
-		b = b[n:]
-		if len(d.tail) > 0 && len(b) > 0 {
-			return d.append(dst, b)
-		}
+	for d.tailN > 0 && len(b) > 0 { // until it is whole, what follows comes octet by octet
+		var joined [escapeLen]byte
+		n := copy(joined[:], d.tail[:d.tailN])
+		joined[n], d.tailN = b[0], 0
+		dst, b = d.append(dst, joined[:n+1]), b[1:]
 	}
 	for len(b) > 0 {
 		i := bytes.IndexByte(b, '=')
@@ -92,7 +96,7 @@ func (d *quotedPrintable) append(dst, b []byte) []byte {
 		case len(b) >= 3 && b[1] == '\r' && b[2] == '\n':
 			b = b[3:]
 		case len(b) < 3:
-			d.tail = append(d.tail[:0], b...)
+			d.tailN = copy(d.tail[:], b)
 			return dst
 		case unhex(b[1]) < 16 && unhex(b[2]) < 16:
 			dst = append(dst, unhex(b[1])<<4|unhex(b[2]))
@@ -108,24 +112,55 @@ func (d *quotedPrintable) append(dst, b []byte) []byte {
 // TransferReader decodes a Content-Transfer-Encoding from r. An unknown
 // encoding is identity.
 func TransferReader(r io.Reader, encoding string) io.Reader {
+	return new(TextDecoder).transfer(r, encoding)
+}
+
+// TextReader returns the text of a part's body in UTF-8, given the part's
+// octets.
+func TextReader(body io.Reader, part *Part) io.Reader { return new(TextDecoder).Reader(body, part) }
+
+// TextDecoder decodes one text after the other in the same memory.
+type TextDecoder struct {
+	decoding transferReader
+	convert  charsetReader
+}
+
+// Reader is TextReader. What it returns is good until the next call.
+func (d *TextDecoder) Reader(body io.Reader, part *Part) io.Reader {
+	r := d.transfer(body, part.Encoding)
+	if e, ok := Charset(param(part.Params, "charset")); ok && e != nil {
+		return d.convert.reset(r, e)
+	}
+	return r
+}
+
+func (d *TextDecoder) transfer(r io.Reader, encoding string) io.Reader {
 	switch toLower(encoding) {
 	case "base64":
-		var d base64Decoder
-		return &transferReader{r: r, decode: d.append}
+		return d.decoding.reset(r, false)
 	case "quoted-printable":
-		var d quotedPrintable
-		return &transferReader{r: r, decode: d.append}
+		return d.decoding.reset(r, true)
 	}
 	return r
 }
 
 type transferReader struct {
 	r      io.Reader
-	decode func(dst, b []byte) []byte
-	in     [8 << 10]byte
+	quoted bool // else base64
+	base64 base64Decoder
+	qp     quotedPrintable
+	in     []byte
 	out    []byte
 	rest   []byte
 	err    error
+}
+
+func (t *transferReader) reset(r io.Reader, quoted bool) io.Reader {
+	if t.in == nil {
+		t.in = make([]byte, 8<<10)
+	}
+	*t = transferReader{r: r, quoted: quoted, in: t.in, out: t.out}
+	return t
 }
 
 func (t *transferReader) Read(p []byte) (int, error) {
@@ -134,8 +169,12 @@ func (t *transferReader) Read(p []byte) (int, error) {
 			return 0, t.err
 		}
 		var n int
-		n, t.err = t.r.Read(t.in[:])
-		t.out = t.decode(t.out[:0], t.in[:n])
+		n, t.err = t.r.Read(t.in)
+		if t.quoted {
+			t.out = t.qp.append(t.out[:0], t.in[:n])
+		} else {
+			t.out = t.base64.append(t.out[:0], t.in[:n])
+		}
 		t.rest = t.out
 	}
 	n := copy(p, t.rest)
@@ -143,12 +182,47 @@ func (t *transferReader) Read(p []byte) (int, error) {
 	return n, nil
 }
 
-// TextReader returns the text of a part's body in UTF-8, given the part's
-// octets.
-func TextReader(body io.Reader, part *Part) io.Reader {
-	r := TransferReader(body, part.Encoding)
-	if e, ok := Charset(param(part.Params, "charset")); ok && e != nil {
-		return e.NewDecoder().Reader(r)
+// charsetReader converts text to UTF-8 as transform.Reader does, but can be used
+// again.
+type charsetReader struct {
+	r       io.Reader
+	t       transform.Transformer
+	in, out []byte
+	raw     []byte // of in, to be converted
+	rest    []byte // of out, to be read
+	done    bool   // no more comes
+	err     error  // of r; when it is done, the last answer
+}
+
+func (c *charsetReader) reset(r io.Reader, e encoding.Encoding) io.Reader {
+	if c.in == nil {
+		c.in, c.out = make([]byte, 4<<10), make([]byte, 8<<10)
 	}
-	return r
+	*c = charsetReader{r: r, t: e.NewDecoder(), in: c.in, out: c.out}
+	return c
+}
+
+func (c *charsetReader) Read(p []byte) (int, error) {
+	for len(c.rest) == 0 {
+		if c.done {
+			return 0, c.err
+		}
+		wrote, took, err := c.t.Transform(c.out, c.raw, c.err == io.EOF)
+		c.raw, c.rest = c.raw[took:], c.out[:wrote]
+		switch {
+		case err == transform.ErrShortDst && wrote+took > 0: // what there is must be read first
+		case (err == nil || err == transform.ErrShortSrc) && c.err == nil && len(c.raw) < len(c.in):
+			kept := copy(c.in, c.raw)
+			var n int
+			n, c.err = c.r.Read(c.in[kept:])
+			c.raw = c.in[:kept+n]
+		default:
+			if c.done = true; err != nil && (c.err == nil || c.err == io.EOF) {
+				c.err = err
+			}
+		}
+	}
+	n := copy(p, c.rest)
+	c.rest = c.rest[n:]
+	return n, nil
 }

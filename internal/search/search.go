@@ -96,6 +96,9 @@ type cursor struct {
 	scan   *store.Scan
 	folded []byte
 	raw    []byte
+	block  []byte // of a header
+
+	decoder message.TextDecoder
 
 	annotationsOf mail.UID // whose annotations found are
 	found         []store.Annotation

@@ -3,6 +3,7 @@ package search
 import (
 	"bytes"
 	"io"
+	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -10,6 +11,8 @@ import (
 	"github.com/angarium/angarium/internal/message"
 	"github.com/angarium/angarium/internal/store"
 )
+
+var crlf = []byte("\r\n")
 
 // contains looks for the needle in a text.
 func (c *cursor) contains(text string, needle []byte) bool {
@@ -25,19 +28,26 @@ func (c *cursor) fold(text string) []byte {
 
 // foldValue returns the value of a header field as it is compared, decoded,
 // until the next call.
-func (c *cursor) foldValue(raw []byte) []byte {
-	if plain := bytes.Trim(raw, " \t\r\n"); isPlain(plain) {
-		c.folded = message.AppendFold(c.folded[:0], plain)
-		return c.folded
-	}
-	return c.fold(message.DecodeHeader(message.Unfold(raw)))
+func (c *cursor) foldValue(value []byte) []byte {
+	c.raw = message.AppendUnfolded(c.raw[:0], value)
+	return c.foldDecoded(c.raw)
 }
 
-// isPlain reports whether the value of a header field is text in itself: one line
-// of printable ASCII without encoded words.
-func isPlain(value []byte) bool {
-	for i, c := range value {
-		if c < ' ' && c != '\t' || c > '~' || c == '?' && i > 0 && value[i-1] == '=' {
+// foldDecoded returns text of a header as it is compared, decoded, until the next
+// call.
+func (c *cursor) foldDecoded(text []byte) []byte {
+	if !isPlain(text) {
+		return c.fold(message.DecodeHeader(string(text)))
+	}
+	c.folded = message.AppendFold(c.folded[:0], text)
+	return c.folded
+}
+
+// isPlain reports whether there is nothing to decode in text of a header: it is
+// ASCII without encoded words.
+func isPlain(text []byte) bool {
+	for i, c := range text {
+		if c >= utf8.RuneSelf || c == '?' && i > 0 && text[i-1] == '=' {
 			return false
 		}
 	}
@@ -73,18 +83,19 @@ func (c *cursor) walk(m *store.Message, whole bool, v visitor) (bool, error) {
 	for i := range s.Parts {
 		p := &s.Parts[i]
 		if p.Envelope != nil && (i > 0 || whole) {
-			header := make([]byte, min(p.BodyStart-p.HeaderStart, message.HeaderMax))
-			if _, err := body.ReadAt(header, p.HeaderStart); err != nil && err != io.EOF {
+			n := int(min(p.BodyStart-p.HeaderStart, message.HeaderMax))
+			c.block = slices.Grow(c.block[:0], n)[:n]
+			if _, err := body.ReadAt(c.block, p.HeaderStart); err != nil && err != io.EOF {
 				return false, err
 			}
-			if c.headerText(header, v) {
+			if c.headerText(c.block, v) {
 				return true, nil
 			}
 		}
 		if p.Children > 0 || !strings.EqualFold(p.Type, "text") {
 			continue
 		}
-		r := message.TextReader(io.NewSectionReader(body, p.BodyStart, p.Size()), p)
+		r := c.decoder.Reader(io.NewSectionReader(body, p.BodyStart, p.Size()), p)
 		if done, err := c.stream(r, v); done || err != nil {
 			return done, err
 		}
@@ -92,12 +103,25 @@ func (c *cursor) walk(m *store.Message, whole bool, v visitor) (bool, error) {
 	return false, nil
 }
 
-// headerText shows a header block decoded, as it is, and with its lines joined
+// headerText shows a header block as it is, decoded, and with its lines joined
 // as the values of fields are.
 func (c *cursor) headerText(header []byte, v visitor) bool {
-	lines := strings.ReplaceAll(string(header), "\r\n", "\n")
-	return v.visit(c.fold(message.DecodeHeader(lines))) || v.visit(c.fold(string(header))) ||
-		v.visit(c.fold(message.DecodeHeader(message.Unfold(header))))
+	c.folded = message.AppendFold(c.folded[:0], header)
+	if v.visit(c.folded) {
+		return true
+	}
+	c.raw = c.raw[:0]
+	for rest, ended := header, true; ended; {
+		var line []byte
+		line, rest, ended = bytes.Cut(rest, crlf)
+		if c.raw = append(c.raw, line...); ended {
+			c.raw = append(c.raw, '\n')
+		}
+	}
+	if v.visit(c.foldDecoded(c.raw)) {
+		return true
+	}
+	return v.visit(c.foldValue(header))
 }
 
 // streamWindow is how much text is folded at once.

@@ -15,6 +15,7 @@ type Scan struct {
 	s         *Store
 	summaries engine.Summaries // nil before the first that is not in the cache
 	top       message.Top
+	sum       message.Summary
 }
 
 // Scan starts one.
@@ -84,16 +85,17 @@ func (c *Scan) Header(ctx context.Context, m *Message) ([]byte, error) {
 	return c.s.ReadBody(ctx, m, 0, top.BodyStart)
 }
 
-// Summary returns a whole summary. Errors: NotFound, Corrupt.
+// Summary returns a whole summary, until the next call. Errors: NotFound, Corrupt.
 func (c *Scan) Summary(ctx context.Context, m *Message) (*message.Summary, error) {
 	if sum := c.s.summaries.get(m.Blob); sum != nil {
 		return sum, nil
 	}
 	b, err := c.read(ctx, m)
 	if err == nil {
-		if sum, err := message.DecodeSummary(b); err == nil {
-			return sum, nil
-		}
+		err = c.sum.Decode(b)
 	}
-	return c.s.Summary(ctx, m)
+	if err != nil {
+		return c.s.Summary(ctx, m)
+	}
+	return &c.sum, nil
 }

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"hash/crc32"
+	"slices"
 )
 
 // All numbers are little endian.
@@ -220,8 +221,10 @@ type frame struct {
 	sum    uint32
 }
 
-func decodeTable(b []byte, h *head, length int64) (frames []frame, ok bool) {
-	frames = make([]frame, h.frames)
+// decodeTable decodes the table of frames, into the memory of frames where there is
+// room.
+func decodeTable(frames []frame, b []byte, h *head, length int64) (_ []frame, ok bool) {
+	frames = slices.Grow(frames[:0], int(h.frames))[:h.frames]
 	next := h.framesAt
 	for i := range frames {
 		n := binary.LittleEndian.Uint32(b[i*frameEntry:])

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"io/fs"
+	"slices"
 	"sync"
 
 	"github.com/angarium/angarium/internal/engine"
@@ -146,11 +147,19 @@ type blob struct {
 	head   head
 	length int64 // of the payload from the head's start
 	frames []frame
+	first  [1]frame // the memory of frames, when there is but one
 
 	mu     sync.Mutex
-	cached int // index of the frame in octets, -1 for none
-	octets []byte
+	cached int    // index of the frame in octets, -1 for none
+	octets []byte // in prefix or in memory
+	memory *frameMemory
 }
+
+// frameMemory holds one frame: as it is stored, and, where that is dense, as it
+// is read.
+type frameMemory struct{ stored, octets []byte }
+
+var frameMemories = sync.Pool{New: func() any { return new(frameMemory) }}
 
 func corrupt(op string, what string) error {
 	return errs.As(op, errs.Corrupt, "the message is damaged", errors.New(what))
@@ -219,7 +228,17 @@ func (e *Engine) parse(b *blob, start []byte, pos position) (*blob, error) {
 	return b, nil
 }
 
-// read returns n octets at off from the head's start.
+// span returns n octets at off from the head's start: of prefix, where they are
+// there, else read into memory, which is made larger as need be.
+func (b *blob) span(memory *[]byte, off, n int64) ([]byte, error) {
+	if end := off + n; end <= int64(len(b.prefix)) {
+		return b.prefix[off:end:end], nil
+	}
+	*memory = slices.Grow((*memory)[:0], int(n))[:n]
+	return *memory, b.read(*memory, off)
+}
+
+// read reads into p what is at off from the head's start.
 func (b *blob) read(p []byte, off int64) error {
 	if off+int64(len(p)) <= int64(len(b.prefix)) {
 		copy(p, b.prefix[off:])
@@ -255,12 +274,12 @@ func (bs blobs) Open(ctx context.Context, id engine.BlobID) (engine.Blob, error)
 	if err != nil {
 		return nil, err
 	}
-	table := make([]byte, int64(b.head.frames)*frameEntry)
-	if err := b.read(table, b.head.tableAt); err != nil {
+	table, err := b.span(new([]byte), b.head.tableAt, int64(b.head.frames)*frameEntry)
+	if err != nil {
 		b.Close()
 		return nil, errs.As(op, errs.Corrupt, "the message cannot be read", err)
 	}
-	frames, ok := decodeTable(table, &b.head, b.length)
+	frames, ok := decodeTable(b.first[:0], table, &b.head, b.length)
 	if !ok || checksum(table) != b.head.tableSum {
 		b.Close()
 		return nil, corrupt(op, "the table of frames is damaged")
@@ -280,6 +299,13 @@ func (b *blob) Close() error {
 		b.prefix = nil
 		readBuffers.Put(b.pooled)
 		b.pooled = nil
+	}
+	b.cached, b.octets = -1, nil
+	if m := b.memory; m != nil {
+		b.memory = nil
+		if cap(m.stored)+cap(m.octets) <= 4*frameOctets { // a damaged one may need much
+			frameMemories.Put(m)
+		}
 	}
 	return nil
 }
@@ -339,9 +365,9 @@ func (b *blob) readPart(p []byte, i int, from int64) (int, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.cached != i {
-		octets, err := b.frame(i, b.octets[:0])
+		b.cached = -1
+		octets, err := b.frame(i)
 		if err != nil {
-			b.cached = -1
 			return 0, err
 		}
 		b.cached, b.octets = i, octets
@@ -349,11 +375,14 @@ func (b *blob) readPart(p []byte, i int, from int64) (int, error) {
 	return copy(p, b.octets[from:]), nil
 }
 
-// frame appends the octets of the i-th frame.
-func (b *blob) frame(i int, dst []byte) ([]byte, error) {
-	f := b.frames[i]
-	stored := make([]byte, f.stored)
-	if err := b.read(stored, f.at); err != nil {
+// frame returns the octets of the i-th frame, until the next call or Close.
+func (b *blob) frame(i int) ([]byte, error) {
+	if b.memory == nil {
+		b.memory = frameMemories.Get().(*frameMemory)
+	}
+	f, m := b.frames[i], b.memory
+	stored, err := b.span(&m.stored, f.at, f.stored)
+	if err != nil {
 		return nil, errs.As("local.ReadAt", errs.Corrupt, "the message cannot be read", err)
 	}
 	if checksum(stored) != f.sum {
@@ -362,11 +391,10 @@ func (b *blob) frame(i int, dst []byte) ([]byte, error) {
 	if !f.zstd {
 		return stored, nil
 	}
-	octets, err := zstdReader().DecodeAll(stored, dst)
-	if err != nil || int64(len(octets)) != b.head.rawLen(i) {
+	if m.octets, err = zstdReader().DecodeAll(stored, m.octets[:0]); err != nil || int64(len(m.octets)) != b.head.rawLen(i) {
 		return nil, corrupt("local.ReadAt", "a compressed frame is damaged")
 	}
-	return octets, nil
+	return m.octets, nil
 }
 
 // recordSize returns what a blob's record takes in the log, 0 when it cannot

@@ -195,7 +195,7 @@ func blobIntact(b []byte) bool {
 		return false
 	}
 	table := b[h.tableAt : h.tableAt+int64(h.frames)*frameEntry]
-	frames, ok := decodeTable(table, &h, int64(len(b)))
+	frames, ok := decodeTable(nil, table, &h, int64(len(b)))
 	if !ok || checksum(table) != h.tableSum || checksum(b[h.summaryAt:h.summaryAt+int64(h.summaryLen)]) != h.summarySum {
 		return false
 	}

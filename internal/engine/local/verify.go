@@ -194,12 +194,12 @@ func (bs blobs) Verify(ctx context.Context, id engine.BlobID) (int64, error) {
 	defer opened.Close()
 	b := opened.(*blob)
 	digest := sha256.New()
-	var octets []byte
 	for i := range b.frames {
 		if err := ctx.Err(); err != nil {
 			return 0, errs.Wrap(op, err)
 		}
-		if octets, err = b.frame(i, octets[:0]); err != nil {
+		octets, err := b.frame(i)
+		if err != nil {
 			return 0, err
 		}
 		digest.Write(octets)
