@@ -13,7 +13,7 @@ type maildrop struct {
 	box     *store.Mailbox
 	msgs    []*store.Message // message number n is msgs[n-1]
 	deleted map[int]bool     // by index
-	seen    mail.UIDSet      // retrieved
+	seen    map[int]bool     // retrieved
 	octets  int64
 }
 
@@ -28,7 +28,7 @@ func openDrop(ctx context.Context, a *store.Account, flagOnly bool) (*maildrop, 
 	if err != nil {
 		return nil, err
 	}
-	d := &maildrop{deleted: map[int]bool{}}
+	d := &maildrop{deleted: map[int]bool{}, seen: map[int]bool{}}
 	var list *store.MessageList
 	if d.box, list, err = a.Messages(ctx, inbox.ID); err != nil {
 		return nil, err
@@ -51,18 +51,21 @@ func (d *maildrop) uidl(m *store.Message) string {
 
 // update does what the session asked for, all or nothing.
 func (d *maildrop) update(ctx context.Context, a *store.Account, o *Options) error {
-	var gone mail.UIDSet
+	var gone, seen mail.UIDSet
 	for i, m := range d.msgs {
 		if d.deleted[i] {
 			gone = gone.Append(m.UID)
 		}
+		if d.seen[i] && !o.KeepSeen {
+			seen = seen.Append(m.UID)
+		}
 	}
-	if len(gone) == 0 && (len(d.seen) == 0 || o.KeepSeen) {
+	if len(gone) == 0 && len(seen) == 0 {
 		return nil
 	}
 	_, err := a.Update(ctx, func(tx *store.Tx) error {
-		if !o.KeepSeen && len(d.seen) > 0 {
-			if _, err := tx.SetFlags(d.box.ID, d.seen, store.FlagChange{Op: store.FlagsAdd, Flags: mail.NewFlags(mail.Seen)}); err != nil {
+		if len(seen) > 0 {
+			if _, err := tx.SetFlags(d.box.ID, seen, store.FlagChange{Op: store.FlagsAdd, Flags: mail.NewFlags(mail.Seen)}); err != nil {
 				return err
 			}
 		}

@@ -121,7 +121,7 @@ func (s *session) hangUp(ctx context.Context, err error) {
 
 func (s *session) line(text string) {
 	s.conn.WriteString(text)
-	s.conn.WriteString("\r\n")
+	s.conn.WriteString(crlf)
 }
 
 // kindCodes gives the response code of each kind of failure (RFC 2449 §8,

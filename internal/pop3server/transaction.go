@@ -8,7 +8,6 @@ import (
 	"sync"
 
 	"github.com/angarium/angarium/internal/errs"
-	"github.com/angarium/angarium/internal/mail"
 	"github.com/angarium/angarium/internal/smtpwire"
 	"github.com/angarium/angarium/internal/store"
 )
@@ -85,7 +84,7 @@ func (s *session) retr(arg string) error {
 	if sent, err := s.send(m, m.Size, -1, fmt.Sprintf("+OK %d octets", m.Size)); err != nil || !sent {
 		return err
 	}
-	s.drop.seen = mail.UIDSetOf(append(s.drop.seen[:len(s.drop.seen):len(s.drop.seen)], mail.UIDRange{First: m.UID, Last: m.UID})...)
+	s.drop.seen[i] = true
 	return nil
 }
 
@@ -110,6 +109,8 @@ func (s *session) top(arg string) error {
 	return err
 }
 
+const crlf = "\r\n"
+
 // buffers hold a piece of a message, and how it is sent.
 type buffers struct {
 	in  [piece]byte
@@ -129,8 +130,10 @@ func (s *session) send(m *store.Message, header int64, lines int, answer string)
 	}
 	defer body.Close()
 	var stuffer smtpwire.Stuffer
+	begun := false
 	b := pieces.Get().(*buffers)
 	defer pieces.Put(b)
+	b.out = append(append(b.out[:0], answer...), crlf...)
 	for off := int64(0); off < body.Size(); {
 		n := min(piece, body.Size()-off)
 		if off < header {
@@ -140,29 +143,26 @@ func (s *session) send(m *store.Message, header int64, lines int, answer string)
 		}
 		p := b.in[:n]
 		if _, err := body.ReadAt(p, off); err != nil && err != io.EOF {
-			if off > 0 { // the client waits for the rest
+			if begun { // the client waits for the rest
 				return false, errs.Wrap("pop3server.send", err)
 			}
 			s.fail(err)
 			return false, nil
 		}
-		if off == 0 {
-			s.line(answer)
-		}
 		if off >= header {
 			p, lines = firstLines(p, lines)
 		}
 		off += n
-		b.out = stuffer.Feed(b.out[:0], p)
-		if _, err := s.conn.Write(b.out); err != nil {
-			return false, err
+		if b.out = stuffer.Feed(b.out, p); len(b.out) >= piece {
+			if _, err := s.conn.Write(b.out); err != nil {
+				return false, err
+			}
+			b.out, begun = b.out[:0], true
 		}
 	}
-	if body.Size() == 0 {
-		s.line(answer)
-	}
-	s.conn.Write(stuffer.End(nil))
-	return true, nil
+	b.out = stuffer.End(b.out) // with all of a small message, for one write
+	_, err = s.conn.Write(b.out)
+	return err == nil, err
 }
 
 // firstLines returns the octets of at most n lines, and how many lines are

@@ -77,25 +77,26 @@ type Stuffer struct {
 
 // Feed appends the next octets of a message to dst.
 func (s *Stuffer) Feed(dst, in []byte) []byte {
-	for len(in) > 0 {
-		if !s.inLine && in[0] == '.' {
-			dst = append(dst, '.')
+	from := 0 // of what is not in dst yet
+	for at := 0; at < len(in); {
+		if !s.inLine && in[at] == '.' {
+			dst = append(append(dst, in[from:at]...), '.')
+			from = at
 		}
-		n := bytes.IndexByte(in, '\n')
+		n := bytes.IndexByte(in[at:], '\n')
 		if n < 0 {
 			s.inLine, s.cr = true, in[len(in)-1] == '\r'
-			return append(dst, in...)
+			break
 		}
-		bare := n > 0 && in[n-1] != '\r' || n == 0 && !s.cr
-		dst = append(dst, in[:n]...)
-		if bare {
-			dst = append(dst, '\r')
+		end := at + n
+		if bare := n > 0 && in[end-1] != '\r' || n == 0 && !s.cr; bare {
+			dst = append(append(dst, in[from:end]...), '\r')
+			from = end
 		}
-		dst = append(dst, '\n')
-		in = in[n+1:]
+		at = end + 1
 		s.inLine, s.cr = false, false
 	}
-	return dst
+	return append(dst, in[from:]...)
 }
 
 // End appends the end of the response.

@@ -240,14 +240,17 @@ func (b *blob) span(memory *[]byte, off, n int64) ([]byte, error) {
 
 // read reads into p what is at off from the head's start.
 func (b *blob) read(p []byte, off int64) error {
-	if off+int64(len(p)) <= int64(len(b.prefix)) {
-		copy(p, b.prefix[off:])
+	n := 0
+	if off < int64(len(b.prefix)) {
+		n = copy(p, b.prefix[off:])
+	}
+	if n == len(p) {
 		return nil
 	}
 	if b.file == nil {
 		return io.ErrUnexpectedEOF
 	}
-	_, err := b.file.ReadAt(p, b.base+off)
+	_, err := b.file.ReadAt(p[n:], b.base+off+int64(n))
 	return err
 }
 
