@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/angarium/angarium/internal/netserver"
+	"golang.org/x/sys/unix"
 )
 
 // limitMemory lets the garbage collector work harder before the control group
@@ -59,6 +60,16 @@ func groupMemory(root string, groups []byte) int64 {
 	return least
 }
 
+// machineMemory returns the octets of memory that there are, math.MaxInt64 when
+// the system does not tell.
+func machineMemory() int64 {
+	var info unix.Sysinfo_t
+	if err := unix.Sysinfo(&info); err != nil {
+		return math.MaxInt64
+	}
+	return int64(info.Totalram) * int64(info.Unit)
+}
+
 // caches are how much may be kept in memory that can be read again.
 type caches struct {
 	index, summaries, orders int64 // octets
@@ -66,12 +77,14 @@ type caches struct {
 }
 
 // cachesFor returns the caches of a server that may take so much memory: what
-// they are by default, and in all at most six tenths of it.
+// they are by default, and in all at most six tenths of it. Half of the machine's
+// memory is left to others: a limit of the runtime's is seldom set.
 func cachesFor(limit int64) caches {
+	limit = min(limit, machineMemory()/2)
 	return caches{
 		index:     min(64<<20, limit/8),
 		summaries: min(64<<20, limit/8),
-		orders:    min(16<<20, limit/16),
+		orders:    min(64<<20, limit/16),
 		messages:  min(4_000_000, limit/4/100), // of some 100 octets
 	}
 }

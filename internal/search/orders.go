@@ -11,7 +11,7 @@ import (
 )
 
 const (
-	ordersMax = 16 << 20 // octets that are kept, unless the options say otherwise
+	ordersMax = 64 << 20 // octets that are kept, unless the options say otherwise
 	addedMax  = 64       // new messages that are put into an order one by one
 )
 
