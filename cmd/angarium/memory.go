@@ -90,12 +90,13 @@ func cachesFor(limit int64) caches {
 }
 
 // A server is quiet when it allocates less than quietOctets in quietTime, and
-// gives memory back when freeOctets more can be than last time.
+// gives memory back when freeOctets more can be than last time, and more than an
+// eighth of what lives: to find out what can be costs the more the more lives.
 const (
 	memoryEvery = time.Second
-	quietTime   = 2 * time.Second
+	quietTime   = 5 * time.Second
 	quietOctets = 2 << 20
-	freeOctets  = 16 << 20
+	freeOctets  = 2 << 20
 	spareTime   = 10 * time.Second // between two times that caches are emptied
 )
 
@@ -139,7 +140,8 @@ func (m *memory) look(now time.Time) {
 	if now.Sub(m.looked) < quietTime {
 		return
 	}
-	if m.allocated != 0 && f.allocated-m.allocated < quietOctets && f.free > m.kept+freeOctets {
+	m.kept = min(m.kept, f.free)
+	if m.allocated != 0 && f.allocated-m.allocated < quietOctets && f.free-m.kept > max(freeOctets, f.lives/8) {
 		debug.FreeOSMemory()
 		m.kept = m.sample().free
 	}
