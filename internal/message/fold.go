@@ -1,6 +1,9 @@
 package message
 
 import (
+	"encoding/binary"
+	"slices"
+	"sync"
 	"unicode"
 	"unicode/utf8"
 
@@ -12,7 +15,19 @@ import (
 // (in the manner of i;unicode-casemap, RFC 5051 §2). Octets that are not UTF-8
 // stand for themselves.
 func AppendFold(dst, s []byte) []byte {
+	dst = slices.Grow(dst, len(s))
 	for i := 0; i < len(s); {
+		for i+8 <= len(s) { // as long as all eight are ASCII
+			x := binary.LittleEndian.Uint64(s[i:])
+			if x&highBits != 0 {
+				break
+			}
+			dst = binary.LittleEndian.AppendUint64(dst, lowerAll(x))
+			i += 8
+		}
+		if i == len(s) {
+			break
+		}
 		c := s[i]
 		if c < utf8.RuneSelf {
 			dst = append(dst, lower(c))
@@ -25,11 +40,37 @@ func AppendFold(dst, s []byte) []byte {
 			i++
 			continue
 		}
-		dst = appendFoldRune(dst, r, s[i:i+n])
+		if int(r) < len(foldedRunes()) {
+			dst = append(dst, foldedRunes()[r]...)
+		} else {
+			dst = appendFoldRune(dst, r, s[i:i+n])
+		}
 		i += n
 	}
 	return dst
 }
+
+const (
+	eachOctet = 0x0101010101010101
+	highBits  = 0x80 * eachOctet
+)
+
+// lowerAll is lower for eight octets of ASCII.
+func lowerAll(x uint64) uint64 {
+	fromA := x + (0x80-'A')*eachOctet // the high bits say which are A or more,
+	overZ := x + (0x7f-'Z')*eachOctet // and which are more than Z
+	return x | (fromA^overZ)&highBits>>2
+}
+
+// foldedRunes are the forms of the characters that take two octets: those of the
+// Latin, Greek, Cyrillic, Hebrew and Arabic scripts.
+var foldedRunes = sync.OnceValue(func() *[0x800]string {
+	var folded [0x800]string
+	for r := range rune(len(folded)) {
+		folded[r] = string(appendFoldRune(nil, r, utf8.AppendRune(nil, r)))
+	}
+	return &folded
+})
 
 func appendFoldRune(dst []byte, r rune, octets []byte) []byte {
 	d := norm.NFKD.Properties(octets).Decomposition()
