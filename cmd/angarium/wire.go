@@ -67,7 +67,7 @@ func openStore(ctx context.Context, c *config.Config, log *slog.Logger, ev *tele
 	if err != nil {
 		return nil, errors.Join(err, e.Close())
 	}
-	texts := search.NewIndex(ctx, s, vfs.Disk{}, filepath.Join(c.Data, "search"), search.IndexOptions{Orders: int(keep.orders), Failed: func(err error) {
+	texts := search.NewIndex(ctx, s, vfs.Disk{}, filepath.Join(c.Data, "search"), search.IndexOptions{Orders: int(keep.orders), Fields: int(keep.fields), Failed: func(err error) {
 		log.Warn("an account could not be indexed for search; its messages are read instead", "error", err)
 	}})
 	return &mailStore{Store: s, engine: e, texts: texts}, nil

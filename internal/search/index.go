@@ -54,6 +54,7 @@ type Index struct {
 type IndexOptions struct {
 	Min    int             // unknown messages of a list at which they are indexed; default 200
 	Orders int             // octets of how mailboxes were sorted that are kept; default 16 MiB
+	Fields int             // octets of what they are sorted by that are kept, about; default 64 MiB
 	Failed func(err error) // an account could not be indexed; optional
 	Eager  bool            // index without rests
 }
@@ -94,7 +95,7 @@ func NewIndex(ctx context.Context, s *store.Store, fsys vfs.FS, dir string, o In
 	}
 	x := &Index{store: s, fs: fsys, dir: dir, opts: o, jobs: make(chan job, 64), stop: make(chan struct{}),
 		accounts: map[store.AccountID]*accountIndex{}, waiting: map[store.AccountID]bool{}}
-	x.orders.max = o.Orders
+	x.orders.max, x.fields.max = o.Orders, o.Fields
 	x.wg.Go(func() { x.run(context.WithoutCancel(ctx)) })
 	return x
 }
@@ -108,6 +109,7 @@ func (x *Index) Close() {
 // Spare lets go of memory: what it held is read or made again when it is needed.
 func (x *Index) Spare() {
 	x.orders.drop()
+	x.fields.drop()
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	clear(x.accounts) // searches that have one go on with it

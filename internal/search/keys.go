@@ -1,6 +1,7 @@
 package search
 
 import (
+	"cmp"
 	"context"
 	"hash/maphash"
 	"sync"
@@ -167,13 +168,22 @@ func addressText(e *message.Envelope, k textKey) string {
 
 // fieldCache keeps fields in two generations, as the store does summaries.
 type fieldCache struct {
+	max        int // octets, about; 0: fieldsMax
 	mu         sync.RWMutex
 	young, old map[engine.BlobID]*fields
 	octets     int // about, of the young
 }
 
-// fieldCacheMax is about how many octets the cache holds.
-const fieldCacheMax = 64 << 20
+// fieldsMax is about how many octets the cache holds, unless the options say
+// otherwise.
+const fieldsMax = 64 << 20
+
+// drop forgets all of them.
+func (c *fieldCache) drop() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.young, c.old, c.octets = nil, nil, 0
+}
 
 func (c *fieldCache) get(id engine.BlobID) *fields {
 	c.mu.RLock()
@@ -191,7 +201,7 @@ func (c *fieldCache) put(id engine.BlobID, f *fields) {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.young == nil || c.octets+octets > fieldCacheMax/2 {
+	if c.young == nil || c.octets+octets > cmp.Or(c.max, fieldsMax)/2 {
 		c.old, c.young, c.octets = c.young, map[engine.BlobID]*fields{}, 0
 	}
 	c.young[id] = f

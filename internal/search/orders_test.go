@@ -3,11 +3,14 @@ package search
 import (
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"testing"
 
+	"github.com/angarium/angarium/internal/engine"
 	"github.com/angarium/angarium/internal/imapwire"
 	"github.com/angarium/angarium/internal/mail"
 	"github.com/angarium/angarium/internal/store"
+	"github.com/angarium/angarium/internal/vfs"
 )
 
 // TestOrders: what was kept of earlier sorts of a mailbox gives the same as
@@ -123,5 +126,25 @@ func TestOrdersBounded(t *testing.T) {
 	}
 	if c.put(key(50), one(max)); c.get(key(50)) != nil || c.octets > max {
 		t.Error("one that is too large is kept")
+	}
+}
+
+// TestFieldsBounded: what messages are sorted by is kept up to the limit, and let
+// go of when memory is short.
+func TestFieldsBounded(t *testing.T) {
+	const max = 100_000
+	c := fieldCache{max: max}
+	f := &fields{subject: strings.Repeat("x", 100)}
+	for id := range engine.BlobID(5000) {
+		c.put(id, f)
+		if octets := (len(c.young) + len(c.old)) * (250 + len(f.subject)); octets > max || c.get(id) != f {
+			t.Fatalf("%d octets are kept after %d messages", octets, id+1)
+		}
+	}
+	s, _ := open(t)
+	x := newIndex(t, s, vfs.NewMem())
+	x.fields.put(1, f)
+	if x.Spare(); x.fields.get(1) != nil {
+		t.Fatal("they are kept though memory is short")
 	}
 }
