@@ -28,14 +28,13 @@ type summaries struct {
 func (bs blobs) Summaries() engine.Summaries { return &summaries{e: bs.e} }
 
 func (r *summaries) Read(ctx context.Context, id engine.BlobID) ([]byte, error) {
-	if pos, ok := r.place(id); ok {
+	pos, ok := r.place(id)
+	for loads := 0; ok; loads++ { // once for the head, once more if that tells of a long summary
 		summary, least := r.find(id, pos)
-		if least > 0 && r.load(pos, least) {
-			summary, _ = r.find(id, pos)
-		}
 		if summary != nil {
 			return summary, nil
 		}
+		ok = least > 0 && loads < 2 && r.load(pos, least)
 	}
 	// It is still in memory, or far from the record's start, or there is none: this
 	// way knows.
