@@ -6,7 +6,6 @@ import (
 	"encoding/binary"
 	"hash"
 	"path"
-	"slices"
 	"sync"
 
 	"github.com/angarium/angarium/internal/engine"
@@ -126,20 +125,15 @@ func (w *writer) Seal(summary []byte) (engine.BlobID, int64, error) {
 	if w.file != nil {
 		return w.sealFile(summary)
 	}
-	buffer := octetBuffers.Get().(*[]byte)
-	payload := encodeBlob((*buffer)[:0], w.buf, summary, [32]byte(w.digest.Sum(nil)), nil)
-	defer func() {
-		*buffer = payload
-		octetBuffers.Put(buffer)
-	}()
+	start := startBlob(nil, w.size, plainTable(w.buf), summary, [32]byte(w.digest.Sum(nil)))
+	r := record{length: int64(len(start) + len(w.buf))}
 	w.e.mu.Lock()
 	defer w.e.mu.Unlock()
 	if err := w.e.waitRoomLocked(); err != nil {
 		return 0, 0, err
 	}
-	pos := w.e.appendLocked(recBlob, int64(len(payload)), blobHead, func(dst []byte) []byte { return append(dst, payload...) })
+	pos := w.e.appendLocked(recBlob, r.length, blobHead, func(dst []byte) []byte { return append(append(dst, start...), w.buf...) })
 	c := &w.e.mu.chunks[len(w.e.mu.chunks)-1]
-	r := record{length: int64(len(payload))}
 	w.register(engine.BlobID(pos), &sealed{record: c.buf[int64(len(c.buf))-r.size():], size: r.size()})
 	return w.id, w.size, nil
 }
@@ -216,31 +210,45 @@ func (w *writer) Release() {
 	delete(w.e.mu.sealed, w.id)
 }
 
-// encodeBlob appends the payload of a blob's record to dst, which is empty.
-// compress, where given, returns a denser form of a frame, or nil.
-func encodeBlob(dst, octets, summary []byte, digest [32]byte, compress func([]byte) []byte) []byte {
-	count := (len(octets) + frameOctets - 1) / frameOctets
-	h := head{size: int64(len(octets)), sha256: digest, frames: uint32(count), summaryAt: blobHead,
-		summaryLen: uint32(len(summary)), summarySum: checksum(summary), tableAt: blobHead + int64(len(summary))}
-	h.framesAt = h.tableAt + int64(count)*frameEntry
-	b := slices.Grow(dst, int(h.framesAt)+len(octets)+8)[:h.framesAt]
-	clear(b)
-	copy(b[h.summaryAt:], summary)
-	table := make([]byte, 0, count*frameEntry)
+// encodeBlob returns the payload of a blob's record. compress returns a denser
+// form of a frame, or nil.
+func encodeBlob(octets, summary []byte, digest [32]byte, compress func([]byte) []byte) []byte {
+	table, frames := make([]byte, 0, tableLen(len(octets))), make([]byte, 0, len(octets))
 	for rest := octets; len(rest) > 0; {
 		n := min(frameOctets, len(rest))
-		stored, dense := rest[:n], false
-		if compress != nil {
-			if c := compress(stored); c != nil {
-				stored, dense = c, true
-			}
+		stored := compress(rest[:n])
+		dense := stored != nil
+		if !dense {
+			stored = rest[:n]
 		}
 		table = appendFrame(table, stored, dense)
-		b = append(b, stored...)
+		frames = append(frames, stored...)
 		rest = rest[n:]
 	}
-	copy(b[h.tableAt:], table)
-	h.tableSum = checksum(table)
+	return append(startBlob(nil, int64(len(octets)), table, summary, digest), frames...)
+}
+
+// tableLen returns the length of the table of a blob's frames.
+func tableLen(octets int) int { return (octets + frameOctets - 1) / frameOctets * frameEntry }
+
+// plainTable returns the table of frames that are stored as they are.
+func plainTable(octets []byte) []byte {
+	table := make([]byte, 0, tableLen(len(octets)))
+	for rest := octets; len(rest) > 0; {
+		n := min(frameOctets, len(rest))
+		table = appendFrame(table, rest[:n], false)
+		rest = rest[n:]
+	}
+	return table
+}
+
+// startBlob appends to dst, which is empty, what stands before a blob's frames:
+// its head, its summary and the frames' table.
+func startBlob(dst []byte, size int64, table, summary []byte, digest [32]byte) []byte {
+	h := head{size: size, sha256: digest, frames: uint32(len(table) / frameEntry), tableSum: checksum(table), summaryAt: blobHead,
+		summaryLen: uint32(len(summary)), summarySum: checksum(summary), tableAt: blobHead + int64(len(summary))}
+	h.framesAt = h.tableAt + int64(len(table))
+	b := append(dst, make([]byte, blobHead)...)
 	h.encode(b)
-	return b
+	return append(append(b, summary...), table...)
 }

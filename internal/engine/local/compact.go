@@ -261,7 +261,7 @@ func (d *denser) copy(ctx context.Context, id engine.BlobID) error {
 	if err != nil {
 		return err
 	}
-	payload := append(binary.LittleEndian.AppendUint64(nil, uint64(id)), encodeBlob(nil, octets, summary, b.head.sha256, d.compress)...)
+	payload := append(binary.LittleEndian.AppendUint64(nil, uint64(id)), encodeBlob(octets, summary, b.head.sha256, d.compress)...)
 	return d.append(ctx, id, payload)
 }
 

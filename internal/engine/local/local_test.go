@@ -437,7 +437,7 @@ func FuzzDecodeCommit(f *testing.F) {
 }
 
 func FuzzBlobIntact(f *testing.F) {
-	f.Add(encodeBlob(nil, []byte("octets"), []byte("summary"), [32]byte{}, nil))
+	f.Add(encodeBlob([]byte("octets"), []byte("summary"), [32]byte{}, func([]byte) []byte { return nil }))
 	f.Fuzz(func(t *testing.T, b []byte) { blobIntact(b) })
 }
 
