@@ -93,7 +93,7 @@ func main() {
 	file := flag.String("json", "", "file for all figures")
 	dir := flag.String("dir", "", "directory on the disk to measure (default: a temporary one)")
 	flag.DurationVar(&b.noise, "noise", time.Millisecond, "times below it say nothing of growth")
-	flag.DurationVar(&b.settle, "settle", 10*time.Second, "how long connections are quiet before memory is read; after 15s the server has given back what it does not need")
+	flag.DurationVar(&b.settle, "settle", 10*time.Second, "how long connections are quiet before memory is read; after 10s the server has given back what it does not need")
 	flag.Parse()
 	if err := b.run(*dir, strings.Split(*chosen, ","), *out, *file); err != nil {
 		fmt.Fprintln(os.Stderr, "growth:", err)

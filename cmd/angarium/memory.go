@@ -90,13 +90,14 @@ func cachesFor(limit int64) caches {
 	}
 }
 
-// A server is quiet when it allocates less than quietOctets in quietTime, and
-// gives memory back when freeOctets more can be than last time, and more than an
-// eighth of what lives: to find out what can be costs the more the more lives.
+// A server is quiet when it allocates less than quietOctets in memoryEvery. When it
+// was for quietTime, it gives memory back if freeOctets more can be than last
+// time, and more than an eighth of what lives: to find out what can be costs the
+// more the more lives.
 const (
 	memoryEvery = time.Second
-	quietTime   = 5 * time.Second
-	quietOctets = 2 << 20
+	quietTime   = 4 * time.Second
+	quietOctets = 512 << 10
 	freeOctets  = 2 << 20
 	spareTime   = 10 * time.Second // between two times that caches are emptied
 )
@@ -111,10 +112,10 @@ type memory struct {
 	spare  func() // empties caches
 	sample func() figures
 
-	looked, spared time.Time
-	allocated      uint64
-	kept           uint64 // what could not be given back last time
-	pressure       netserver.Pressure
+	busy, spared time.Time // last
+	allocated    uint64
+	kept         uint64 // what could not be given back last time
+	pressure     netserver.Pressure
 }
 
 // figures are what the runtime tells of its memory, in octets.
@@ -138,15 +139,14 @@ func readFigures() (f figures) {
 func (m *memory) look(now time.Time) {
 	f := m.sample()
 	m.hold(now, f.lives)
-	if now.Sub(m.looked) < quietTime {
-		return
+	if m.allocated == 0 || f.allocated-m.allocated >= quietOctets {
+		m.busy = now
 	}
-	m.kept = min(m.kept, f.free)
-	if m.allocated != 0 && f.allocated-m.allocated < quietOctets && f.free-m.kept > max(freeOctets, f.lives/8) {
+	m.allocated, m.kept = f.allocated, min(m.kept, f.free)
+	if now.Sub(m.busy) >= quietTime && f.free-m.kept > max(freeOctets, f.lives/8) {
 		debug.FreeOSMemory()
 		m.kept = m.sample().free
 	}
-	m.looked, m.allocated = now, f.allocated
 }
 
 // hold empties caches, and then refuses load, by how much of the limit lives

@@ -22,7 +22,7 @@ func (s *Server) RSS() (int64, error) {
 
 // SettleTime is how long a server must be quiet until it has given back what a
 // busy time took: it looks every few seconds whether it was.
-const SettleTime = 15 * time.Second
+const SettleTime = 10 * time.Second
 
 // SettledRSS leaves the server alone for some time, and returns the resident
 // memory then.
