@@ -63,6 +63,7 @@ func serve(ctx context.Context, o *settings) error {
 	if err != nil {
 		return err
 	}
+	spreadWork()
 	hangUp := make(chan os.Signal, 1)
 	signal.Notify(hangUp, syscall.SIGHUP)
 	defer signal.Stop(hangUp)

@@ -34,6 +34,9 @@ const (
 	pause    = 2 * time.Millisecond // of a fetcher between two commands
 )
 
+// compute is a command for repeat that has nothing to do with the server.
+const compute = "computes"
+
 // commands are what the noisy account repeats. Two octets are too few for the
 // index of texts, so that every message is read.
 var commands = []string{
@@ -48,7 +51,7 @@ var commands = []string{
 func main() {
 	messages := flag.Int("messages", 100_000, "messages in the large mailbox")
 	seconds := flag.Int("seconds", 8, "how long each command is repeated")
-	loud := flag.String("loud", "", "used by this command itself: repeat the command in the argument at this address")
+	loud := flag.String("loud", "", "used by this command itself: repeat the command in the argument at this address, or compute")
 	flag.Parse()
 	d := time.Duration(*seconds) * time.Second
 	err := error(nil)
@@ -94,6 +97,13 @@ func run(messages int, d time.Duration) error {
 	}
 	fmt.Printf("%-40s %9s %9s %9s %7s %9s\n", "while", "FETCHes", "p50 ms", "p99 ms", "ratio", "repeated")
 	base.print("nothing", base)
+	// What the machine itself makes of it when something else computes.
+	control, err := measure(srv.IMAP, d, compute)
+	if err != nil {
+		return err
+	}
+	control.repeated = 0
+	control.print("another program "+compute, base)
 	for _, command := range commands {
 		s, err := measure(srv.IMAP, d, command)
 		if err != nil {
@@ -119,13 +129,19 @@ func login(address, user string) (*harness.IMAP, error) {
 // repeat is the noise: one command after the other for d. It prints how many
 // there were and how many of them the server refused.
 func repeat(address, command string, d time.Duration) error {
+	repeated, refused, end := 0, 0, time.Now().Add(d)
+	if command == compute {
+		for ; time.Now().Before(end); repeated++ {
+		}
+		fmt.Println(repeated, refused)
+		return nil
+	}
 	c, err := login(address, noisy)
 	if err != nil {
 		return err
 	}
 	defer c.Close()
-	repeated, refused := 0, 0
-	for end := time.Now().Add(d); time.Now().Before(end); repeated++ {
+	for ; time.Now().Before(end); repeated++ {
 		err := c.Skip(command)
 		var no *harness.Answer
 		if errors.As(err, &no) {
