@@ -8,32 +8,46 @@ import (
 	"github.com/angarium/angarium/internal/message"
 )
 
-// quotable reports whether s can be a quoted string: ASCII without CR, LF and
-// NUL (RFC 3501 §9 TEXT-CHAR).
-func quotable(s string) bool {
-	for i := range len(s) {
-		if c := s[i]; c == 0 || c == '\r' || c == '\n' || c >= 0x80 {
-			return false
-		}
+// How an octet can stand in a quoted string (RFC 3501 §9 TEXT-CHAR, QUOTED-CHAR).
+const (
+	escaped    = 1 << iota // behind a backslash
+	unquotable             // not at all
+)
+
+var quoting = func() (of [256]byte) {
+	of['"'], of['\\'] = escaped, escaped
+	of[0], of['\r'], of['\n'] = unquotable, unquotable, unquotable
+	for c := 0x80; c < len(of); c++ {
+		of[c] = unquotable
 	}
-	return len(s) <= 1000
-}
+	return of
+}()
+
+// quotedMax is the length from which a string is a literal.
+const quotedMax = 1000
 
 // AppendString appends s as a quoted string, or as a literal when it cannot
 // be one.
 func AppendString(dst []byte, s string) []byte {
-	if !quotable(s) {
+	var found byte
+	for i := range len(s) {
+		found |= quoting[s[i]]
+	}
+	switch {
+	case found&unquotable != 0 || len(s) > quotedMax:
 		dst = append(dst, '{')
 		dst = strconv.AppendInt(dst, int64(len(s)), 10)
 		dst = append(dst, "}\r\n"...)
 		return append(dst, s...)
+	case found == 0:
+		return append(append(append(dst, '"'), s...), '"')
 	}
 	return append(appendEscaped(append(dst, '"'), s), '"')
 }
 
 func appendEscaped(dst []byte, s string) []byte {
 	for i := range len(s) {
-		if s[i] == '"' || s[i] == '\\' {
+		if quoting[s[i]] == escaped {
 			dst = append(dst, '\\')
 		}
 		dst = append(dst, s[i])
