@@ -383,6 +383,8 @@ type flagsEdit struct {
 	list    *listEdit
 	box     *Mailbox // nil: nothing was changed
 	touched map[uint32]bool
+	own     *chunk // of the message that was changed last
+	next    int    // behind it
 }
 
 // begin is called before a change.
@@ -395,14 +397,19 @@ func (e *flagsEdit) begin(mb MailboxID) (err error) {
 }
 
 // message returns a message of the list, whose flags and mod-sequence the caller
-// changes.
+// changes. Those of a chunk are found at once when they come in their order.
 func (e *flagsEdit) message(u mail.UID) *Message {
-	key := uint32(u) >> chunkBits
-	e.touched[key] = true
-	i, _ := e.list.chunk(key)
-	own := e.list.mine(i)
-	j, _ := slices.BinarySearchFunc(own.msgs, u, func(m Message, u mail.UID) int { return int(int64(m.UID) - int64(u)) })
-	return &own.msgs[j]
+	if key := uint32(u) >> chunkBits; e.own == nil || e.own.key != key {
+		e.touched[key] = true
+		i, _ := e.list.chunk(key)
+		e.own, e.next = e.list.mine(i), 0
+	}
+	at := e.next
+	if at == len(e.own.msgs) || e.own.msgs[at].UID != u {
+		at, _ = slices.BinarySearchFunc(e.own.msgs, u, func(m Message, u mail.UID) int { return int(int64(m.UID) - int64(u)) })
+	}
+	e.next = at + 1
+	return &e.own.msgs[at]
 }
 
 // end writes what was changed.
