@@ -89,6 +89,21 @@ func TestFormats(t *testing.T) {
 	}
 }
 
+// TestFormatQuota: limits are read where they were written (since 1.4), and are
+// none where they were not.
+func TestFormatQuota(t *testing.T) {
+	for format, want := range map[string]string{
+		"1.3": "bob@example.org: 204 octets (limit none), 3 messages (limit none)\n",
+		"1.4": "bob@example.org: 204 octets (limit 10GiB, its own), 3 messages (limit none, its own)\n",
+	} {
+		data := filepath.Join(t.TempDir(), "data")
+		copyTree(t, "testdata/stores/"+format, filepath.Join(data, "store"))
+		if out, code := command(t, "", "quota", "list", "--data", data); code != 0 || !strings.Contains(out, want) {
+			t.Errorf("%s: %s, code %d; want %s", format, out, code, want)
+		}
+	}
+}
+
 // TestNewerFormat: data of a newer major format are refused, naming what is
 // needed, and not changed.
 func TestNewerFormat(t *testing.T) {

@@ -67,10 +67,18 @@ func openStore(ctx context.Context, c *config.Config, log *slog.Logger, ev *tele
 	if err != nil {
 		return nil, errors.Join(err, e.Close())
 	}
+	s.SetDefaultQuota(defaultQuota(c))
 	texts := search.NewIndex(ctx, s, vfs.Disk{}, filepath.Join(c.Data, "search"), search.IndexOptions{Orders: int(keep.orders), Fields: int(keep.fields), Failed: func(err error) {
 		log.Warn("an account could not be indexed for search; its messages are read instead", "error", err)
 	}})
 	return &mailStore{Store: s, engine: e, texts: texts}, nil
+}
+
+// defaultQuota is the limits of accounts that have none of their own.
+func defaultQuota(c *config.Config) (q store.Quota) {
+	q.Set(store.Storage, int64(c.Quota.Storage))
+	q.Set(store.MessageCount, int64(c.Quota.Messages))
+	return q
 }
 
 // openFiles opens the files of a store for reading only, as they were at a time
@@ -165,6 +173,7 @@ type servers struct {
 	pop3  *pop3server.Server
 	lmtp  *lmtpserver.Server
 	texts *search.Index
+	store *store.Store
 
 	events *telemetry.Sink
 }
@@ -183,7 +192,7 @@ func newServers(ctx context.Context, m *mailStore, c *config.Config, log *slog.L
 	return &servers{
 		net: netserver.New(ctx, netserver.Options{Log: log, Events: ev, Certificates: certs,
 			TotalMax: c.Limits.Connections, PerAddressMax: c.Limits.ConnectionsPerAddress, RequireTLS: c.TLS.Required, TraceDir: filepath.Join(c.Data, "trace")}),
-		certs: certs, dir: dir, texts: m.texts, events: ev,
+		certs: certs, dir: dir, texts: m.texts, store: m.Store, events: ev,
 		imap: imapserver.New(m.Store, a, imapOptions(c, log, ev, m.texts)),
 		pop3: pop3server.New(m.Store, a, pop3Options(c, log, ev)),
 		lmtp: lmtpserver.New(m.Store, dir, lmtpOptions(c, ev)),
@@ -215,7 +224,7 @@ func pop3Options(c *config.Config, log *slog.Logger, ev *telemetry.Sink) pop3ser
 }
 
 func lmtpOptions(c *config.Config, ev *telemetry.Sink) lmtpserver.Options {
-	return lmtpserver.Options{Events: ev, Hostname: c.Hostname, MessageMax: c.Limits.MessageOctets}
+	return lmtpserver.Options{Events: ev, Hostname: c.Hostname, MessageMax: c.Limits.MessageOctets, Bounce: c.Quota.Bounce}
 }
 
 // configure swaps in what can change while the server runs.
@@ -228,6 +237,7 @@ func (s *servers) configure(c *config.Config, log *slog.Logger) error {
 		return err
 	}
 	s.dir.SetDefaultDomain(c.DefaultDomain)
+	s.store.SetDefaultQuota(defaultQuota(c))
 	s.net.SetLimits(c.Limits.Connections, c.Limits.ConnectionsPerAddress)
 	s.net.SetRequireTLS(c.TLS.Required)
 	s.imap.Configure(imapOptions(c, log, s.events, s.texts))

@@ -63,6 +63,8 @@ var commands = map[string]func(ctx context.Context, s *Service, args json.RawMes
 	"backup create":    run(backupCreate),
 	"check":            run(check),
 	"erase":            run(erase),
+	"quota list":       run(quotaList),
+	"quota set":        run(quotaSet),
 	"reload":           run(reload),
 	"restore account":  run(restoreAccount),
 	"store stat":       run(storeStat),

@@ -35,6 +35,7 @@ type Config struct {
 	IMAP    IMAP    `toml:"imap"`
 	POP3    POP3    `toml:"pop3"`
 	Store   Store   `toml:"store"`
+	Quota   Quota   `toml:"quota"`
 }
 
 // TLS says where the certificate is.
@@ -102,6 +103,86 @@ type Store struct {
 	ScrubEvery       Duration `toml:"scrub_every" comment:"In which time every octet is read once and compared with its checksum; 0s: never. A change needs a restart."`
 }
 
+// Quota holds what accounts may hold of which nothing else is said.
+type Quota struct {
+	Storage  Amount `toml:"storage" comment:"Octets of all messages: 500MiB, 10GiB; none: no limit."`
+	Messages Count  `toml:"messages" comment:"Messages; none: no limit."`
+	Bounce   bool   `toml:"bounce" comment:"Refuse mail for full accounts for good (552), so that senders learn of it; else for now (452), so that the MTA keeps it and tries again. A change needs a restart."`
+}
+
+// Amount is a number of octets; -1: any.
+type Amount int64
+
+// units of amounts, largest first.
+var units = []struct {
+	name   string
+	octets int64
+}{{"TiB", 1 << 40}, {"GiB", 1 << 30}, {"MiB", 1 << 20}, {"KiB", 1 << 10}}
+
+// String returns the amount as it is written.
+func (a Amount) String() string {
+	if a < 0 {
+		return "none"
+	}
+	for _, u := range units {
+		if a > 0 && int64(a)%u.octets == 0 {
+			return strconv.FormatInt(int64(a)/u.octets, 10) + u.name
+		}
+	}
+	return strconv.FormatInt(int64(a), 10)
+}
+
+// MarshalText returns String.
+func (a Amount) MarshalText() ([]byte, error) { return []byte(a.String()), nil }
+
+// UnmarshalText reads a number with or without a unit, or none, which is -1.
+func (a *Amount) UnmarshalText(b []byte) error {
+	text, factor := string(b), int64(1)
+	if text == "none" || text == "-1" {
+		*a = -1
+		return nil
+	}
+	for _, u := range units {
+		if number, ok := strings.CutSuffix(text, u.name); ok {
+			text, factor = number, u.octets
+		}
+	}
+	n, err := strconv.ParseUint(text, 10, 63)
+	if err != nil || int64(n) > math.MaxInt64/factor {
+		return fmt.Errorf("%q is no amount like 1000, 500MiB or 10GiB, nor none", b)
+	}
+	*a = Amount(int64(n) * factor)
+	return nil
+}
+
+// Count is a number of things; -1: any.
+type Count int64
+
+// String returns the number as it is written.
+func (n Count) String() string {
+	if n < 0 {
+		return "none"
+	}
+	return strconv.FormatInt(int64(n), 10)
+}
+
+// MarshalText returns String.
+func (n Count) MarshalText() ([]byte, error) { return []byte(n.String()), nil }
+
+// UnmarshalText reads a number, or none, which is -1.
+func (n *Count) UnmarshalText(b []byte) error {
+	if string(b) == "none" || string(b) == "-1" {
+		*n = -1
+		return nil
+	}
+	v, err := strconv.ParseUint(string(b), 10, 63)
+	if err != nil {
+		return fmt.Errorf("%q is no number like 1000, nor none", b)
+	}
+	*n = Count(v)
+	return nil
+}
+
 // Duration is a time span in Go's notation: 90s, 5m, 336h.
 type Duration time.Duration
 
@@ -127,6 +208,7 @@ func Defaults() *Config {
 		Limits: Limits{Connections: 16_000, ConnectionsPerAddress: 100, SessionsPerAccount: 100, SessionsPerAddress: 30, LoginTime: Duration(time.Minute), IdleTime: Duration(31 * time.Minute), MessageOctets: 50 << 20},
 		IMAP:   IMAP{SubmitUsers: []string{}},
 		Store:  Store{ExpungeRetention: Duration(14 * 24 * time.Hour), CompressAfter: Duration(24 * time.Hour), ScrubEvery: Duration(7 * 24 * time.Hour)},
+		Quota:  Quota{Storage: -1, Messages: -1},
 	}
 }
 
@@ -282,6 +364,11 @@ func (c *Config) Check() error {
 	for key, limit := range map[string]int{"message_limit": c.IMAP.MessageLimit, "save_limit": c.IMAP.SaveLimit} {
 		if limit != 0 && (limit < 1000 || limit > math.MaxInt32) { // RFC 9738 §3
 			bad("imap.%s is %d; it must be 0, or from 1000 to %d", key, limit, math.MaxInt32)
+		}
+	}
+	for key, amount := range map[string]int64{"storage": int64(c.Quota.Storage), "messages": int64(c.Quota.Messages)} {
+		if amount < -1 {
+			bad("quota.%s is %d; it must be 0 or more, or none", key, amount)
 		}
 	}
 	if c.IMAP.MessageLimit > 0 && c.IMAP.SaveLimit > 0 {

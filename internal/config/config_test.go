@@ -50,10 +50,34 @@ func TestErrors(t *testing.T) {
 		"config_version = 1\n[[imap.cut]]\ncapabilities = [\"ID\"]\nlisteners = [\"imap=:1\"]\n": `"imap=:1" is neither imap, imaps nor an entry of listen`,
 		"config_version = 1\n[metrics]\nlisten = \":9464\"\n":                                    `metrics.listen: ":9464" is neither a port of loopback`,
 		"config_version = 1\n[metrics]\nlisten = \"192.0.2.1:80\"\n":                             `metrics.listen: "192.0.2.1:80" is neither`,
+		"config_version = 1\n[quota]\nstorage = \"10 GB\"\n":                                     `a.toml:3:11: "10 GB" is no amount like 1000, 500MiB or 10GiB, nor none`,
+		"config_version = 1\n[quota]\nmessages = \"1KiB\"\n":                                     `a.toml:3:12: "1KiB" is no number like 1000, nor none`,
+		"config_version = 1\n[quota]\nmessages = -2\n":                                           `quota.messages is -2; it must be 0 or more, or none`,
+		"config_version = 1\n[quota]\nstorage = \"8388608TiB\"\n":                                `"8388608TiB" is no amount`,
 	} {
 		_, err := Parse("a.toml", []byte(in))
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%q: %v, want %q", in, err, want)
+		}
+	}
+}
+
+// TestAmounts: an amount is read as it is written, as a string or a number.
+func TestAmounts(t *testing.T) {
+	c, err := Parse("a.toml", []byte("config_version = 1\n[quota]\nstorage = \"10GiB\"\nmessages = 1500\n"))
+	if err != nil || c.Quota.Storage != 10<<30 || c.Quota.Messages != 1500 {
+		t.Errorf("%+v, %v", c, err)
+	}
+	for _, text := range []string{"none", "0", "1", "1023", "1KiB", "1025", "1536MiB", "10GiB", "8388607TiB", "9223372036854775807"} {
+		var a Amount
+		if err := a.UnmarshalText([]byte(text)); err != nil || a.String() != text {
+			t.Errorf("%s: %s, %v", text, a, err)
+		}
+	}
+	for _, text := range []string{"none", "0", "1024", "1048576", "9223372036854775807"} {
+		var n Count
+		if err := n.UnmarshalText([]byte(text)); err != nil || n.String() != text {
+			t.Errorf("%s: %s, %v", text, n, err)
 		}
 	}
 }

@@ -67,6 +67,8 @@ var commands = []command{
 	{name: "GETMETADATA", cap: "METADATA", added: true, states: afterLogin, parse: parseGetMetadata},
 	{name: "SETMETADATA", cap: "METADATA", added: true, states: afterLogin, parse: parseSetMetadata},
 	{name: "STATUS", cap: "STATUS=SIZE", states: afterLogin, parse: parseStatus},
+	{name: "GETQUOTA", cap: "QUOTA QUOTA=RES-STORAGE QUOTA=RES-MESSAGE", added: true, states: afterLogin, parse: parseGetQuota},
+	{name: "GETQUOTAROOT", cap: "QUOTA", added: true, states: afterLogin, parse: parseGetQuotaRoot},
 	{name: "APPEND", cap: "MULTIAPPEND CATENATE UTF8=ACCEPT", states: afterLogin, open: true, parse: parseAppend},
 	{name: "GENURLAUTH", cap: "URLAUTH URL-PARTIAL", added: true, states: afterLogin, parse: parseGenURLAuth},
 	{name: "URLFETCH", cap: "URLAUTH", added: true, states: afterLogin, parse: parseURLFetch},

@@ -7,6 +7,7 @@ import (
 
 	"github.com/angarium/angarium/internal/netserver"
 	"github.com/angarium/angarium/internal/servertest"
+	"github.com/angarium/angarium/internal/store"
 )
 
 // cutProbes has for each capability a command that answers like works where
@@ -49,6 +50,9 @@ var cutProbes = map[string]struct{ command, works string }{
 	"PARTIAL":               {`UID FETCH 1 FLAGS (PARTIAL 1:1)`, `a OK`},
 	"PREVIEW":               {`FETCH 1 PREVIEW`, `a OK`},
 	"QRESYNC":               {`ENABLE QRESYNC`, `ENABLED QRESYNC`},
+	"QUOTA":                 {`GETQUOTAROOT INBOX`, `a OK`},
+	"QUOTA=RES-MESSAGE":     {`GETQUOTAROOT INBOX`, `MESSAGE \d+`},
+	"QUOTA=RES-STORAGE":     {`-STATUS INBOX (DELETED-STORAGE)`, `a OK`},
 	"REPLACE":               {"REPLACE 1 INBOX {1+}\r\nx", `a OK`},
 	"SASL-IR":               {"!AUTHENTICATE PLAIN AGFkYQBzZWNyZXQ=", `a OK`},
 	"SAVEDATE":              {`FETCH 1 SAVEDATE`, `a OK`},
@@ -117,6 +121,9 @@ func probe(t *testing.T, addr, command string) string {
 // the rest is. A capability needs a probe.
 func TestEachCapabilityCut(t *testing.T) {
 	s := servertest.New(t)
+	var q store.Quota
+	q.Set(store.MessageCount, 10_000)
+	s.Store.SetDefaultQuota(q)
 	listen := func(o Options) string {
 		o.Log, o.Offer = s.Log, Optional
 		return s.Listen(t, netserver.ListenerOptions{Protocol: "imap", Handler: New(s.Store, s.Auth, o).On("imap")})
@@ -160,6 +167,7 @@ func TestCutDependents(t *testing.T) {
 		"SORT":      "SORT SORT=DISPLAY ESORT CONTEXT=SORT",
 		"CONTEXT":   "CONTEXT=SEARCH CONTEXT=SORT",
 		"MOVE":      "MOVE IMAP4rev2",
+		"QUOTA":     "QUOTA QUOTA=RES-MESSAGE QUOTA=RES-STORAGE",
 		"AUTH":      "AUTH=LOGIN AUTH=PLAIN",
 		"SORTED":    "",
 		"xlist":     "XLIST",

@@ -24,6 +24,7 @@ var oracles = map[string][]string{
 		`GENURLAUTH "imap://ada@h/Empty/;uid=1;urlauth=user+$user" INTERNAL`},
 	"URLFETCH": {`URLFETCH "imap://$user@h/INBOX/;uid=1;urlauth=authuser:internal:01ff"`, `URLFETCH "imap://bela@h/$box/;uid=1;urlauth=authuser:internal:01ff"`,
 		`URLFETCH "imap://$user@h/INBOX/;uid=1;urlauth=user+$user:internal:` + strings.Repeat("0", 66) + `"`, `URLFETCH "imap://$user@h/INBOX/;uid=1"`},
+	"GETQUOTA": {"GETQUOTA $user@localhost", "GETQUOTA $user"}, "GETQUOTAROOT": {"GETQUOTAROOT $box", "GETQUOTAROOT user/$user"},
 	"RESETKEY": {"RESETKEY $box", "RESETKEY $box INTERNAL"}, "ESEARCH": {"ESEARCH IN (mailboxes $box) ALL", "ESEARCH IN (subtree user/$user) ALL"},
 	"SEARCH": {"SEARCH EMAILID $id"}, "SORT": {"SORT (DATE) UTF-8 EMAILID $id"}, "THREAD": {"THREAD REFERENCES UTF-8 EMAILID $id"},
 	"COPY": {"COPY 1 $box"}, "MOVE": {"MOVE 1 $box"}, "REPLACE": {"REPLACE 1 $box {1+}\r\nx"},

@@ -7,6 +7,7 @@ import (
 
 	"github.com/angarium/angarium/internal/errs"
 	"github.com/angarium/angarium/internal/imapwire"
+	"github.com/angarium/angarium/internal/mail"
 	"github.com/angarium/angarium/internal/store"
 )
 
@@ -14,7 +15,7 @@ import (
 type statusItem func(ctx context.Context, s *session, dst []byte, v *store.Snapshot, box *store.Mailbox) ([]byte, error)
 
 // statusItems holds the data items (RFC 3501 §6.3.10, RFC 7162 §3.1.7,
-// RFC 7889 §3.1, RFC 8438, RFC 8474 §4.3, RFC 9051 §6.3.11).
+// RFC 7889 §3.1, RFC 8438, RFC 8474 §4.3, RFC 9051 §6.3.11, RFC 9208 §4.1.4).
 var statusItems = map[string]statusItem{
 	"MESSAGES":    counter(func(b *store.Mailbox) uint64 { return uint64(b.Messages) }),
 	"UIDNEXT":     counter(func(b *store.Mailbox) uint64 { return uint64(b.UIDNext) }),
@@ -27,11 +28,13 @@ var statusItems = map[string]statusItem{
 	"HIGHESTMODSEQ": counter(func(b *store.Mailbox) uint64 { return uint64(b.ModSeq) }),
 	"MAILBOXID":     statusMailboxID,
 	"APPENDLIMIT":   statusAppendLimit,
+
+	"DELETED-STORAGE": statusDeletedStorage,
 }
 
 // statusCapabilities holds those of items that came with an extension.
 var statusCapabilities = map[string]string{
-	"SIZE": "STATUS=SIZE", "HIGHESTMODSEQ": "CONDSTORE", "MAILBOXID": "OBJECTID", "APPENDLIMIT": "APPENDLIMIT",
+	"SIZE": "STATUS=SIZE", "HIGHESTMODSEQ": "CONDSTORE", "MAILBOXID": "OBJECTID", "APPENDLIMIT": "APPENDLIMIT", "DELETED-STORAGE": "QUOTA=RES-STORAGE",
 }
 
 // counter is an item that the mailbox itself knows.
@@ -47,6 +50,24 @@ func statusAppendLimit(_ context.Context, s *session, dst []byte, _ *store.Snaps
 
 func statusMailboxID(_ context.Context, _ *session, dst []byte, _ *store.Snapshot, b *store.Mailbox) ([]byte, error) {
 	return append(append(append(dst, '('), b.ID.String()...), ')'), nil
+}
+
+// statusDeletedStorage is the octets that EXPUNGE would free (RFC 9208 §4.1.4).
+func statusDeletedStorage(ctx context.Context, _ *session, dst []byte, v *store.Snapshot, b *store.Mailbox) ([]byte, error) {
+	if b.Deleted == 0 {
+		return append(dst, '0'), nil
+	}
+	list, err := v.Messages(ctx, b.ID)
+	if err != nil {
+		return nil, err
+	}
+	octets := store.Octets(0)
+	for _, m := range list.Range(0, list.Len()) {
+		if m.Flags.Has(mail.Deleted) {
+			octets += m.Size
+		}
+	}
+	return strconv.AppendInt(dst, int64(octets), 10), nil
 }
 
 // statusRecent counts the messages that the next session to select would be

@@ -11,6 +11,7 @@ import (
 	"github.com/angarium/angarium/internal/engine/local"
 	"github.com/angarium/angarium/internal/netserver"
 	"github.com/angarium/angarium/internal/servertest"
+	"github.com/angarium/angarium/internal/store"
 	"github.com/angarium/angarium/internal/vfs"
 	pebblevfs "github.com/cockroachdb/pebble/v2/vfs"
 )
@@ -56,7 +57,8 @@ func (s *testServer) dial(t testing.TB) *servertest.Client {
 // and in clients one for a mail program that people use, in the commands that
 // it sends. Connections are greeted and, with "login" in the first line,
 // logged in as ada, with "optional" on a server that offers what is Optional,
-// with "limit=N" and "save=N" on one with these limits (RFC 9738).
+// with "limit=N" and "save=N" on one with these limits (RFC 9738), with
+// "quota=OCTETS,MESSAGES" on one where accounts may hold so much.
 func TestTranscripts(t *testing.T) { playTranscripts(t, newTestServer, nothing) }
 
 // TestTranscriptsLocal plays them on the engine that is used.
@@ -92,6 +94,14 @@ func playTranscripts(t *testing.T, start func(testing.TB, Options) *testServer, 
 			}
 		}
 		s := start(t, o)
+		if m := regexp.MustCompile(`quota=(\d+),(\d+)`).FindStringSubmatch(first); m != nil {
+			octets, _ := strconv.ParseInt(m[1], 10, 64)
+			messages, _ := strconv.ParseInt(m[2], 10, 64)
+			var q store.Quota
+			q.Set(store.Storage, octets)
+			q.Set(store.MessageCount, messages)
+			s.Store.SetDefaultQuota(q)
+		}
 		return func() *servertest.Client {
 			c := s.dial(t)
 			if got := c.Line(); !strings.HasPrefix(got, "* OK [CAPABILITY ") {

@@ -161,7 +161,7 @@ func (s *session) bdat(ctx context.Context, arg string) error {
 		defer s.reset()
 		s.deliver(ctx)
 	case s.stage.err != nil:
-		s.reply(kindReplies[errs.KindOf(s.stage.err)] + " " + errs.PublicText(s.stage.err))
+		s.reply(s.opts.code(s.stage.err) + " " + errs.PublicText(s.stage.err))
 		s.reset()
 	default:
 		s.reply("250 2.0.0 OK")
@@ -218,7 +218,7 @@ func (s *session) replyFor(r *recipient, done *telemetry.Recipient) {
 	done.Session, done.Account, done.In = s.conn.ID(), r.Name, s.stage.size
 	s.opts.Events.Recipient(done)
 	if err := done.Err; err != nil {
-		s.reply(kindReplies[errs.KindOf(err)] + " <" + printable(r.address) + "> " + errs.PublicText(err))
+		s.reply(s.opts.code(err) + " <" + printable(r.address) + "> " + errs.PublicText(err))
 		return
 	}
 	s.bad = 0

@@ -10,6 +10,7 @@ import (
 	"github.com/angarium/angarium/internal/netserver"
 	"github.com/angarium/angarium/internal/servertest"
 	"github.com/angarium/angarium/internal/smtpwire"
+	"github.com/angarium/angarium/internal/store"
 )
 
 type testServer struct {
@@ -276,6 +277,33 @@ func TestEvents(t *testing.T) {
 	} {
 		if !strings.Contains(got, "\n"+want+"\n") {
 			t.Errorf("no %s in\n%s", want, got)
+		}
+	}
+}
+
+// TestQuota: a full account refuses for itself alone, for now or for good (RFC
+// 3463 §3.3, X.2.2).
+func TestQuota(t *testing.T) {
+	for bounce, want := range map[bool]string{false: "452 4.2.2 <ada@localhost> ", true: "552 5.2.2 <ada@localhost> "} {
+		s := &testServer{Server: servertest.New(t)}
+		srv := New(s.Store, s.Dir, Options{Events: s.Events, Hostname: "mail.example", Bounce: bounce})
+		s.addr = s.Listen(t, netserver.ListenerOptions{Protocol: "lmtp", Refuse: Refuse, Handler: srv.Handle})
+		err := s.Store.EditQuota(t.Context(), "ada@localhost", func(q *store.Quota) { q.Set(store.MessageCount, 1) })
+		if err != nil {
+			t.Fatal(err)
+		}
+		c := s.dial(t)
+		c.Send(t, "LHLO mta.example\r\n")
+		for !strings.HasPrefix(c.Line(), "250 ") {
+		}
+		if got := deliver(t, c, "Subject: one\r\n\r\n", "bela@localhost", "ada@localhost"); !strings.HasPrefix(got, "250 ") {
+			t.Error(got)
+		}
+		if got := deliver(t, c, "Subject: two\r\n\r\n", "bela@localhost", "ada@localhost"); got != want+"the account is full: its limit of MESSAGE is reached; nothing was added" {
+			t.Error(got)
+		}
+		if ada, bela := s.messages(t, "ada@localhost", mail.Inbox), s.messages(t, "bela@localhost", mail.Inbox); len(ada) != 1 || len(bela) != 2 {
+			t.Errorf("%d and %d messages", len(ada), len(bela))
 		}
 	}
 }

@@ -2,6 +2,10 @@ package lmtpserver
 
 import "github.com/angarium/angarium/internal/errs"
 
+// fullForGood is the reply to mail for a full account that the MTA shall not try
+// again (RFC 5321 §4.2.3, RFC 3463 §3.3).
+const fullForGood = "552 5.2.2"
+
 const tooBig = "552 5.3.4 The message is too big"
 
 // kindReplies gives the reply and enhanced code (RFC 3463) of each kind of
@@ -24,4 +28,13 @@ var kindReplies = map[errs.Kind]string{
 	errs.Corrupt:   "451 4.3.0",
 	errs.NoSpace:   "452 4.3.1",
 	errs.Conflict:  "451 4.3.0",
+}
+
+// code returns the reply and enhanced code of a failure.
+func (o *Options) code(err error) string {
+	kind := errs.KindOf(err)
+	if kind == errs.OverQuota && o.Bounce {
+		return fullForGood
+	}
+	return kindReplies[kind]
 }

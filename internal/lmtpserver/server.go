@@ -27,6 +27,7 @@ type Options struct {
 	Hostname   string // required: names the server in replies and trace fields
 	MessageMax int64
 	IdleTime   time.Duration // silence of the client; default 5 min
+	Bounce     bool          // refuse mail for full accounts for good
 }
 
 // Server makes sessions.

@@ -27,6 +27,7 @@ type AccountInfo struct {
 	// Retention is how long the account's expunged mail is kept: 0 as the
 	// store's options say, negative not at all.
 	Retention time.Duration
+	Quota     Quota // its own; QuotaOf tells what holds
 }
 
 const (
@@ -111,7 +112,11 @@ func (a *AccountInfo) encode() []byte {
 	}
 	b := putUint([]byte{rowVersion}, uint64(a.ID))
 	b = putUint(putInt(putString(b, a.Password), a.Created.Unix()), disabled)
-	return putInt(b, int64(a.Retention/time.Second))
+	b = putInt(b, int64(a.Retention/time.Second))
+	for _, limit := range a.Quota {
+		b = putUint(b, limit)
+	}
+	return b
 }
 
 func decodeInfo(name string, b []byte) (AccountInfo, bool) {
@@ -121,6 +126,9 @@ func decodeInfo(name string, b []byte) (AccountInfo, bool) {
 	r := row{b: b[1:]}
 	a := AccountInfo{Name: name, ID: AccountID(r.uint()), Password: r.string(), Created: time.Unix(r.int(), 0), Disabled: r.uint() != 0,
 		Retention: time.Duration(r.int()) * time.Second}
+	for i := range a.Quota {
+		a.Quota[i] = r.uint()
+	}
 	return a, !r.bad
 }
 
@@ -129,6 +137,13 @@ func (r *registry) has(id AccountID) bool {
 	defer r.mu.RUnlock()
 	_, ok := r.ids[id]
 	return ok
+}
+
+// byID returns the entry of an account; empty where there is none.
+func (r *registry) byID(id AccountID) AccountInfo {
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	return r.byName[r.ids[id]]
 }
 
 // retention is how long an account's expunged mail is kept; 0: not at all.
@@ -140,12 +155,7 @@ func (s *Store) retention(a AccountInfo) time.Duration {
 }
 
 // retention of the account, whatever its name is now.
-func (a *Account) retention() time.Duration {
-	r := &a.s.registry
-	r.mu.RLock()
-	defer r.mu.RUnlock()
-	return a.s.retention(r.byName[r.ids[a.id]])
-}
+func (a *Account) retention() time.Duration { return a.s.retention(a.s.registry.byID(a.id)) }
 
 // all returns the accounts by name.
 func (r *registry) all() []AccountInfo {

@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/angarium/angarium/internal/engine"
@@ -50,6 +51,7 @@ type Store struct {
 	opts      Options
 	registry  registry
 	summaries summaryCache
+	quota     atomic.Pointer[Quota] // of accounts without one of their own; nil: no limits
 	stop      chan struct{}
 	wg        sync.WaitGroup
 
@@ -207,7 +209,7 @@ const conflictsMax = 100
 // nil means durable and visible to every session. When fn fails nothing
 // happened. A commit without changes returns the current mod-sequence. fn may
 // run again, so it has no effects of its own that a second run would not
-// overwrite. Errors: fn's own, NoSpace, Temporary, Corrupt.
+// overwrite. Errors: fn's own, OverQuota, NoSpace, Temporary, Corrupt.
 func (a *Account) Update(ctx context.Context, fn func(*Tx) error) (mail.ModSeq, error) {
 	a.write.Lock()
 	defer a.write.Unlock()
@@ -222,6 +224,9 @@ func (a *Account) Update(ctx context.Context, fn func(*Tx) error) (mail.ModSeq, 
 		}
 		if !tx.changed {
 			return base.ModSeq(), nil
+		}
+		if err := tx.checkQuota(base); err != nil {
+			return 0, err
 		}
 		tx.finish()
 		version, err := a.space.Commit(ctx, base.version, &tx.batch)

@@ -303,6 +303,7 @@ func (c *copier) flush(name string) error {
 		return err
 	}
 	_, err := c.dst.Update(c.ctx, func(tx *Tx) error {
+		tx.beyondQuota = true // an administrator wants the mail there
 		box, err := tx.Snapshot().Mailbox(name)
 		if err != nil {
 			return err

@@ -25,6 +25,7 @@ type Tx struct {
 	spelled map[spelling]mail.Flags
 
 	annotations annotationEdits
+	beyondQuota bool // the account's limits do not hold for this Update
 
 	// Pace, unless it is nil, is called now and then by changes of many
 	// messages, and may wait. Its error ends the Update.

@@ -253,6 +253,8 @@ func (a *Account) exhume(ctx context.Context, sel Selection, done *Restored, do 
 		var one Restored
 		var finished int
 		_, err = a.Update(ctx, func(tx *Tx) error {
+			// Who restores wants the mail back, and can free room afterwards.
+			tx.beyondQuota = true
 			one, finished = Restored{}, 0
 			for _, g := range graves {
 				all, err := a.exhumeOne(tx, g, sel, restoreMax-one.Messages, &one, do)

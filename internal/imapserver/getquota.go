@@ -1,0 +1,25 @@
+package imapserver
+
+import (
+	"context"
+
+	"github.com/angarium/angarium/internal/errs"
+	"github.com/angarium/angarium/internal/imapwire"
+)
+
+// parseGetQuota is GETQUOTA (RFC 9208 §4.1.1).
+func parseGetQuota(s *session, d *imapwire.Decoder) request {
+	d.Space()
+	root := d.AString()
+	return func(_ context.Context, s *session) error {
+		list, err := s.quotaList()
+		if err != nil {
+			return err
+		}
+		if root != s.user.Name || len(list) == 0 { // others' are nobody's business (RFC 9208 §8)
+			return errs.New("imapserver.getQuota", errs.NotFound, "no such quota root")
+		}
+		s.tellQuota(list)
+		return nil
+	}
+}
