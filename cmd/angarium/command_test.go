@@ -354,8 +354,14 @@ func TestReload(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	configure(fmt.Sprintf("listen = [\"imaps=%s\"]\n[tls]\ncertificate = %q\nkey = %q\n", second, certFile, keyFile))
+	if out, code := command(t, "secret\n", "user", "add", "limited", "--password-stdin", "--data", data); code != 0 {
+		t.Errorf("%q, code %d", out, code)
+	}
+	configure(fmt.Sprintf("listen = [\"imaps=%s\"]\n[tls]\ncertificate = %q\nkey = %q\n[quota]\nstorage = \"1KiB\"\nmessages = 5\n", second, certFile, keyFile))
 	if out, code := command(t, "", "reload", "--data", data); code != 0 || out != "The configuration was reloaded.\n" {
+		t.Errorf("%q, code %d", out, code)
+	}
+	if out, code := command(t, "", "quota", "list", "--data", data); code != 0 || !strings.Contains(out, "limited@localhost: 0 octets (limit 1KiB), 0 messages (limit 5)\n") {
 		t.Errorf("%q, code %d", out, code)
 	}
 	if serial(t, second) == before {

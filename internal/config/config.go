@@ -107,7 +107,7 @@ type Store struct {
 type Quota struct {
 	Storage  Amount `toml:"storage" comment:"Octets of all messages: 500MiB, 10GiB; none: no limit."`
 	Messages Count  `toml:"messages" comment:"Messages; none: no limit."`
-	Bounce   bool   `toml:"bounce" comment:"Refuse mail for full accounts for good (552), so that senders learn of it; else for now (452), so that the MTA keeps it and tries again. A change needs a restart."`
+	Bounce   bool   `toml:"bounce" comment:"Refuse mail for full accounts for good (552), so that senders learn of it; else for now (452), so that the MTA keeps it and tries again."`
 }
 
 // Amount is a number of octets; -1: any.

@@ -286,7 +286,8 @@ func TestEvents(t *testing.T) {
 func TestQuota(t *testing.T) {
 	for bounce, want := range map[bool]string{false: "452 4.2.2 <ada@localhost> ", true: "552 5.2.2 <ada@localhost> "} {
 		s := &testServer{Server: servertest.New(t)}
-		srv := New(s.Store, s.Dir, Options{Events: s.Events, Hostname: "mail.example", Bounce: bounce})
+		srv := New(s.Store, s.Dir, Options{Events: s.Events, Hostname: "mail.example", Bounce: !bounce})
+		srv.Configure(Options{Events: s.Events, Hostname: "mail.example", Bounce: bounce})
 		s.addr = s.Listen(t, netserver.ListenerOptions{Protocol: "lmtp", Refuse: Refuse, Handler: srv.Handle})
 		err := s.Store.EditQuota(t.Context(), "ada@localhost", func(q *store.Quota) { q.Set(store.MessageCount, 1) })
 		if err != nil {
