@@ -13,7 +13,7 @@ var bugs = []bug{
 	{"answered-before-the-sync", engineFolder + "/log.go",
 		"\t\tdone, err := e.writeGroup(g)\n", "\t\tfor _, w := range g.waiters {\n\t\t\tselect {\n\t\t\tcase w.done <- nil:\n\t\t\tdefault:\n\t\t\t}\n\t\t}\n\t\tg.waiters = nil\n\t\tdone, err := e.writeGroup(g)\n", engineFolder, "TestCrash$"},
 	{"synced-before-written", engineFolder + "/log.go",
-		"\tif err := e.fill(); err != nil {\n\t\treturn err\n\t}\n\treturn e.active.Sync()\n", "\treturn e.fill()\n", engineFolder, "TestCrash$"},
+		"\t\tif err := e.fill(); err != nil {\n\t\t\treturn err\n\t\t}\n\t}\n\treturn e.active.Sync()\n", "\t\treturn e.fill()\n\t}\n\treturn nil\n", engineFolder, "TestCrash$"},
 	{"directory-not-synced", engineFolder + "/log.go",
 		"\treturn e.fs.SyncDir(path.Join(e.dir, logDir))\n", "\t_ = path.Join\n\treturn nil\n", engineFolder, "TestCrash$"},
 	{"torn-tail-taken-for-damage", engineFolder + "/recover.go",
