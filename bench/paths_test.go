@@ -56,8 +56,7 @@ func newServer(b *testing.B) *server {
 	return s
 }
 
-// fill puts n messages into the INBOX.
-func (s *server) fill(b *testing.B, n int) {
+func (s *server) account(b *testing.B) *store.Account {
 	b.Helper()
 	info, err := s.Store.AccountInfo(b.Context(), user)
 	if err != nil {
@@ -67,7 +66,13 @@ func (s *server) fill(b *testing.B, n int) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	err = fill.Inbox(b.Context(), s.Store, a, 0, n, func(n int) ([]byte, store.AppendOptions) {
+	return a
+}
+
+// fill puts n messages into the INBOX.
+func (s *server) fill(b *testing.B, n int) {
+	b.Helper()
+	err := fill.Inbox(b.Context(), s.Store, s.account(b), 0, n, func(n int) ([]byte, store.AppendOptions) {
 		o := store.AppendOptions{InternalDate: time.Unix(1_700_000_000+int64(n)*60, 0)}
 		if n%3 > 0 {
 			o.Flags = mail.NewFlags(mail.Seen)

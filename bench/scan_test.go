@@ -15,14 +15,7 @@ func BenchmarkScan(b *testing.B) {
 	s := newServer(b)
 	s.fill(b, messages)
 	s.Store.Spare()
-	info, err := s.Store.AccountInfo(b.Context(), user)
-	if err != nil {
-		b.Fatal(err)
-	}
-	a, err := s.Store.Account(b.Context(), info.ID)
-	if err != nil {
-		b.Fatal(err)
-	}
+	a := s.account(b)
 	now, err := a.Snapshot()
 	if err != nil {
 		b.Fatal(err)
@@ -51,7 +44,7 @@ func BenchmarkScan(b *testing.B) {
 		b.Run(bench.name, func(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {
-				q := &search.Query{Store: s.Store, List: list, Key: key, Account: info.ID}
+				q := &search.Query{Store: s.Store, List: list, Key: key, Account: a.ID()}
 				if found, err := bench.run(q); err != nil || len(found) == 0 {
 					b.Fatal(found, err)
 				}

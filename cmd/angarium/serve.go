@@ -63,7 +63,6 @@ func serve(ctx context.Context, o *settings) error {
 	if err != nil {
 		return err
 	}
-	spreadWork()
 	hangUp := make(chan os.Signal, 1)
 	signal.Notify(hangUp, syscall.SIGHUP)
 	defer signal.Stop(hangUp)
@@ -120,6 +119,7 @@ func start(ctx context.Context, o *settings) (_ *app, err error) {
 	if a.servers, err = newServers(context.WithoutCancel(ctx), a.store, c, a.log, a.events); err != nil {
 		return nil, err
 	}
+	spreadWork() // the servers have counted the processors
 	socket, err := listenUnix(filepath.Join(c.Data, adminSocket), 0o600)
 	if err != nil {
 		return nil, err

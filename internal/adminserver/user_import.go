@@ -140,7 +140,7 @@ func hashAll(groups ...[]store.AccountInfo) error {
 	var wg sync.WaitGroup
 	var mu sync.Mutex
 	var failed error
-	slots := make(chan struct{}, runtime.GOMAXPROCS(0))
+	slots := make(chan struct{}, min(runtime.NumCPU(), runtime.GOMAXPROCS(0)))
 	for _, infos := range groups {
 		for i := range infos {
 			password, plain := strings.CutPrefix(infos[i].Password, plainMark)

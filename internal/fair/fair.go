@@ -20,9 +20,9 @@ import (
 const (
 	// Slice is how long a turn lasts while others wait.
 	Slice = 10 * time.Millisecond
-	// Stride is how long is worked at least before giving way: shorter than what
+	// stride is how long is worked at least before giving way: shorter than what
 	// a short command takes, longer than it takes to stop and go on.
-	Stride = 500 * time.Microsecond
+	stride = 500 * time.Microsecond
 	// Who worked for some time gives way for at most wayShare times as long,
 	// and at most wayMax.
 	wayShare = 3
@@ -95,13 +95,6 @@ func (t *Turn) take(ctx context.Context) error {
 	t.until = t.since.Add(Slice)
 	watchNetwork()
 	return nil
-}
-
-// Yield lets others work for a moment. It is for work without a turn that is
-// done for longer than Stride.
-func Yield() {
-	watchNetwork()
-	runtime.Gosched()
 }
 
 // watchNetwork makes a processor that has nothing to do wait for the network.
@@ -180,7 +173,7 @@ func (t *Turn) Pause(ctx context.Context) error {
 		return ctx.Err()
 	}
 	now := t.q.now()
-	if now.Sub(t.since) >= Stride && t.q.crowded() {
+	if now.Sub(t.since) >= stride && t.q.crowded() {
 		now = t.giveWay(ctx, now)
 	}
 	if now.Before(t.until) {

@@ -23,7 +23,7 @@ var quoting = func() (of [256]byte) {
 	return of
 }()
 
-// quotedMax is the length from which a string is a literal.
+// quotedMax is the length of the longest string that is quoted.
 const quotedMax = 1000
 
 // AppendString appends s as a quoted string, or as a literal when it cannot

@@ -75,8 +75,7 @@ type Conn struct {
 
 	compressed *compression // nil: octets go as they are
 
-	work    *fair.Work
-	yielded time.Time // zero: nothing was sent since the last wait for input
+	work *fair.Work
 	traffic
 }
 
@@ -367,18 +366,6 @@ func (c *Conn) send(p []byte) {
 	c.nc.SetWriteDeadline(c.waitBegan.Add(stalled))
 	_, c.outErr = c.nc.Write(p)
 	c.endWait()
-	c.yield()
-}
-
-// yield lets others work when a long answer is sent, or many.
-func (c *Conn) yield() {
-	switch {
-	case c.yielded.IsZero():
-		c.yielded = c.waitBegan
-	case c.waitBegan.Sub(c.yielded) >= fair.Stride:
-		fair.Yield()
-		c.yielded = time.Now()
-	}
 }
 
 // Flush writes the output buffer and gives it back.

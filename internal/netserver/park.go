@@ -92,7 +92,7 @@ func (c *Conn) Wake() {
 // startWait sets the deadline of the wait for input that begins.
 func (c *Conn) startWait() {
 	c.work.Rest()
-	c.waitBegan, c.yielded = time.Now(), time.Time{}
+	c.waitBegan = time.Now()
 	deadline := c.deadline
 	if deadline.IsZero() {
 		deadline = c.waitBegan.Add(c.timeout)

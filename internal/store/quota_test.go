@@ -14,29 +14,6 @@ import (
 	pebblevfs "github.com/cockroachdb/pebble/v2/vfs"
 )
 
-// tryAppend adds a message and returns what Update says to it.
-func tryAppend(t testing.TB, s *Store, a *Account, mailbox, text string) error {
-	t.Helper()
-	st, err := s.Stage(ctx)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer st.Discard()
-	st.Write([]byte(text))
-	staged, err := st.Seal()
-	if err != nil {
-		t.Fatal(err)
-	}
-	_, err = a.Update(ctx, func(tx *Tx) error {
-		box, err := tx.Snapshot().Mailbox(mailbox)
-		if err == nil {
-			_, err = tx.Append(box.ID, staged, AppendOptions{})
-		}
-		return err
-	})
-	return err
-}
-
 func setQuota(t testing.TB, s *Store, name string, octets, messages int64) {
 	t.Helper()
 	if err := s.EditQuota(ctx, name, func(q *Quota) { q.Set(Storage, octets); q.Set(MessageCount, messages) }); err != nil {
@@ -64,7 +41,7 @@ func TestQuota(t *testing.T) {
 			}
 			full := func(mailbox, text string) {
 				t.Helper()
-				if err := tryAppend(t, s, a, mailbox, text); !errs.Is(err, errs.OverQuota) {
+				if _, err := tryDeliver(t, s, a, mailbox, text, mail.Flags{}); !errs.Is(err, errs.OverQuota) {
 					t.Errorf("%q: %v", text, err)
 				}
 			}
@@ -130,7 +107,7 @@ func TestQuotaTogether(t *testing.T) {
 	var wg sync.WaitGroup
 	results := make([]error, 40)
 	for i := range results {
-		wg.Go(func() { results[i] = tryAppend(t, s, a, "INBOX", strings.Repeat("x", i+1)) })
+		wg.Go(func() { _, results[i] = tryDeliver(t, s, a, "INBOX", strings.Repeat("x", i+1), mail.Flags{}) })
 	}
 	wg.Wait()
 	done := 0

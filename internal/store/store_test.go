@@ -62,6 +62,16 @@ func update(t testing.TB, a *Account, fn func(*Tx) error) mail.ModSeq {
 
 func deliver(t testing.TB, s *Store, a *Account, mailbox, text string, flags mail.Flags) mail.UID {
 	t.Helper()
+	uid, err := tryDeliver(t, s, a, mailbox, text, flags)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return uid
+}
+
+// tryDeliver is deliver that returns what Update says.
+func tryDeliver(t testing.TB, s *Store, a *Account, mailbox, text string, flags mail.Flags) (uid mail.UID, err error) {
+	t.Helper()
 	st, err := s.Stage(ctx)
 	if err != nil {
 		t.Fatal(err)
@@ -72,8 +82,7 @@ func deliver(t testing.TB, s *Store, a *Account, mailbox, text string, flags mai
 	if err != nil {
 		t.Fatal(err)
 	}
-	var uid mail.UID
-	update(t, a, func(tx *Tx) error {
+	_, err = a.Update(ctx, func(tx *Tx) error {
 		box, err := tx.Snapshot().Mailbox(mailbox)
 		if err != nil {
 			return err
@@ -81,7 +90,7 @@ func deliver(t testing.TB, s *Store, a *Account, mailbox, text string, flags mai
 		uid, err = tx.Append(box.ID, staged, AppendOptions{Flags: flags})
 		return err
 	})
-	return uid
+	return uid, err
 }
 
 // checkStore fails for everything that Check finds.

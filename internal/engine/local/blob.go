@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"hash"
 	"path"
+	"slices"
 	"sync"
 
 	"github.com/angarium/angarium/internal/engine"
@@ -125,7 +126,7 @@ func (w *writer) Seal(summary []byte) (engine.BlobID, int64, error) {
 	if w.file != nil {
 		return w.sealFile(summary)
 	}
-	start := startBlob(nil, w.size, plainTable(w.buf), summary, [32]byte(w.digest.Sum(nil)))
+	start := startBlob(w.size, plainTable(w.buf), summary, [32]byte(w.digest.Sum(nil)))
 	r := record{length: int64(len(start) + len(w.buf))}
 	w.e.mu.Lock()
 	defer w.e.mu.Unlock()
@@ -213,42 +214,34 @@ func (w *writer) Release() {
 // encodeBlob returns the payload of a blob's record. compress returns a denser
 // form of a frame, or nil.
 func encodeBlob(octets, summary []byte, digest [32]byte, compress func([]byte) []byte) []byte {
-	table, frames := make([]byte, 0, tableLen(len(octets))), make([]byte, 0, len(octets))
-	for rest := octets; len(rest) > 0; {
-		n := min(frameOctets, len(rest))
-		stored := compress(rest[:n])
+	var table, frames []byte
+	for frame := range slices.Chunk(octets, frameOctets) {
+		stored := compress(frame)
 		dense := stored != nil
 		if !dense {
-			stored = rest[:n]
+			stored = frame
 		}
 		table = appendFrame(table, stored, dense)
 		frames = append(frames, stored...)
-		rest = rest[n:]
 	}
-	return append(startBlob(nil, int64(len(octets)), table, summary, digest), frames...)
+	return append(startBlob(int64(len(octets)), table, summary, digest), frames...)
 }
 
-// tableLen returns the length of the table of a blob's frames.
-func tableLen(octets int) int { return (octets + frameOctets - 1) / frameOctets * frameEntry }
-
 // plainTable returns the table of frames that are stored as they are.
-func plainTable(octets []byte) []byte {
-	table := make([]byte, 0, tableLen(len(octets)))
-	for rest := octets; len(rest) > 0; {
-		n := min(frameOctets, len(rest))
-		table = appendFrame(table, rest[:n], false)
-		rest = rest[n:]
+func plainTable(octets []byte) (table []byte) {
+	for frame := range slices.Chunk(octets, frameOctets) {
+		table = appendFrame(table, frame, false)
 	}
 	return table
 }
 
-// startBlob appends to dst, which is empty, what stands before a blob's frames:
-// its head, its summary and the frames' table.
-func startBlob(dst []byte, size int64, table, summary []byte, digest [32]byte) []byte {
+// startBlob returns what stands before a blob's frames: its head, its summary and
+// the frames' table.
+func startBlob(size int64, table, summary []byte, digest [32]byte) []byte {
 	h := head{size: size, sha256: digest, frames: uint32(len(table) / frameEntry), tableSum: checksum(table), summaryAt: blobHead,
 		summaryLen: uint32(len(summary)), summarySum: checksum(summary), tableAt: blobHead + int64(len(summary))}
 	h.framesAt = h.tableAt + int64(len(table))
-	b := append(dst, make([]byte, blobHead)...)
+	b := make([]byte, blobHead, h.framesAt)
 	h.encode(b)
 	return append(append(b, summary...), table...)
 }

@@ -1,0 +1,90 @@
+package local
+
+import (
+	"path"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/angarium/angarium/internal/engine"
+	"github.com/angarium/angarium/internal/engine/enginetest"
+	"github.com/angarium/angarium/internal/vfs"
+)
+
+// syncedFS tells of each sync of a file that was created in it.
+type syncedFS struct {
+	vfs.FS
+	synced chan struct{}
+}
+
+func (fs syncedFS) Create(name string) (vfs.File, error) {
+	f, err := fs.FS.Create(name)
+	return syncedFile{f, fs.synced}, err
+}
+
+type syncedFile struct {
+	vfs.File
+	synced chan struct{}
+}
+
+func (f syncedFile) Sync() error {
+	err := f.File.Sync()
+	select {
+	case f.synced <- struct{}{}:
+	default:
+	}
+	return err
+}
+
+// TestLargeGroups: what is large is written before a commit needs it, and has no
+// zeros behind it, which would be written in vain; what is small has.
+func TestLargeGroups(t *testing.T) {
+	files := syncedFS{vfs.NewMem(), make(chan struct{}, 1)}
+	o := options()
+	o.SegmentOctets = 64 << 20
+	e := open(t, files, o)
+	defer e.Close()
+	s := enginetest.Space(t, e, 1)
+	commit := func(version engine.Version, octets int) (zeros int64) {
+		t.Helper()
+		id, w := enginetest.MakeBlob(t, e, slices.Repeat([]byte{'x'}, octets), nil)
+		defer w.Release()
+		var b engine.Batch
+		b.Keep(id)
+		if _, err := s.Commit(t.Context(), version, &b); err != nil {
+			t.Fatal(err)
+		}
+		names, err := files.List(path.Join("store", logDir))
+		if err != nil || len(names) != 1 {
+			t.Fatal(names, err)
+		}
+		f, err := files.Open(path.Join("store", logDir, names[0]))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer f.Close()
+		size, err := f.Size()
+		if err != nil {
+			t.Fatal(err)
+		}
+		e.mu.Lock()
+		defer e.mu.Unlock()
+		return size - e.mu.offset
+	}
+	if zeros := commit(0, fillBelow+fillBelow/2); zeros > 0 {
+		t.Errorf("%d zeros behind a large group", zeros)
+	}
+	if zeros := commit(1, 1000); zeros < fillStep/2 {
+		t.Errorf("%d zeros behind a small group", zeros)
+	}
+	for len(files.synced) > 0 {
+		<-files.synced
+	}
+	_, w := enginetest.MakeBlob(t, e, slices.Repeat([]byte{'x'}, fullGroup), nil)
+	defer w.Release()
+	select {
+	case <-files.synced:
+	case <-time.After(time.Minute):
+		t.Error("half a mebibyte waits for a commit")
+	}
+}
