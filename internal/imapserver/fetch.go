@@ -103,7 +103,7 @@ const fetchBufferMax = 1 << 20
 
 func (s *session) fetch(ctx context.Context, set imapwire.NumSet, p plan, mods imapwire.FetchModifiers) error {
 	v := s.view
-	uids, err := v.resolve(set, s.byUID)
+	ranges, err := v.ranges(set, s.byUID)
 	if err != nil {
 		return err
 	}
@@ -115,11 +115,7 @@ func (s *session) fetch(ctx context.Context, set imapwire.NumSet, p plan, mods i
 			return err
 		}
 	}
-	if mods.Partial != nil {
-		from, to := mods.Partial.Of(uids.Len())
-		uids = uids.Slice(from, to)
-	}
-	uids, fewer, err := s.limitFetch(uids, mods)
+	uids, fewer, err := s.limitFetch(v.modified(ranges, mods), mods)
 	if err != nil {
 		return err
 	}
@@ -139,9 +135,6 @@ func (s *session) fetch(ctx context.Context, set imapwire.NumSet, p plan, mods i
 	var unseen mail.UIDSet
 	var failed error
 	for i, m := range messages {
-		if m.ModSeq <= mods.ChangedSince {
-			continue
-		}
 		if err := f.message(i, m, p); err != nil {
 			if fatal(err) {
 				return err
@@ -167,6 +160,19 @@ func (s *session) fetch(ctx context.Context, set imapwire.NumSet, p plan, mods i
 		return errs.As("imapserver.fetch", errs.Expunged, "some of the messages were expunged by another session", failed)
 	}
 	return failed
+}
+
+// modified returns the messages that the modifiers leave of some UIDs. PARTIAL
+// comes before CHANGEDSINCE (RFC 9394 §3.4).
+func (v *view) modified(uids mail.UIDSet, mods imapwire.FetchModifiers) mail.UIDSet {
+	if mods.Partial != nil {
+		uids = v.list.Existing(uids)
+		uids = uids.Slice(mods.Partial.Of(uids.Len()))
+	}
+	if mods.ChangedSince > 0 {
+		return v.list.ChangedSince(uids, mods.ChangedSince)
+	}
+	return v.list.Existing(uids)
 }
 
 // message sends the answer for one message: whole or, when something of it

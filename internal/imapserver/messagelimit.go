@@ -79,15 +79,6 @@ func (s *session) tellLimited() {
 // limitFetch returns the messages that FETCH answers for. With PARTIAL, too
 // many are refused.
 func (s *session) limitFetch(uids mail.UIDSet, mods imapwire.FetchModifiers) (part mail.UIDSet, fewer bool, err error) {
-	if s.opts.MessageLimit > 0 && mods.ChangedSince > 0 {
-		var changed mail.UIDSet
-		for _, m := range s.view.list.Select(uids) {
-			if m.ModSeq > mods.ChangedSince {
-				changed = changed.Append(m.UID)
-			}
-		}
-		uids = changed
-	}
 	if part, fewer = s.limit(uids); fewer && mods.Partial != nil {
 		return nil, false, &refusal{limitCode(s.opts.MessageLimit, nil), "the range of PARTIAL holds too many messages"}
 	}

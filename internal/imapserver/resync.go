@@ -84,12 +84,7 @@ func (s *session) resync(ctx context.Context, k *known) error {
 	if err := s.tellVanished(ctx, uids, k.modseq, k.matchedUntil(v)); err != nil {
 		return err
 	}
-	t := teller{old: v.list}
-	for _, m := range v.list.Select(uids) {
-		if m.ModSeq > k.modseq {
-			t.echo = t.echo.Append(m.UID)
-		}
-	}
+	t := teller{old: v.list, echo: v.list.ChangedSince(uids, k.modseq)}
 	if v.annotate {
 		var err error
 		if t.annotations, err = s.changedAnnotations(ctx, t.echo, func(mail.UID) mail.ModSeq { return k.modseq }); err != nil {

@@ -44,14 +44,17 @@ func (st *silentStore) tells(old mail.Flags, m *store.Message) bool {
 }
 
 // resolve returns the UIDs of the messages that a set names. UIDs that do not
-// exist are passed over (RFC 3501 §6.4.8); sequence numbers that do not exist
-// are an error (RFC 3501 §9 seq-number).
+// exist are passed over (RFC 3501 §6.4.8).
 func (v *view) resolve(set imapwire.NumSet, byUID bool) (mail.UIDSet, error) {
-	if set.IsSaved() {
-		return v.list.Existing(v.saved), nil
-	}
-	if byUID {
-		return v.list.Existing(v.uidRanges(set)), nil
+	uids, err := v.ranges(set, byUID)
+	return v.list.Existing(uids), err
+}
+
+// ranges is resolve, but some of the UIDs may not exist. Sequence numbers that
+// do not are an error (RFC 3501 §9 seq-number).
+func (v *view) ranges(set imapwire.NumSet, byUID bool) (uids mail.UIDSet, err error) {
+	if byUID || set.IsSaved() {
+		return v.uidRanges(set), nil
 	}
 	n := uint32(v.list.Len())
 	for _, r := range set {
@@ -59,13 +62,16 @@ func (v *view) resolve(set imapwire.NumSet, byUID bool) (mail.UIDSet, error) {
 			return nil, &imapwire.SyntaxError{Text: "there is no message with this number"}
 		}
 	}
-	var uids mail.UIDSet
 	for _, r := range set.Resolve(n) {
-		for _, m := range v.list.Range(int(r.First)-1, int(r.Last)) {
-			uids = uids.Append(m.UID)
-		}
+		uids = uids.AppendRange(v.uidRange(r))
 	}
 	return uids, nil
+}
+
+// uidRange returns the UIDs of a range of sequence numbers that exist. No message
+// comes between two later, so that a range stays one.
+func (v *view) uidRange(r imapwire.NumRange) mail.UIDRange {
+	return mail.UIDRange{First: v.list.At(int(r.First) - 1).UID, Last: v.list.At(int(r.Last) - 1).UID}
 }
 
 // uidRanges returns a set of UIDs with "*" replaced by the largest.
@@ -92,7 +98,7 @@ func (v *view) named(key *imapwire.SearchKey) mail.UIDSet {
 }
 
 // fix replaces sequence numbers and "$" by the UIDs that they mean now (RFC
-// 5267 §4.3). No message comes between two later, so that a range stays one.
+// 5267 §4.3).
 func (v *view) fix(key *imapwire.SearchKey) {
 	for _, k := range key.Keys {
 		v.fix(k)
@@ -113,8 +119,8 @@ func (v *view) fix(key *imapwire.SearchKey) {
 			if r.First > n {
 				break
 			}
-			first, last := v.list.At(int(r.First)-1), v.list.At(int(min(r.Last, n))-1)
-			fixed = append(fixed, imapwire.NumRange{First: uint32(first.UID), Last: uint32(last.UID)})
+			u := v.uidRange(imapwire.NumRange{First: r.First, Last: min(r.Last, n)})
+			fixed = append(fixed, imapwire.NumRange{First: uint32(u.First), Last: uint32(u.Last)})
 		}
 	}
 	key.Op, key.Set = imapwire.SearchUID, fixed

@@ -15,7 +15,8 @@
 //     reference to the blob; MOVE hands it on, purging drops it.
 //  7. Message lists share chunks; a chunk that a published list holds is not
 //     changed, except that its array may be appended to behind the list's end.
-//  8. No Update but an administrator's makes an account hold more than its quota:
+//  8. A chunk's newest is not below the mod-sequence of any of its messages.
+//  9. No Update but an administrator's makes an account hold more than its quota:
 //     what it holds is compared against the limits before the commit that 3
 //     refuses when anything was added meanwhile.
 //

@@ -34,8 +34,27 @@ const chunkBits = 8
 
 // chunk is the messages whose UIDs share the bits above chunkBits.
 type chunk struct {
-	key  uint32
-	msgs []Message // by UID, at least one
+	key    uint32
+	newest mail.ModSeq // no message has a larger one
+	msgs   []Message   // by UID, at least one
+}
+
+// within returns those of the messages that are in a range.
+func (c *chunk) within(r mail.UIDRange) []Message {
+	from, to := 0, len(c.msgs)
+	if r.First > c.msgs[0].UID {
+		from, _ = findUID(c.msgs, r.First)
+	}
+	if r.Last < c.msgs[to-1].UID {
+		to, _ = findUID(c.msgs, r.Last+1)
+	}
+	return c.msgs[from:to]
+}
+
+// findUID returns the index of the first message whose UID is not below u, and
+// whether it is u.
+func findUID(msgs []Message, u mail.UID) (i int, found bool) {
+	return slices.BinarySearchFunc(msgs, u, func(m Message, u mail.UID) int { return int(int64(m.UID) - int64(u)) })
 }
 
 // MessageList is the messages of one mailbox by UID: immutable.
@@ -78,9 +97,7 @@ func (l *MessageList) Find(u mail.UID) (i int, found bool) {
 	if c == len(l.chunks) {
 		return l.length, false
 	}
-	j, found := slices.BinarySearchFunc(l.chunks[c].msgs, u, func(m Message, u mail.UID) int {
-		return int(int64(m.UID) - int64(u))
-	})
+	j, found := findUID(l.chunks[c].msgs, u)
 	return int(l.starts[c]) + j, found
 }
 
@@ -125,13 +142,55 @@ func (l *MessageList) Select(uids mail.UIDSet) iter.Seq2[int, *Message] {
 	}
 }
 
-// Existing returns those of the UIDs that are in the list.
+// Existing returns those of the UIDs that are in the list. Chunks without gaps
+// cost a look at their first and last message.
 func (l *MessageList) Existing(uids mail.UIDSet) mail.UIDSet {
 	var s mail.UIDSet
-	for _, m := range l.Select(uids) {
-		s = s.Append(m.UID)
+	for r, c := range l.parts(uids) {
+		msgs := c.within(r)
+		if n := len(msgs); n > 0 && msgs[n-1].UID-msgs[0].UID == mail.UID(n-1) {
+			s = s.AppendRange(mail.UIDRange{First: msgs[0].UID, Last: msgs[n-1].UID})
+			continue
+		}
+		for i := range msgs {
+			s = s.Append(msgs[i].UID)
+		}
 	}
 	return s
+}
+
+// ChangedSince returns those of the UIDs whose messages have a larger
+// mod-sequence. Chunks in which there is none cost one comparison.
+func (l *MessageList) ChangedSince(uids mail.UIDSet, modseq mail.ModSeq) mail.UIDSet {
+	var s mail.UIDSet
+	for r, c := range l.parts(uids) {
+		if c.newest <= modseq {
+			continue
+		}
+		msgs := c.within(r)
+		for i := range msgs {
+			if msgs[i].ModSeq > modseq {
+				s = s.Append(msgs[i].UID)
+			}
+		}
+	}
+	return s
+}
+
+// parts yields, for each range of a set, the chunks that may have its UIDs.
+func (l *MessageList) parts(uids mail.UIDSet) iter.Seq2[mail.UIDRange, *chunk] {
+	return func(yield func(mail.UIDRange, *chunk) bool) {
+		for _, r := range uids {
+			for _, c := range l.chunks[l.findChunk(uint32(r.First)>>chunkBits):] {
+				if c.key > uint32(r.Last)>>chunkBits {
+					break
+				}
+				if !yield(r, c) {
+					return
+				}
+			}
+		}
+	}
 }
 
 // Changes is what happened between two lists of one mailbox.
@@ -224,7 +283,7 @@ func (e *listEdit) chunk(key uint32) (int, bool) {
 func (e *listEdit) mine(i int) *chunk {
 	c := e.chunks[i]
 	if !e.own[c.key] {
-		c = &chunk{key: c.key, msgs: slices.Clone(c.msgs)}
+		c = &chunk{key: c.key, newest: c.newest, msgs: slices.Clone(c.msgs)}
 		e.chunks[i], e.own[c.key] = c, true
 	}
 	return c
@@ -236,25 +295,25 @@ func (e *listEdit) add(m Message) {
 	key := uint32(m.UID) >> chunkBits
 	n := len(e.chunks)
 	if n == 0 || e.chunks[n-1].key != key {
-		e.chunks = append(e.chunks, &chunk{key: key, msgs: append(make([]Message, 0, 4), m)})
+		e.chunks = append(e.chunks, &chunk{key, m.ModSeq, append(make([]Message, 0, 4), m)})
 		e.own[key] = true
 		return
 	}
 	c := e.chunks[n-1]
-	e.chunks[n-1] = &chunk{key: key, msgs: append(c.msgs, m)}
+	e.chunks[n-1] = &chunk{key, max(c.newest, m.ModSeq), append(c.msgs, m)}
 }
 
 func (e *listEdit) insert(m Message) {
 	key := uint32(m.UID) >> chunkBits
 	i, ok := e.chunk(key)
 	if !ok {
-		e.chunks = slices.Insert(e.chunks, i, &chunk{key: key, msgs: []Message{m}})
+		e.chunks = slices.Insert(e.chunks, i, &chunk{key, m.ModSeq, []Message{m}})
 		e.own[key] = true
 		return
 	}
 	c := e.mine(i)
-	j, _ := slices.BinarySearchFunc(c.msgs, m.UID, func(m Message, u mail.UID) int { return int(int64(m.UID) - int64(u)) })
-	c.msgs = slices.Insert(c.msgs, j, m)
+	j, _ := findUID(c.msgs, m.UID)
+	c.msgs, c.newest = slices.Insert(c.msgs, j, m), max(c.newest, m.ModSeq)
 }
 
 // remove takes the UIDs out and returns those that were there.

@@ -2,8 +2,10 @@ package store
 
 import (
 	"fmt"
+	"math/rand/v2"
 	"reflect"
 	"runtime"
+	"slices"
 	"testing"
 	"time"
 
@@ -43,6 +45,135 @@ func TestDiffAndWith(t *testing.T) {
 	both := old.With(now, d.Gone)
 	if both.Len() != 601 || !reflect.DeepEqual(Diff(both, now), Changes{Gone: d.Gone}) {
 		t.Fatalf("With: %d messages, %+v", both.Len(), Diff(both, now))
+	}
+}
+
+// checkSets compares what is found by looking at chunks with what looking at each
+// message finds, for a set of UIDs and for all.
+func checkSets(t *testing.T, l *MessageList, some mail.UIDSet) {
+	t.Helper()
+	for _, uids := range []mail.UIDSet{some, {{First: 1, Last: mail.UIDMax}}} {
+		var existing mail.UIDSet
+		changed := map[mail.ModSeq]mail.UIDSet{0: nil}
+		for _, m := range l.Range(0, l.Len()) {
+			changed[m.ModSeq-1], changed[m.ModSeq] = nil, nil
+		}
+		for _, m := range l.Range(0, l.Len()) {
+			if !uids.Contains(m.UID) {
+				continue
+			}
+			existing = existing.Append(m.UID)
+			for modseq := range changed {
+				if m.ModSeq > modseq {
+					changed[modseq] = changed[modseq].Append(m.UID)
+				}
+			}
+		}
+		if got := l.Existing(uids); !slices.Equal(got, existing) {
+			t.Fatalf("Existing(%v) is %v, want %v", uids, got, existing)
+		}
+		for modseq, want := range changed {
+			if got := l.ChangedSince(uids, modseq); !slices.Equal(got, want) {
+				t.Fatalf("ChangedSince(%v, %d) is %v, want %v", uids, modseq, got, want)
+			}
+		}
+	}
+}
+
+// TestSets: what chunks tell of their messages stays true, whatever was done to
+// lists of many chunks, of which some have gaps, in memory and read again.
+func TestSets(t *testing.T) {
+	rng := rand.New(rand.NewPCG(1, 2))
+	e := mem.New()
+	s := openStore(t, e)
+	a := account(t, s, "a@b")
+	for range 4 {
+		update(t, a, func(tx *Tx) error {
+			box, err := tx.Snapshot().Mailbox("INBOX")
+			if err != nil {
+				return err
+			}
+			st, err := s.Stage(ctx)
+			if err != nil {
+				return err
+			}
+			defer st.Discard()
+			staged := must(st.Seal())
+			for range 200 {
+				if _, err := tx.Append(box.ID, staged, AppendOptions{}); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+	}
+	inbox, sent := boxOf(t, a, "INBOX").ID, boxOf(t, a, "Sent").ID
+	recent := mail.UIDSet{{First: 700, Last: 720}} // some of what was changed last
+	for range 60 {
+		var sets []mail.UIDSet
+		for range 3 {
+			first := mail.UID(1 + rng.IntN(900))
+			sets = append(sets, mail.UIDSetOf(append(randomSet(rng, 900), mail.UIDRange{First: first, Last: first + mail.UID(rng.IntN(300))})...))
+		}
+		_, before, err := a.Messages(ctx, inbox)
+		if err != nil {
+			t.Fatal(err)
+		}
+		update(t, a, func(tx *Tx) (err error) {
+			switch rng.IntN(4) {
+			case 0:
+				_, err = tx.Expunge(inbox, recent)
+			case 1:
+				_, err = tx.Copy(inbox, sets[0], sent)
+			default:
+				recent = sets[0].Slice(0, 5)
+				_, err = tx.SetFlags(inbox, sets[0], FlagChange{Op: FlagOp(rng.IntN(3)), Flags: mail.NewFlags(mail.Seen)})
+			}
+			return err
+		})
+		if rng.IntN(4) == 0 {
+			s = openStore(t, e)
+			a = account(t, s, "a@b")
+		}
+		_, l, err := a.Messages(ctx, inbox)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, copies, err := a.Messages(ctx, sent)
+		if err != nil {
+			t.Fatal(err)
+		}
+		checkSets(t, l, sets[1])
+		checkSets(t, before, sets[1]) // nothing was done to it
+		checkSets(t, before.With(l, recent), sets[1])
+		checkSets(t, copies, sets[2])
+	}
+}
+
+// BenchmarkChangedSince is for a mailbox with nothing new, of which each third
+// message is gone.
+func BenchmarkChangedSince(b *testing.B) {
+	for _, n := range []int{10_000, 100_000} {
+		b.Run(fmt.Sprint(n), func(b *testing.B) {
+			_, a, box := bigList(b, n)
+			update(b, a, func(tx *Tx) error {
+				var third mail.UIDSet
+				for u := 3; u <= n; u += 3 {
+					third = third.Append(mail.UID(u))
+				}
+				_, err := tx.Expunge(box.ID, third)
+				return err
+			})
+			_, l, err := a.Messages(ctx, box.ID)
+			if err != nil {
+				b.Fatal(err)
+			}
+			for b.Loop() {
+				if changed := l.ChangedSince(mail.UIDSet{{First: 1, Last: mail.UIDMax}}, l.ModSeq()); changed != nil {
+					b.Fatal(changed)
+				}
+			}
+		})
 	}
 }
 

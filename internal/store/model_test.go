@@ -40,7 +40,7 @@ func newModel(v *Snapshot) *model {
 	return m
 }
 
-func (m *model) check(t *testing.T, s *Store, a *Account) {
+func (m *model) check(t *testing.T, s *Store, a *Account, rng *rand.Rand) {
 	t.Helper()
 	v, err := a.Snapshot()
 	if err != nil {
@@ -53,6 +53,7 @@ func (m *model) check(t *testing.T, s *Store, a *Account) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		checkSets(t, l, randomSet(rng, b.UIDNext))
 		got := map[mail.UID]modelMessage{}
 		notes := notesOf(t, a, b)
 		for i, x := range l.Range(0, l.Len()) {
@@ -359,10 +360,10 @@ func TestModel(t *testing.T) {
 					}
 					m.step(t, s, a, rng, n)
 					if n%10 == 0 {
-						m.check(t, s, a)
+						m.check(t, s, a, rng)
 					}
 				}
-				m.check(t, s, a)
+				m.check(t, s, a, rng)
 			}
 		})
 	}

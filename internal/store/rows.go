@@ -348,5 +348,10 @@ func readList(ctx context.Context, snap engine.Snapshot, box *Mailbox, modseq ma
 			return nil, corruptRow(op, "a flags row cannot be read")
 		}
 	}
+	for _, c := range chunks {
+		for i := range c.msgs {
+			c.newest = max(c.newest, c.msgs[i].ModSeq)
+		}
+	}
 	return l, nil
 }

@@ -396,17 +396,19 @@ func (e *flagsEdit) begin(mb MailboxID) (err error) {
 	return err
 }
 
-// message returns a message of the list, whose flags and mod-sequence the caller
-// changes. Those of a chunk are found at once when they come in their order.
+// message returns a message of the list, whose flags the caller changes and to
+// which it gives the mod-sequence of the Tx. Those of a chunk are found at once
+// when they come in their order.
 func (e *flagsEdit) message(u mail.UID) *Message {
 	if key := uint32(u) >> chunkBits; e.own == nil || e.own.key != key {
 		e.touched[key] = true
 		i, _ := e.list.chunk(key)
 		e.own, e.next = e.list.mine(i), 0
+		e.own.newest = e.tx.ModSeq()
 	}
 	at := e.next
 	if at == len(e.own.msgs) || e.own.msgs[at].UID != u {
-		at, _ = slices.BinarySearchFunc(e.own.msgs, u, func(m Message, u mail.UID) int { return int(int64(m.UID) - int64(u)) })
+		at, _ = findUID(e.own.msgs, u)
 	}
 	e.next = at + 1
 	return &e.own.msgs[at]
