@@ -89,9 +89,33 @@ func AppendMailbox(dst []byte, name string, utf8 bool) []byte {
 	return AppendAString(dst, name)
 }
 
-// AppendDate appends a date-time (RFC 3501 §9).
+// AppendDate appends a date-time (RFC 3501 §9). Years have four digits.
 func AppendDate(dst []byte, t time.Time) []byte {
-	return t.AppendFormat(dst, `"_2-Jan-2006 15:04:05 -0700"`)
+	year, month, day := t.Date()
+	hour, minute, second := t.Clock()
+	_, zone := t.Zone()
+	sign := byte('+')
+	if zone /= 60; zone < 0 {
+		sign, zone = '-', -zone
+	}
+	dst = append(dst, '"')
+	if day < 10 {
+		dst = append(dst, ' ', '0'+byte(day))
+	} else {
+		dst = appendTwo(dst, day)
+	}
+	dst = append(dst, '-')
+	dst = append(append(dst, month.String()[:3]...), '-')
+	dst = append(appendTwo(appendTwo(dst, year/100), year%100), ' ')
+	dst = append(appendTwo(dst, hour), ':')
+	dst = append(appendTwo(dst, minute), ':')
+	dst = append(appendTwo(dst, second), ' ', sign)
+	return append(appendTwo(appendTwo(dst, zone/60), zone%60), '"')
+}
+
+// appendTwo appends a number as two digits.
+func appendTwo(dst []byte, n int) []byte {
+	return append(dst, '0'+byte(n/10%10), '0'+byte(n%10))
 }
 
 // AppendEnvelope appends an envelope (RFC 3501 §7.4.2).

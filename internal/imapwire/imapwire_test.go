@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"slices"
 	"strings"
 	"testing"
@@ -268,6 +269,25 @@ func TestAppendString(t *testing.T) {
 		if got := string(AppendAString(nil, in)); got != want {
 			t.Errorf("%q: %q", in, got)
 		}
+	}
+}
+
+// TestDate: RFC 3501 §9 date-time.
+func TestDate(t *testing.T) {
+	rng := rand.New(rand.NewPCG(1, 2))
+	for range 10_000 {
+		d := time.Unix(rng.Int64N(250_000_000_000)-60_000_000_000, 0).In(time.FixedZone("", (rng.IntN(2*24*60)-24*60)*60))
+		if got, want := string(AppendDate(nil, d)), d.Format(`"_2-Jan-2006 15:04:05 -0700"`); got != want {
+			t.Fatalf("%s, want %s", got, want)
+		}
+	}
+}
+
+func BenchmarkDate(b *testing.B) {
+	date := time.Unix(1_800_000_000, 0).In(time.FixedZone("", 3600))
+	var out []byte
+	for b.Loop() {
+		out = AppendDate(out[:0], date)
 	}
 }
 
