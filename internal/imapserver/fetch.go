@@ -1,6 +1,7 @@
 package imapserver
 
 import (
+	"bytes"
 	"context"
 	"slices"
 	"sync"
@@ -83,11 +84,12 @@ func (p *plan) add(items []plannedItem) {
 type fetcher struct {
 	ctx  context.Context
 	s    *session
-	out  []byte // the answer so far that is not in the connection yet
-	sent bool   // some of it is
+	out  []byte // answers that are not in the connection yet
+	from int    // where that for m begins
+	sent bool   // some of it is in the connection
 	m    *store.Message
-	sum  *message.Summary // nil: not asked for yet
-	body store.Body       // nil: not open
+	sum  store.Known // without a summary: not asked for yet
+	body store.Body  // nil: not open
 
 	selected []byte // header fields, used again
 	nothing  bool   // the item has nothing to tell of this message
@@ -98,8 +100,10 @@ type fetcher struct {
 
 var fetchBuffers = sync.Pool{New: func() any { return new([]byte) }}
 
-// fetchBufferMax is the largest buffer that is kept for the next command.
-const fetchBufferMax = 1 << 20
+const (
+	fetchBufferMax = 1 << 20  // the largest buffer that is kept for the next command
+	fetchWrite     = 64 << 10 // so many octets of answers are written at a time
+)
 
 func (s *session) fetch(ctx context.Context, set imapwire.NumSet, p plan, mods imapwire.FetchModifiers) error {
 	v := s.view
@@ -146,6 +150,9 @@ func (s *session) fetch(ctx context.Context, set imapwire.NumSet, p plan, mods i
 			unseen = unseen.Append(m.UID)
 		}
 	}
+	if err := f.flush(); err != nil {
+		return err
+	}
 	if len(unseen) > 0 && !v.readOnly {
 		seen := storeCommand{FlagChange: store.FlagChange{Op: store.FlagsAdd, Flags: mail.NewFlags(mail.Seen)}}
 		if _, _, err := s.setFlags(ctx, unseen, seen); err != nil {
@@ -175,12 +182,12 @@ func (v *view) modified(uids mail.UIDSet, mods imapwire.FetchModifiers) mail.UID
 	return v.list.Existing(uids)
 }
 
-// message sends the answer for one message: whole or, when something of it
-// cannot be read, not at all.
+// message makes the answer for one message: whole or, when something of it
+// cannot be read, not at all. Answers are sent together.
 func (f *fetcher) message(i int, m *store.Message, p plan) error {
-	f.m, f.sum, f.sent = m, nil, false
+	f.m, f.sum, f.sent, f.from = m, store.Known{}, false, len(f.out)
 	defer f.closeBody()
-	f.out = f.s.fetchStart(f.out[:0], i, m)
+	f.out = f.s.fetchStart(f.out, i, m)
 	told := 0
 	for _, item := range p.items {
 		end := len(f.out)
@@ -198,10 +205,19 @@ func (f *fetcher) message(i int, m *store.Message, p plan) error {
 		}
 	}
 	if told == 0 {
+		f.out = f.out[:f.from]
 		return nil
 	}
-	f.out = append(f.out, ")\r\n"...)
+	if f.out = append(f.out, ")\r\n"...); len(f.out) < fetchWrite {
+		return nil
+	}
+	return f.flush()
+}
+
+// flush sends the answers.
+func (f *fetcher) flush() error {
 	_, err := f.s.conn.Write(f.out)
+	f.out, f.from = f.out[:0], 0
 	return err
 }
 
@@ -211,19 +227,50 @@ func (f *fetcher) failed(err error) error {
 	if f.sent {
 		return &byeError{"[" + kindCodes[errs.KindOf(err)] + "] A message cannot be read"}
 	}
+	f.out = f.out[:f.from]
 	return err
 }
 
 // summary returns what is known of the message without its octets.
 func (f *fetcher) summary() (*message.Summary, error) {
-	if f.sum == nil {
-		sum, err := f.s.srv.store.Summary(f.ctx, f.m)
+	if f.sum.Summary == nil {
+		sum, err := f.s.srv.store.Known(f.ctx, f.m)
 		if err != nil {
 			return nil, err
 		}
 		f.sum = sum
 	}
-	return f.sum, nil
+	return f.sum.Summary, nil
+}
+
+// Forms that the store keeps.
+const (
+	formEnvelope = iota
+	formBodyStructure
+	formFields // of header fields, those that were asked for first
+)
+
+// form appends what make makes of the summary, or what it made before.
+func (f *fetcher) form(form int, make func(dst []byte, sum *message.Summary) []byte) error {
+	sum, err := f.summary()
+	if err != nil {
+		return err
+	}
+	if kept := f.sum.Forms[form]; kept != nil {
+		f.out = append(f.out, kept...)
+		return nil
+	}
+	from := len(f.out)
+	f.out = make(f.out, sum)
+	f.keep(form, from)
+	return nil
+}
+
+// keep keeps what was made behind from, of a message that is asked for again.
+func (f *fetcher) keep(form, from int) {
+	if f.sum.Again && f.sum.Forms[form] == nil {
+		f.s.srv.store.KeepForm(f.m, form, bytes.Clone(f.out[from:]))
+	}
 }
 
 func (f *fetcher) open() (store.Body, error) {

@@ -1,6 +1,7 @@
 package imapserver
 
 import (
+	"bytes"
 	"io"
 	"slices"
 	"strconv"
@@ -90,11 +91,9 @@ func fetchSize(f *fetcher, _ *imapwire.FetchItem) error {
 }
 
 func fetchEnvelope(f *fetcher, _ *imapwire.FetchItem) error {
-	sum, err := f.summary()
-	if err == nil {
-		f.out = imapwire.AppendEnvelope(append(f.out, "ENVELOPE "...), sum.Parts[0].Envelope)
-	}
-	return err
+	return f.form(formEnvelope, func(dst []byte, sum *message.Summary) []byte {
+		return imapwire.AppendEnvelope(append(dst, "ENVELOPE "...), sum.Parts[0].Envelope)
+	})
 }
 
 func fetchBody(f *fetcher, _ *imapwire.FetchItem) error {
@@ -106,11 +105,9 @@ func fetchBody(f *fetcher, _ *imapwire.FetchItem) error {
 }
 
 func fetchBodyStructure(f *fetcher, _ *imapwire.FetchItem) error {
-	sum, err := f.summary()
-	if err == nil {
-		f.out = imapwire.AppendBody(append(f.out, "BODYSTRUCTURE "...), sum, true)
-	}
-	return err
+	return f.form(formBodyStructure, func(dst []byte, sum *message.Summary) []byte {
+		return imapwire.AppendBody(append(dst, "BODYSTRUCTURE "...), sum, true)
+	})
 }
 
 // fetchRFC822 is one of the old names, which are answered under them.
@@ -123,15 +120,19 @@ func fetchRFC822(kind message.SectionKind) func(*fetcher, *imapwire.FetchItem) e
 
 // fetchSection is BODY[section]<partial>.
 func fetchSection(f *fetcher, item *imapwire.FetchItem) error {
+	from := len(f.out)
 	f.out = append(append(append(f.out, "BODY["...), item.Section.Text...), ']')
 	if item.Partial {
 		f.out = append(strconv.AppendInt(append(f.out, '<'), item.Offset, 10), '>')
 	}
 	f.out = append(f.out, ' ')
-	if item.Section.Fields != nil {
+	switch {
+	case item.Section.Fields == nil:
+		return f.octets(item)
+	case item.Partial:
 		return f.fields(item)
 	}
-	return f.octets(item)
+	return f.keptFields(item, from)
 }
 
 // octets appends the section of an item, or NIL when there is no such part.
@@ -189,13 +190,29 @@ func (f *fetcher) stream(r io.Reader, n int64) error {
 		}
 		if n -= int64(piece); n > 0 {
 			f.sent = true
-			if _, err := f.s.conn.Write(f.out); err != nil {
+			if err := f.flush(); err != nil {
 				return err
 			}
-			f.out = f.out[:0]
 		}
 	}
 	return nil
+}
+
+// keptFields is fields for an item that begins at from. A form that begins alike
+// is of the same section: none goes on behind its bracket.
+func (f *fetcher) keptFields(item *imapwire.FetchItem, from int) error {
+	if _, err := f.summary(); err != nil {
+		return err
+	}
+	if kept := f.sum.Forms[formFields]; bytes.HasPrefix(kept, f.out[from:]) {
+		f.out = append(f.out[:from], kept...)
+		return nil
+	}
+	err := f.fields(item)
+	if err == nil {
+		f.keep(formFields, from)
+	}
+	return err
 }
 
 // fields appends HEADER.FIELDS and HEADER.FIELDS.NOT, from the summary where
@@ -206,17 +223,17 @@ func (f *fetcher) fields(item *imapwire.FetchItem) error {
 		return err
 	}
 	sec := &item.Section
-	from, to, ok := sum.Section(sec.Path, sec.Kind)
-	if !ok {
-		f.out = append(f.out, "NIL"...)
-		return nil
-	}
-	selected, kept := f.selected[:0], false
+	selected, whole := f.selected[:0], false
 	if len(sec.Path) == 0 && !sec.Not {
-		selected, kept = sum.SelectFields(selected, sec.Fields)
+		selected, whole = sum.SelectFields(selected, sec.Fields)
 	}
-	if !kept {
-		header, err := f.s.srv.store.ReadBody(f.ctx, f.m, from, to)
+	if !whole {
+		begin, end, ok := sum.Section(sec.Path, sec.Kind)
+		if !ok {
+			f.out = append(f.out, "NIL"...)
+			return nil
+		}
+		header, err := f.s.srv.store.ReadBody(f.ctx, f.m, begin, end)
 		if err != nil {
 			return err
 		}

@@ -197,7 +197,7 @@ func (s *session) tellItems(ctx context.Context, uids mail.UIDSet, planOf func(u
 			return err
 		}
 	}
-	return nil
+	return f.flush()
 }
 
 // tellGone tells of expunged messages, whose numbers are still the view's.

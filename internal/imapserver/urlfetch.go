@@ -46,21 +46,21 @@ func (f *fetcher) url(text string) error {
 			return err
 		}
 	}
-	f.out = imapwire.AppendString(append(f.out[:0], "* URLFETCH "...), text)
+	f.out = imapwire.AppendString(append(f.out, "* URLFETCH "...), text)
 	f.out = append(f.out, ' ')
 	if m == nil {
 		f.out = append(f.out, "NIL"...)
 	} else if err := f.urlOctets(m, &u); err != nil {
 		return f.failed(err)
 	}
-	_, err := f.s.conn.Write(append(f.out, "\r\n"...))
-	return err
+	f.out = append(f.out, "\r\n"...)
+	return f.flush()
 }
 
 // urlOctets appends what BODY.PEEK[section]<partial> would give, and an empty
 // string for a part that is not there (RFC 4467 §8).
 func (f *fetcher) urlOctets(m *store.Message, u *imapwire.URL) error {
-	f.m, f.sum, f.sent = m, nil, false
+	f.m, f.sum, f.sent = m, store.Known{}, false
 	defer f.closeBody()
 	sum, err := f.summary()
 	if errs.Is(err, errs.NotFound) { // expunged this moment

@@ -39,7 +39,7 @@ func (c *Scan) read(ctx context.Context, m *Message) ([]byte, error) {
 // Fields returns the header fields that a summary holds, and whether they are
 // all of those that are kept, until the next call. Errors: NotFound, Corrupt.
 func (c *Scan) Fields(ctx context.Context, m *Message) (fields []byte, whole bool, err error) {
-	if sum := c.s.summaries.get(m.Blob); sum != nil {
+	if sum := c.s.summaries.get(m.Blob).Summary; sum != nil {
 		return sum.Fields, sum.FieldsWhole, nil
 	}
 	b, err := c.read(ctx, m)
@@ -59,7 +59,7 @@ func (c *Scan) Fields(ctx context.Context, m *Message) (fields []byte, whole boo
 // Top returns what a summary tells of the message itself, until the next call.
 // Errors: NotFound, Corrupt.
 func (c *Scan) Top(ctx context.Context, m *Message) (*message.Top, error) {
-	if sum := c.s.summaries.get(m.Blob); sum != nil {
+	if sum := c.s.summaries.get(m.Blob).Summary; sum != nil {
 		return sum.Top(), nil
 	}
 	b, err := c.read(ctx, m)
@@ -87,7 +87,7 @@ func (c *Scan) Header(ctx context.Context, m *Message) ([]byte, error) {
 
 // Summary returns a whole summary, until the next call. Errors: NotFound, Corrupt.
 func (c *Scan) Summary(ctx context.Context, m *Message) (*message.Summary, error) {
-	if sum := c.s.summaries.get(m.Blob); sum != nil {
+	if sum := c.s.summaries.get(m.Blob).Summary; sum != nil {
 		return sum, nil
 	}
 	b, err := c.read(ctx, m)

@@ -51,7 +51,7 @@ func TestScan(t *testing.T) {
 				if want := fmt.Sprintf("From: a@b\r\nSubject: %d\r\nX-Other: %d\r\n\r\n", i, i); string(header) != want || err != nil {
 					t.Fatalf("header %q, %v", header, err)
 				}
-				if s.summaries.get(m.Blob) != nil {
+				if s.summaries.get(m.Blob).Summary != nil {
 					t.Fatal("the scan filled the cache")
 				}
 				sum, err := c.Summary(ctx, m)

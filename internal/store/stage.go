@@ -66,8 +66,14 @@ func (s *Store) Body(ctx context.Context, m *Message) (Body, error) {
 // Summary returns what is known of a message without its octets. One that
 // cannot be read is made again from them. Errors: NotFound, Corrupt.
 func (s *Store) Summary(ctx context.Context, m *Message) (*message.Summary, error) {
-	if sum := s.summaries.get(m.Blob); sum != nil {
-		return sum, nil
+	k, err := s.Known(ctx, m)
+	return k.Summary, err
+}
+
+// Known is Summary with the forms that are kept. Errors: NotFound, Corrupt.
+func (s *Store) Known(ctx context.Context, m *Message) (Known, error) {
+	if k := s.summaries.get(m.Blob); k.Summary != nil {
+		return k, nil
 	}
 	b, err := s.engine.Blobs().Summary(ctx, m.Blob)
 	var sum *message.Summary
@@ -76,11 +82,21 @@ func (s *Store) Summary(ctx context.Context, m *Message) (*message.Summary, erro
 	}
 	if err != nil {
 		if sum, err = s.parseAgain(ctx, m); err != nil {
-			return nil, err
+			return Known{}, err
 		}
 	}
-	s.summaries.put(m.Blob, sum, int64(2*len(b)+500))
-	return sum, nil
+	k := Known{Summary: sum, octets: int64(2*len(b) + knownOctets), Again: true}
+	s.summaries.put(m.Blob, k)
+	k.Again = false
+	return k, nil
+}
+
+// KeepForm keeps a form of what a message's summary holds, if that is kept and the
+// form is not large.
+func (s *Store) KeepForm(m *Message, form int, b []byte) {
+	if len(b) <= formLenMax {
+		s.summaries.putForm(m.Blob, form, b)
+	}
 }
 
 func (s *Store) parseAgain(ctx context.Context, m *Message) (*message.Summary, error) {

@@ -1,0 +1,121 @@
+package imapserver
+
+import (
+	"bytes"
+	"fmt"
+	"math/rand/v2"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/angarium/angarium/internal/engine/local"
+	"github.com/angarium/angarium/internal/servertest"
+	"github.com/angarium/angarium/internal/vfs"
+	pebblevfs "github.com/cockroachdb/pebble/v2/vfs"
+)
+
+// fetched sends a command and returns its answers, those before the tagged line
+// together.
+func fetched(t *testing.T, c *servertest.Client, command string) (untagged, tagged string) {
+	t.Helper()
+	c.Send(t, "f "+command+"\r\n")
+	var b strings.Builder
+	for {
+		line := c.Line()
+		if strings.HasPrefix(line, "f ") || strings.HasPrefix(line, "<") {
+			return b.String(), line
+		}
+		b.WriteString(line + "\n")
+	}
+}
+
+// selected is logged in, with INBOX selected, where messages are.
+func (s *testServer) selected(t *testing.T, messages ...string) *servertest.Client {
+	t.Helper()
+	c := s.dial(t)
+	c.Line()
+	fetched(t, c, "LOGIN ada secret")
+	for _, m := range messages {
+		fetched(t, c, fmt.Sprintf("APPEND INBOX {%d+}\r\n%s", len(m), m))
+	}
+	fetched(t, c, "SELECT INBOX")
+	return c
+}
+
+// TestFetchAgain: what is kept of earlier answers is told only where it was asked
+// for. The first answer is made of summaries that are read from the store.
+func TestFetchAgain(t *testing.T) {
+	s := newTestServer(t, Options{})
+	var messages []string
+	for i := range 300 {
+		messages = append(messages, fmt.Sprintf("From: Ada <ada@localhost>\r\nTo: b@localhost\r\nSubject: number %d\r\nX-Other: %d\r\nContent-Type: multipart/mixed; boundary=b\r\n\r\n"+
+			"--b\r\nContent-Type: message/rfc822\r\n\r\nSubject: inner %d\r\n\r\ntext\r\n--b--\r\n", i, i, i))
+	}
+	c := s.selected(t, messages...)
+	items := []string{"ENVELOPE", "BODY", "BODYSTRUCTURE"}
+	for _, section := range []string{"HEADER", "HEADER.FIELDS (From)", "HEADER.FIELDS (Subject)", "HEADER.FIELDS (Subject From)", `HEADER.FIELDS (Subject "]")`,
+		"HEADER.FIELDS (X-Other)", "HEADER.FIELDS.NOT (From)", "1.HEADER.FIELDS (Subject)", "2.HEADER.FIELDS (Subject)"} {
+		items = append(items, "BODY.PEEK["+section+"]", "BODY.PEEK["+section+"]<3.12>")
+	}
+	first := map[string]string{}
+	for _, item := range items {
+		s.Store.Spare()
+		first[item], _ = fetched(t, c, "FETCH 1:* (UID "+item+")")
+	}
+	s.Store.Spare()
+	rng := rand.New(rand.NewPCG(1, 2))
+	for range 10 * len(items) {
+		item := items[rng.IntN(len(items))]
+		if got, tagged := fetched(t, c, "FETCH 1:* (UID "+item+")"); got != first[item] || !strings.HasPrefix(tagged, "f OK") {
+			t.Fatalf("%s: %d octets, and %s; %d octets at first", item, len(got), tagged, len(first[item]))
+		}
+	}
+}
+
+// TestFetchDamaged: a message that cannot be read is left out whole, and its
+// neighbours are told.
+func TestFetchDamaged(t *testing.T) {
+	fs := vfs.NewMem()
+	e, err := local.Open(t.Context(), fs, "store", local.Options{Now: time.Now, CompactEvery: -1, IndexFS: pebblevfs.NewMem(), IndexCache: 1 << 20})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := serve(t, servertest.NewOn(t, e), Options{})
+	c := s.selected(t, "first", "spoiled", "third")
+	spoil(t, fs, "store/log", "spoiled")
+	got, tagged := fetched(t, c, "FETCH 1:* (UID BODY.PEEK[])")
+	if want := "* 1 FETCH (UID 1 BODY[] {5}\r\nfirst)\n* 3 FETCH (UID 3 BODY[] {5}\r\nthird)\n"; got != want || !strings.HasPrefix(tagged, "f NO ") {
+		t.Errorf("%q, then %q", got, tagged)
+	}
+}
+
+// spoil changes one octet behind a text that is in one of the files of a folder.
+func spoil(t *testing.T, fs vfs.FS, folder, text string) {
+	t.Helper()
+	names, err := fs.List(folder)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range names {
+		f, err := fs.Open(folder + "/" + name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer f.Close()
+		size, err := f.Size()
+		if err != nil {
+			t.Fatal(err)
+		}
+		b := make([]byte, size)
+		if _, err := f.ReadAt(b, 0); err != nil {
+			t.Fatal(err)
+		}
+		if at := bytes.Index(b, []byte(text)); at >= 0 {
+			if _, err := f.WriteAt([]byte{'S'}, int64(at)); err != nil {
+				t.Fatal(err)
+			}
+			return
+		}
+	}
+	t.Fatalf("no file of %s holds %q", folder, text)
+}
