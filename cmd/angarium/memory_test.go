@@ -59,6 +59,31 @@ func TestGarbageIsFree(t *testing.T) {
 	}
 }
 
+// TestCollectSeldom: a server of few sessions allocates a good deal before the
+// collector runs, and that counts as nothing that lives.
+func TestCollectSeldom(t *testing.T) {
+	var m runtime.MemStats
+	before := readFigures().lives
+	collectSeldom(math.MaxInt64)
+	defer func() { slack = nil }()
+	runtime.GC()
+	if after := readFigures().lives; after > before+slackMost/2 {
+		t.Errorf("%d octets live with the slack, %d without", after, before)
+	}
+	runtime.ReadMemStats(&m)
+	collections, allocated := m.NumGC, m.TotalAlloc
+	for m.TotalAlloc < allocated+slackMost/2 {
+		runtime.KeepAlive(make([]byte, 128<<10)) // too large for the stack
+		runtime.ReadMemStats(&m)
+	}
+	if m.NumGC != collections {
+		t.Errorf("%d collections while %d octets were allocated", m.NumGC-collections, m.TotalAlloc-allocated)
+	}
+	if collectSeldom(160 << 20); len(slack) > 10<<20 {
+		t.Errorf("a server that may take 160 MiB reserves %d octets", len(slack))
+	}
+}
+
 // TestKeptMemory: what cannot be given back is not tried for again and again.
 func TestKeptMemory(t *testing.T) {
 	var f figures

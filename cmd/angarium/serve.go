@@ -59,6 +59,7 @@ type app struct {
 
 func serve(ctx context.Context, o *settings) error {
 	limit := limitMemory()
+	collectSeldom(limit)
 	a, err := start(ctx, o)
 	if err != nil {
 		return err
