@@ -169,6 +169,15 @@ func (c *checker) account(info AccountInfo) error {
 			}
 		}
 	}
+	for _, p := range v.pushes {
+		for _, id := range p.Mailboxes {
+			if box, err := v.MailboxByID(id); err != nil || box.NoSelect {
+				if err := c.report(Finding{What: fmt.Sprintf("a push registration is for mailbox %d, which is not there", id)}); err != nil {
+					return err
+				}
+			}
+		}
+	}
 	return c.expunged(snap)
 }
 

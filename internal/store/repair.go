@@ -33,7 +33,7 @@ func (f Fix) String() string {
 // Repair makes every account consistent with itself and with the messages that
 // can be read. What cannot be used is set aside within the account, never
 // deleted: rows as they are, messages without octets with all that is known of
-// them. Only access keys, which are no mail, are removed. With dryRun it only says what it would do. A second call finds nothing.
+// them. Only access keys and push registrations, which are no mail, are removed. With dryRun it only says what it would do. A second call finds nothing.
 // Nobody else may use the store meanwhile.
 func (s *Store) Repair(ctx context.Context, dryRun bool, progress func(accounts, of int)) (fixes []Fix, err error) {
 	all, err := s.restorable("")
@@ -87,7 +87,7 @@ func (r *repairer) account(id AccountID, dryRun bool) error {
 	defer r.snap.Close()
 	version := r.snap.Version()
 	r.modseq = mail.ModSeq(version + 1)
-	for _, step := range []func() error{r.readBoxes, r.readMessages, r.readAnnotations, r.readGraves, r.readNotes, r.readAccessKeys, r.readAccount} {
+	for _, step := range []func() error{r.readBoxes, r.readMessages, r.readAnnotations, r.readGraves, r.readNotes, r.readAccessKeys, r.readPushes, r.readAccount} {
 		if err := step(); err != nil {
 			return err
 		}
@@ -372,6 +372,23 @@ func (r *repairer) readAccessKeys() error {
 		}
 		r.fix("", 0, "the access key %x is of no use: it is removed, URLs that it authorized are no longer", p.Key)
 		r.batch.Delete(slices.Clone(p.Key))
+	}
+	return nil
+}
+
+// readPushes removes push registrations that cannot be read or are for mailboxes
+// that are not there. Devices renew theirs within a day.
+func (r *repairer) readPushes() error {
+	for pair, err := range r.snap.Scan([]byte{rowPush}, []byte{rowPush + 1}) {
+		if err != nil {
+			return err
+		}
+		p, ok := decodePush(pair.Key, pair.Value)
+		if ok && !slices.ContainsFunc(p.Mailboxes, func(id MailboxID) bool { return r.boxes[id] == nil || r.boxes[id].NoSelect }) {
+			continue
+		}
+		r.fix("", 0, "the push registration %x is of no use: it is removed, and its device registers again", pair.Key)
+		r.batch.Delete(slices.Clone(pair.Key))
 	}
 	return nil
 }

@@ -49,6 +49,13 @@ func TestRepair(t *testing.T) {
 		"access key of no mailbox": func(b *engine.Batch, s state) {
 			b.Put(key8(rowAccessKey, 999), AccessKey{secret: accessSecret{1}}.encode())
 		},
+		"push registration unread": func(b *engine.Batch, s state) { b.Put(pushKey("phone", "1"), []byte{99}) },
+		"push registration's key": func(b *engine.Batch, s state) {
+			b.Put([]byte{rowPush, 9}, (&Push{Mailboxes: []MailboxID{s.inbox}}).encode())
+		},
+		"push registration of no mailbox": func(b *engine.Batch, s state) {
+			b.Put(pushKey("phone", "1"), (&Push{Mailboxes: []MailboxID{s.inbox, 999}}).encode())
+		},
 		"counters and UIDNEXT": func(b *engine.Batch, s state) {
 			b.Put(key8(rowMailbox, uint64(s.inbox)), (&Mailbox{Name: mail.Inbox, UIDValidity: 7, UIDNext: 1}).encode())
 		},

@@ -26,6 +26,7 @@ const (
 	rowNote       = 'N' // mailbox id, entry of METADATA
 	rowAccessKey  = 'K' // mailbox id: its access key (RFC 4467)
 	rowAnnotation = 'E' // mailbox id, UID: the entries of ANNOTATE (RFC 5257)
+	rowPush       = 'P' // device token, the device's name for the account: a push registration
 )
 
 func key8(prefix byte, id uint64) []byte {
@@ -301,6 +302,9 @@ func readState(a *Account, snap engine.Snapshot) (*Snapshot, error) {
 		return nil, err
 	}
 	if v.keys, err = readAccessKeys(snap); err != nil {
+		return nil, err
+	}
+	if v.pushes, err = readPushes(snap); err != nil {
 		return nil, err
 	}
 	return v, nil

@@ -2,6 +2,7 @@ package store
 
 import (
 	"testing"
+	"time"
 
 	"github.com/angarium/angarium/internal/mail"
 )
@@ -16,6 +17,8 @@ func FuzzRows(f *testing.F) {
 	f.Add(encodeAnnotations([]Annotation{{Entry: "/comment", Private: []byte("x"), ModSeq: 7}}))
 	f.Add(appendChunkFlags(nil, []Message{m}, box))
 	f.Add(AccessKey{secret: accessSecret{1}}.encode())
+	f.Add((&Push{Version: 2, Mailboxes: []MailboxID{1, 3}, Renewed: time.Unix(1, 0)}).encode())
+	f.Add(pushKey("phone", "1"))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		decodeMessage(1, &row{b: b}, box)
 		decodeMailbox(1, b)
@@ -29,6 +32,10 @@ func FuzzRows(f *testing.F) {
 		if k, ok := decodeAccessKey(b); ok && !k.plausible() {
 			t.Error("a key that anybody could guess")
 		}
+		if p, ok := decodePush(pushKey("phone", "1"), b); ok && (len(p.Mailboxes) == 0 || len(p.Mailboxes) > PushMailboxesMax || p.Device != "phone") {
+			t.Errorf("%+v", p)
+		}
+		decodePush(b, (&Push{Mailboxes: []MailboxID{1}}).encode())
 		applyChunkFlags([]Message{m}, b, box)
 	})
 }

@@ -26,6 +26,7 @@ type Snapshot struct {
 	subs    []string   // sorted
 	notes   []Note     // by mailbox and entry
 	keys    map[MailboxID]AccessKey
+	pushes  []Push
 	lists   map[MailboxID]*MessageList
 	tx      bool // belongs to a Tx, whose goroutine holds the write lock
 

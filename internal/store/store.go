@@ -51,7 +51,8 @@ type Store struct {
 	opts      Options
 	registry  registry
 	summaries summaryCache
-	quota     atomic.Pointer[Quota] // of accounts without one of their own; nil: no limits
+	quota     atomic.Pointer[Quota]                              // of accounts without one of their own; nil: no limits
+	pushes    atomic.Pointer[func(a *Account, before *Snapshot)] // WatchPushes
 	stop      chan struct{}
 	wg        sync.WaitGroup
 
@@ -270,6 +271,7 @@ func (a *Account) publishLocked(old, v *Snapshot) {
 	a.s.addLoaded(delta)
 	a.state.Store(v)
 	a.wake()
+	a.wakePushes(old, v)
 }
 
 // wake tells those who watch that something may have changed.

@@ -187,6 +187,7 @@ func (tx *Tx) DeleteMailbox(id MailboxID) error {
 	}
 	tx.dropNotes(id)
 	tx.dropAccessKey(id)
+	tx.dropPushMailbox(id)
 	tx.batch.Put(key8(rowDeleted, uint64(id)), box.encodeDeleted(tx.a.s.opts.Now()))
 	if children {
 		box.NoSelect, box.SpecialUse, box.Keywords = true, 0, nil
