@@ -148,6 +148,9 @@ type Account struct {
 // ID returns the account's id.
 func (a *Account) ID() AccountID { return a.id }
 
+// Name returns the account's name now, "" once it is deleted.
+func (a *Account) Name() string { return a.s.registry.byID(a.id).Name }
+
 // load reads the account's rows, if nobody did.
 func (a *Account) load(ctx context.Context) error {
 	if a.state.Load() != nil {

@@ -37,6 +37,7 @@ type Sink struct {
 	open       *prometheus.GaugeVec          // protocol
 	panics     prometheus.Counter
 	store      *prometheus.CounterVec // event
+	pushes     *prometheus.CounterVec // result
 }
 
 // protocols are those that have commands.
@@ -64,11 +65,12 @@ func New(log *slog.Logger) *Sink {
 		open:       prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "angarium_sessions", Help: "Connections that are open."}, []string{"protocol"}),
 		panics:     prometheus.NewCounter(prometheus.CounterOpts{Name: "angarium_panics_total", Help: "Sessions that ended by a panic: please report them."}),
 		store:      counter("angarium_store_events_total", "What the store told: stopped, finding, compaction.", "event"),
+		pushes:     counter("angarium_apple_pushes_total", "What came of pushes to Apple's devices: sent, gone, later, refused, dropped.", "result"),
 	}
 	for _, p := range protocols {
 		e.in[p], e.out[p] = octets.WithLabelValues(p, "in"), octets.WithLabelValues(p, "out")
 	}
-	e.Register(e.commands, octets, e.recipients, e.logins, e.begun, e.open, e.panics, e.store)
+	e.Register(e.commands, octets, e.recipients, e.logins, e.begun, e.open, e.panics, e.store, e.pushes)
 	return e
 }
 
@@ -199,5 +201,21 @@ const (
 func (e *Sink) Store(event string) {
 	if e != nil {
 		e.store.WithLabelValues(event).Inc()
+	}
+}
+
+// What comes of a push to a device of Apple's.
+const (
+	PushSent    = "sent"
+	PushGone    = "gone"    // the device takes none any more: its registration is removed
+	PushLater   = "later"   // Apple takes none now: it waits
+	PushRefused = "refused" // Apple does not take it
+	PushDropped = "dropped" // too much waits
+)
+
+// ApplePush is told of every push; the sender writes the line.
+func (e *Sink) ApplePush(result string) {
+	if e != nil {
+		e.pushes.WithLabelValues(result).Inc()
 	}
 }

@@ -25,6 +25,7 @@ func someEvents(t testing.TB) (*Sink, *bytes.Buffer) {
 	s.Recipient(&Recipient{Session: "S", Account: "ada@localhost", In: 100, Took: time.Millisecond})
 	s.Recipient(&Recipient{Session: "S", Account: "ada@localhost", In: 100, Took: time.Millisecond, Err: errs.As("x", errs.NoSpace, "full", errors.New("why"))})
 	s.Store(StoreFinding)
+	s.ApplePush(PushSent)
 	s.Ended(&Session{Protocol: "imap", Session: "S", Panicked: true})
 	return s, log
 }
@@ -55,6 +56,7 @@ func TestFigures(t *testing.T) {
 		`angarium_sessions_total{protocol="imap"} 1`,
 		`angarium_panics_total 1`,
 		`angarium_store_events_total{event="finding"} 1`,
+		`angarium_apple_pushes_total{result="sent"} 1`,
 	} {
 		if !strings.Contains(text.String(), "\n"+want+"\n") {
 			t.Errorf("%s is not there", want)
