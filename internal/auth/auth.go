@@ -60,6 +60,9 @@ type Identity struct {
 	hash    string // of the password that was right
 }
 
+// Credential stands for the password that was right.
+func (id Identity) Credential() store.Credential { return store.CredentialOf(id.hash) }
+
 // Options of New.
 type Options struct {
 	Log     *slog.Logger

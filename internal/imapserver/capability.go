@@ -22,7 +22,7 @@ func (s *session) capability(context.Context) error {
 func (s *session) capabilities() string {
 	return strings.Join(slices.DeleteFunc(strings.Fields(s.uncut()), func(c string) bool {
 		name, _, _ := strings.Cut(c, "APPENDLIMIT=")
-		return s.cut[c] || c == capCompress && s.conn.Compressed() || name == "" && s.cut["APPENDLIMIT"]
+		return s.cut[c] || c == capCompress && s.conn.Compressed() || c == capApplePush && s.state == notAuthenticated || name == "" && s.cut["APPENDLIMIT"]
 	}), " ")
 }
 

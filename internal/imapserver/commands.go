@@ -74,6 +74,7 @@ var commands = []command{
 	{name: "URLFETCH", cap: "URLAUTH", added: true, states: afterLogin, parse: parseURLFetch},
 	{name: "RESETKEY", cap: "URLAUTH", added: true, states: afterLogin, parse: parseResetKey},
 	{name: "NOTIFY", cap: "NOTIFY", added: true, states: afterLogin, parse: parseNotify},
+	{name: "XAPPLEPUSHSERVICE", cap: capApplePush, added: true, states: afterLogin, parse: parseApplePush},
 	{name: "IDLE", light: true, cap: "IDLE", added: true, states: afterLogin, parse: bare((*session).startIdle)},
 
 	{name: "ESEARCH", cap: "MULTISEARCH INPROGRESS", added: true, states: afterLogin, parse: parseMultiSearch},

@@ -96,6 +96,9 @@ func cutRules(o *Options) (rules []cutRule) {
 	off := Cut{Capabilities: slices.DeleteFunc(slices.Clone(Optional), func(name string) bool {
 		return slices.ContainsFunc(o.Offer, func(offered string) bool { return strings.EqualFold(offered, name) })
 	})}
+	if o.ApplePush == nil {
+		off.Capabilities = append(off.Capabilities, capApplePush)
+	}
 	for _, c := range append([]Cut{off}, o.Cuts...) {
 		rules = append(rules, cutRule{c, c.names()})
 	}
@@ -148,6 +151,12 @@ func (s *session) recut() (changed bool) {
 			cut = maps.Clone(cut)
 			maps.Copy(cut, rule.set)
 		}
+	}
+	if s.opts.ApplePush != nil && s.pushTopic() == "" {
+		if cut = maps.Clone(cut); cut == nil {
+			cut = cutSet{}
+		}
+		cut[capApplePush] = true
 	}
 	changed = !maps.Equal(cut, s.cut)
 	s.cut = cut

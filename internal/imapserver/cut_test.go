@@ -76,13 +76,14 @@ var cutProbes = map[string]struct{ command, works string }{
 	"UTF8=ACCEPT":           {`ENABLE UTF8=ACCEPT`, `ENABLED UTF8=ACCEPT`},
 	"WITHIN":                {`SEARCH OLDER 1`, `a OK`},
 	"X-GM-EXT-1":            {`FETCH 1 X-GM-LABELS`, `a OK`},
+	"XAPPLEPUSHSERVICE":     {`XAPPLEPUSHSERVICE aps-version 2 aps-account-id a aps-device-token ab aps-subtopic com.apple.mobilemail mailboxes (INBOX)`, `a OK`},
 	"XLIST":                 {`XLIST "" *`, `a OK`},
 	// It only says something after a while: TestProgress.
 	"INPROGRESS": {},
 }
 
 // cutOptions are those without which a capability is not there.
-var cutOptions = map[string]Options{"LITERAL-": {LiteralMinus: true}}
+var cutOptions = map[string]Options{"LITERAL-": {LiteralMinus: true}, "XAPPLEPUSHSERVICE": {ApplePush: pushTopic}}
 
 // probe sends a probe's command to a new session and returns what comes back.
 func probe(t *testing.T, addr, command string) string {

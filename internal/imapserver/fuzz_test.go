@@ -93,7 +93,7 @@ func FuzzSession(f *testing.F) {
 	for i, text := range append(transcriptSeeds(f), sessionSeeds...) {
 		f.Add([]byte(text), uint64(i))
 	}
-	s := newTestServer(f, Options{SessionsMax: 1 << 20, Offer: Optional})
+	s := newTestServer(f, Options{SessionsMax: 1 << 20, Offer: Optional, ApplePush: pushTopic})
 	f.Fuzz(func(t *testing.T, in []byte, split uint64) {
 		nc, err := net.Dial("tcp", s.addr)
 		if err != nil {

@@ -26,7 +26,8 @@ var oracles = map[string][]string{
 		`URLFETCH "imap://$user@h/INBOX/;uid=1;urlauth=user+$user:internal:` + strings.Repeat("0", 66) + `"`, `URLFETCH "imap://$user@h/INBOX/;uid=1"`},
 	"GETQUOTA": {"GETQUOTA $user@localhost", "GETQUOTA $user"}, "GETQUOTAROOT": {"GETQUOTAROOT $box", "GETQUOTAROOT user/$user"},
 	"RESETKEY": {"RESETKEY $box", "RESETKEY $box INTERNAL"}, "ESEARCH": {"ESEARCH IN (mailboxes $box) ALL", "ESEARCH IN (subtree user/$user) ALL"},
-	"SEARCH": {"SEARCH EMAILID $id"}, "SORT": {"SORT (DATE) UTF-8 EMAILID $id"}, "THREAD": {"THREAD REFERENCES UTF-8 EMAILID $id"},
+	"XAPPLEPUSHSERVICE": {`XAPPLEPUSHSERVICE aps-version 2 aps-account-id a aps-device-token ab aps-subtopic com.apple.mobilemail mailboxes ($box user/$user "Other Users/$user" INBOX)`},
+	"SEARCH":            {"SEARCH EMAILID $id"}, "SORT": {"SORT (DATE) UTF-8 EMAILID $id"}, "THREAD": {"THREAD REFERENCES UTF-8 EMAILID $id"},
 	"COPY": {"COPY 1 $box"}, "MOVE": {"MOVE 1 $box"}, "REPLACE": {"REPLACE 1 $box {1+}\r\nx"},
 	"LOGIN": {"UNAUTHENTICATE\r\nb LOGIN $user wrong"}, "AUTHENTICATE": nil, // TestA28Login
 	"CAPABILITY": nil, "NOOP": nil, "LOGOUT": nil, "ID": nil, "STARTTLS": nil, "UNAUTHENTICATE": nil, "COMPRESS": nil, "LANGUAGE": nil, "COMPARATOR": nil,
@@ -39,7 +40,7 @@ var changing = regexp.MustCompile(`MAILBOXID \(\w+\)|HIGHESTMODSEQ \d+|UIDVALIDI
 // TestA28: no command tells of another's mailbox, message or account whether it
 // is there.
 func TestA28(t *testing.T) {
-	s := newTestServer(t, Options{Offer: Optional, SubmitUsers: []string{"bela"}})
+	s := newTestServer(t, Options{Offer: Optional, SubmitUsers: []string{"bela"}, ApplePush: pushTopic})
 	out := s.talk(t, []byte("a LOGIN bela secret\r\nb CREATE Hidden\r\nb CREATE user/nobo\r\nb APPEND Hidden {5+}\r\nhello\r\nb APPEND INBOX {1+}\r\nx\r\nb SELECT Hidden\r\nc FETCH 1 EMAILID\r\n"))
 	m := regexp.MustCompile(`EMAILID \((\w+)\)`).FindStringSubmatch(out)
 	if m == nil || strings.Contains(out, "b NO") {

@@ -31,6 +31,9 @@ type Options struct {
 	LiteralMinus          bool          // offer LITERAL- instead of LITERAL+ (RFC 7888)
 	Offer                 []string      // of Optional
 	Cuts                  []Cut
+	// ApplePush returns the topic of pushes to Apple's devices, "" while there are
+	// none; nil: never. It may not wait.
+	ApplePush func() string
 	// MessageLimit is how many messages one command may be for, SaveLimit how
 	// many one COPY or APPEND (RFC 9738); 0: any number. Not both are set.
 	MessageLimit, SaveLimit int

@@ -67,6 +67,9 @@ func TestTranscriptsLocal(t *testing.T) { playTranscripts(t, newLocalServer, not
 // TestTranscriptsCompressed plays them inside COMPRESS=DEFLATE (RFC 4978).
 func TestTranscriptsCompressed(t *testing.T) { playTranscripts(t, newTestServer, compress) }
 
+// pushTopic is the topic of servers with pushes to Apple's devices.
+func pushTopic() string { return "com.apple.mail.XServer.test" }
+
 func nothing(testing.TB, *servertest.Client) {}
 
 func compress(t testing.TB, c *servertest.Client) {
@@ -83,7 +86,7 @@ func playTranscripts(t *testing.T, start func(testing.TB, Options) *testServer, 
 	servertest.Transcripts(t, func(t *testing.T, first string) func() *servertest.Client {
 		var o Options
 		if strings.Contains(first, "optional") {
-			o.Offer = Optional
+			o.Offer, o.ApplePush = Optional, pushTopic
 		}
 		if m := regexp.MustCompile(`(limit|save)=(\d+)`).FindStringSubmatch(first); m != nil {
 			n, _ := strconv.Atoi(m[2])

@@ -66,18 +66,25 @@ func (v *Snapshot) Pushes() (all []Push) {
 }
 
 // RegisterPush adds a registration, or replaces the one that the device has for
-// its account. Renewed is set, and mailboxes that are not there or only names
-// are left out. Errors: Invalid without mailboxes.
+// its account. Renewed is set. Errors: Invalid (no mailbox, or only a name),
+// NotFound, Limit.
 func (tx *Tx) RegisterPush(p Push) error {
-	p.Mailboxes = slices.DeleteFunc(slices.Clone(p.Mailboxes), func(id MailboxID) bool {
-		box, err := tx.next.MailboxByID(id)
-		return err != nil || box.NoSelect
-	})
+	const op = "store.RegisterPush"
+	p.Mailboxes = slices.Clone(p.Mailboxes)
 	slices.Sort(p.Mailboxes)
 	p.Mailboxes = slices.Compact(p.Mailboxes)
-	p.Mailboxes = p.Mailboxes[:min(len(p.Mailboxes), PushMailboxesMax)]
-	if len(p.Mailboxes) == 0 {
-		return errs.New("store.RegisterPush", errs.Invalid, "none of the mailboxes is there")
+	switch n := len(p.Mailboxes); {
+	case n == 0:
+		return errs.New(op, errs.Invalid, "there is no mailbox to be told of")
+	case n > PushMailboxesMax:
+		return errs.New(op, errs.Limit, "there are too many mailboxes")
+	}
+	for _, id := range p.Mailboxes {
+		if box, err := tx.next.MailboxByID(id); err != nil {
+			return err
+		} else if box.NoSelect {
+			return errs.New(op, errs.Invalid, "this is only a name above other mailboxes")
+		}
 	}
 	now := tx.a.s.opts.Now()
 	p.Renewed = time.Unix(now.Unix(), 0)

@@ -62,13 +62,20 @@ func TestPushes(t *testing.T) {
 				checkStore(t, a.s)
 			}
 			expect("")
-			register(t, a, "\x00phone", "1", sent, inbox, sent, 999)
+			register(t, a, "\x00phone", "1", sent, inbox, sent)
 			register(t, a, "tablet", "2", inbox)
 			expect("\x00phone/1[%v %v] tablet/2[%v]", inbox, sent, inbox)
 			register(t, a, "\x00phone", "1", trash, inbox)
 			register(t, a, "\x00phone", "2", sent)
 			expect("\x00phone/1[%v %v] \x00phone/2[%v] tablet/2[%v]", inbox, trash, sent, inbox)
-			if _, err := a.Update(ctx, func(tx *Tx) error { return tx.RegisterPush(Push{Device: "d", Mailboxes: []MailboxID{999}}) }); !errs.Is(err, errs.Invalid) {
+			update(t, a, func(tx *Tx) error { _, err := tx.CreateMailbox("Name/below", CreateOptions{}); return err })
+			update(t, a, func(tx *Tx) error { return tx.DeleteMailbox(boxOf(t, a, "Name").ID) })
+			for want, ids := range map[errs.Kind][]MailboxID{errs.NotFound: {inbox, 999}, errs.Invalid: {boxOf(t, a, "Name").ID}, errs.Limit: wide()} {
+				if _, err := a.Update(ctx, func(tx *Tx) error { return tx.RegisterPush(Push{Device: "d", Mailboxes: ids}) }); !errs.Is(err, want) {
+					t.Errorf("%v: %v", ids, err)
+				}
+			}
+			if _, err := a.Update(ctx, func(tx *Tx) error { return tx.RegisterPush(Push{Device: "d"}) }); !errs.Is(err, errs.Invalid) {
 				t.Errorf("without mailboxes: %v", err)
 			}
 			update(t, a, func(tx *Tx) error { return tx.RenameMailbox(trash, "Bin") })
@@ -82,6 +89,14 @@ func TestPushes(t *testing.T) {
 			expect("\x00phone/1[%v]", inbox)
 		})
 	}
+}
+
+// wide returns more ids than a registration may have.
+func wide() (ids []MailboxID) {
+	for i := range PushMailboxesMax + 1 {
+		ids = append(ids, MailboxID(i))
+	}
+	return ids
 }
 
 // TestPushLimits: PushesMax, the oldest of which goes, PushMailboxesMax and
@@ -114,7 +129,7 @@ func TestPushLimits(t *testing.T) {
 		})
 	}
 	now = now.Add(PushTime - time.Second)
-	register(t, a, "many", "", many...)
+	register(t, a, "many", "", many[1:]...)
 	if got := must(a.Snapshot()).Pushes(); len(got) != 2 || len(got[1].Mailboxes) != PushMailboxesMax { // with "new", which is a second younger
 		t.Errorf("%+v", got)
 	}

@@ -126,7 +126,7 @@ var unregistered = []row{
 	{name: "X-QUOTA=", source: "Cyrus"},
 	{name: "X-REPLICATION", source: "Cyrus"},
 	{name: "X-SIEVE-MAILBOX", source: "Cyrus"},
-	{name: "XAPPLEPUSHSERVICE", source: "Apple", why: "it needs a push certificate of Apple's, and a watch over all accounts"},
+	{name: "XAPPLEPUSHSERVICE", source: "Apple", file: "imapserver/xapplepushservice.go imapwire/applepush.go store/push.go applepush/sender.go", test: "xapplepushservice.txt imapserver/xapplepushservice_test.go:TestApplePushOff applepush/applepush_test.go:TestPush", key: "apple_push.enabled"},
 	{name: "XLIST", source: "Google", file: "imapserver/xlist.go", test: "xlist.txt"},
 	{name: "XMOVE", source: "Cyrus", why: "MOVE took its place"},
 }
