@@ -113,10 +113,14 @@ func newConfig() *cobra.Command {
 		Short: "Say what is wrong with a configuration file",
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if _, err := check.load(); err != nil {
+			c, err := check.load()
+			if err != nil {
 				return err
 			}
-			_, err := fmt.Fprintln(cmd.OutOrStdout(), "The configuration is good.")
+			if _, err := pushIdentity(c); err != nil {
+				return err
+			}
+			_, err = fmt.Fprintln(cmd.OutOrStdout(), "The configuration is good.")
 			return err
 		},
 	}

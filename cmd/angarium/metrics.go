@@ -11,6 +11,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
+	"github.com/angarium/angarium/internal/applepush"
 	"github.com/angarium/angarium/internal/config"
 	"github.com/angarium/angarium/internal/engine/local"
 	"github.com/angarium/angarium/internal/telemetry"
@@ -79,4 +80,10 @@ func measureStore(ev *telemetry.Sink, e *local.Engine) {
 		counter("angarium_syncs_total", "Syncs of the log; one makes several commits durable.", func(s local.Stats) int64 { return s.Syncs }),
 		counter("angarium_blobs_total", "Messages that were written.", func(s local.Stats) int64 { return s.Blobs }),
 	)
+}
+
+// measurePush adds how many devices wait for a push.
+func measurePush(ev *telemetry.Sink, s *applepush.Sender) {
+	ev.Register(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "angarium_apple_pushes_waiting", Help: "Devices of Apple's that wait for a push, or rest after one."},
+		func() float64 { return float64(s.Waiting()) }))
 }

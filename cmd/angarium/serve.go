@@ -113,6 +113,9 @@ func start(ctx context.Context, o *settings) (_ *app, err error) {
 	}
 	defer func() {
 		if err != nil {
+			if a.servers != nil {
+				a.servers.push.Close()
+			}
 			a.store.Close()
 		}
 	}()
@@ -237,6 +240,7 @@ func (a *app) stop() error {
 	ctx, cancel := context.WithTimeout(context.Background(), drainTime)
 	defer cancel()
 	a.servers.net.Shutdown(ctx)
+	a.servers.push.Close()
 	err := a.store.Close()
 	if n := a.servers.net.Panics(); n > 0 {
 		a.log.Error("sessions ended by a panic", "count", n)

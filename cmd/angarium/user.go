@@ -147,6 +147,9 @@ func newUserShow() *cobra.Command {
 				for _, b := range d.Mailboxes {
 					fmt.Fprintf(w, "  %-20s %8d messages %8d unseen %12d octets\n", b.Name, b.Messages, b.Unseen, b.Octets)
 				}
+				for _, p := range d.Devices {
+					fmt.Fprintf(w, "  device %s, registered %s, is told of new messages in %s\n", p.Device, p.Renewed.Format(time.DateTime), strings.Join(p.Mailboxes, ", "))
+				}
 				return nil
 			})
 		},

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/angarium/angarium/internal/adminserver"
+	"github.com/angarium/angarium/internal/applepush"
 	"github.com/angarium/angarium/internal/auth"
 	"github.com/angarium/angarium/internal/config"
 	"github.com/angarium/angarium/internal/directory"
@@ -174,6 +175,7 @@ type servers struct {
 	lmtp  *lmtpserver.Server
 	texts *search.Index
 	store *store.Store
+	push  *applepush.Sender
 
 	events *telemetry.Sink
 }
@@ -187,13 +189,22 @@ func newServers(ctx context.Context, m *mailStore, c *config.Config, log *slog.L
 	if err != nil {
 		return nil, err
 	}
+	id, err := pushIdentity(c)
+	if err != nil {
+		return nil, err
+	}
+	push := applepush.New(ctx, m.Store, applepush.Options{Log: log, Events: ev})
+	if id != nil {
+		push.Configure(id)
+	}
+	measurePush(ev, push)
 	dir := directory.New(m.Store, c.DefaultDomain)
 	a := auth.New(dir, auth.Options{Log: log, Events: ev, Now: time.Now})
 	return &servers{
 		net: netserver.New(ctx, netserver.Options{Log: log, Events: ev, Certificates: certs,
 			TotalMax: c.Limits.Connections, PerAddressMax: c.Limits.ConnectionsPerAddress, RequireTLS: c.TLS.Required, TraceDir: filepath.Join(c.Data, "trace")}),
-		certs: certs, dir: dir, texts: m.texts, store: m.Store, events: ev,
-		imap: imapserver.New(m.Store, a, imapOptions(c, log, ev, m.texts)),
+		certs: certs, dir: dir, texts: m.texts, store: m.Store, push: push, events: ev,
+		imap: imapserver.New(m.Store, a, imapOptions(c, log, ev, m.texts, push)),
 		pop3: pop3server.New(m.Store, a, pop3Options(c, log, ev)),
 		lmtp: lmtpserver.New(m.Store, dir, lmtpOptions(c, ev)),
 	}, nil
@@ -207,7 +218,15 @@ func certificateFiles(c *config.Config) (cert, key string, err error) {
 	return netserver.SelfSigned(filepath.Join(c.Data, "tls"), []string{c.Hostname, "localhost", "127.0.0.1", "::1"}, time.Now())
 }
 
-func imapOptions(c *config.Config, log *slog.Logger, ev *telemetry.Sink, texts *search.Index) imapserver.Options {
+// pushIdentity reads the push certificate, nil when pushes are off.
+func pushIdentity(c *config.Config) (*applepush.Identity, error) {
+	if !c.ApplePush.Enabled {
+		return nil, nil
+	}
+	return applepush.LoadIdentity(c.ApplePush.Certificate, c.ApplePush.Key)
+}
+
+func imapOptions(c *config.Config, log *slog.Logger, ev *telemetry.Sink, texts *search.Index, push *applepush.Sender) imapserver.Options {
 	var cuts []imapserver.Cut
 	for _, cut := range c.IMAP.Cut {
 		cuts = append(cuts, imapserver.Cut(cut))
@@ -215,7 +234,11 @@ func imapOptions(c *config.Config, log *slog.Logger, ev *telemetry.Sink, texts *
 	for _, name := range c.IMAP.Workarounds {
 		cuts = append(cuts, imapserver.Workarounds[strings.ToLower(name)])
 	}
-	return imapserver.Options{Log: log, Events: ev, Texts: texts, MessageMax: c.Limits.MessageOctets, SessionsMax: c.Limits.SessionsPerAccount, SessionsPerAddressMax: c.Limits.SessionsPerAddress,
+	var topic func() string
+	if c.ApplePush.Enabled {
+		topic = push.Topic
+	}
+	return imapserver.Options{ApplePush: topic, Log: log, Events: ev, Texts: texts, MessageMax: c.Limits.MessageOctets, SessionsMax: c.Limits.SessionsPerAccount, SessionsPerAddressMax: c.Limits.SessionsPerAddress,
 		LoginTime: time.Duration(c.Limits.LoginTime), IdleTime: time.Duration(c.Limits.IdleTime), SubmitUsers: c.IMAP.SubmitUsers, LiteralMinus: c.IMAP.LiteralMinus, MessageLimit: c.IMAP.MessageLimit, SaveLimit: c.IMAP.SaveLimit, Offer: c.IMAP.Offer, Cuts: cuts}
 }
 
@@ -229,6 +252,10 @@ func lmtpOptions(c *config.Config, ev *telemetry.Sink) lmtpserver.Options {
 
 // configure swaps in what can change while the server runs.
 func (s *servers) configure(c *config.Config, log *slog.Logger) error {
+	id, err := pushIdentity(c)
+	if err != nil {
+		return err
+	}
 	certFile, keyFile, err := certificateFiles(c)
 	if err == nil {
 		err = s.certs.Reload(certFile, keyFile)
@@ -236,11 +263,12 @@ func (s *servers) configure(c *config.Config, log *slog.Logger) error {
 	if err != nil {
 		return err
 	}
+	s.push.Configure(id)
 	s.dir.SetDefaultDomain(c.DefaultDomain)
 	s.store.SetDefaultQuota(defaultQuota(c))
 	s.net.SetLimits(c.Limits.Connections, c.Limits.ConnectionsPerAddress)
 	s.net.SetRequireTLS(c.TLS.Required)
-	s.imap.Configure(imapOptions(c, log, s.events, s.texts))
+	s.imap.Configure(imapOptions(c, log, s.events, s.texts, s.push))
 	s.pop3.Configure(pop3Options(c, log, s.events))
 	s.lmtp.Configure(lmtpOptions(c, s.events))
 	return nil

@@ -2,6 +2,7 @@ package adminserver
 
 import (
 	"context"
+	"time"
 
 	"github.com/angarium/angarium/internal/store"
 )
@@ -12,6 +13,14 @@ type UserDetails struct {
 	Messages  int64     `json:"messages"`
 	Octets    int64     `json:"octets"`
 	Mailboxes []Mailbox `json:"mailboxes"`
+	Devices   []Device  `json:"devices,omitempty"`
+}
+
+// Device is one of Apple's that is told of new messages.
+type Device struct {
+	Device    string    `json:"device"` // the first octets of its token
+	Renewed   time.Time `json:"renewed"`
+	Mailboxes []string  `json:"mailboxes"`
 }
 
 // Mailbox is one mailbox of an account.
@@ -36,6 +45,15 @@ func userShow(ctx context.Context, s *Service, a UserName) (UserDetails, error) 
 	d.Messages, d.Octets = v.Usage()
 	for box := range v.Mailboxes() {
 		d.Mailboxes = append(d.Mailboxes, Mailbox{box.Name, box.Messages, box.Unseen, box.Size})
+	}
+	for _, p := range v.Pushes() {
+		device := Device{Device: p.Short(), Renewed: p.Renewed}
+		for _, id := range p.Mailboxes {
+			if box, err := v.MailboxByID(id); err == nil {
+				device.Mailboxes = append(device.Mailboxes, box.Name)
+			}
+		}
+		d.Devices = append(d.Devices, device)
 	}
 	return d, nil
 }

@@ -3,7 +3,6 @@ package applepush
 import (
 	"context"
 	"crypto/x509"
-	"encoding/hex"
 	"log/slog"
 	"net/http"
 	"slices"
@@ -303,7 +302,7 @@ func (s *Sender) send(e *entry, fresh []store.MailboxID, id *Identity, client *h
 	}
 	news := s.settle(e, fresh, v, client)
 	if p != nil {
-		s.tell(e, v, &a, err, time.Since(begun))
+		s.tell(e, p, v, &a, err, time.Since(begun))
 	}
 	s.tellNews(news, &a, err)
 	s.wake()
@@ -411,7 +410,7 @@ func (s *Sender) backOff(failures int) time.Duration {
 var results = [...]string{sent: telemetry.PushSent, gone: telemetry.PushGone, later: telemetry.PushLater, nobody: telemetry.PushLater, refused: telemetry.PushRefused}
 
 // tell counts and logs a push.
-func (s *Sender) tell(e *entry, v verdict, a *answer, err error, took time.Duration) {
+func (s *Sender) tell(e *entry, p *store.Push, v verdict, a *answer, err error, took time.Duration) {
 	s.opts.Events.ApplePush(results[v])
 	level := slog.LevelDebug
 	switch v {
@@ -420,9 +419,5 @@ func (s *Sender) tell(e *entry, v verdict, a *answer, err error, took time.Durat
 	case refused:
 		level = slog.LevelWarn
 	}
-	s.opts.Log.Log(s.ctx, level, "apple_push", "account", e.acct.Name(), "device", short(e.device), "kind", results[v], "took", took, "status", a.status, "reason", a.Reason, "error", err)
+	s.opts.Log.Log(s.ctx, level, "apple_push", "account", e.acct.Name(), "device", p.Short(), "kind", results[v], "took", took, "status", a.status, "reason", a.Reason, "error", err)
 }
-
-// short names a device in the log: with the whole token anybody who may push
-// could reach it.
-func short(device string) string { return hex.EncodeToString([]byte(device[:min(len(device), 4)])) }

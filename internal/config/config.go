@@ -36,6 +36,8 @@ type Config struct {
 	POP3    POP3    `toml:"pop3"`
 	Store   Store   `toml:"store"`
 	Quota   Quota   `toml:"quota"`
+
+	ApplePush ApplePush `toml:"apple_push"`
 }
 
 // TLS says where the certificate is.
@@ -108,6 +110,13 @@ type Quota struct {
 	Storage  Amount `toml:"storage" comment:"Octets of all messages: 500MiB, 10GiB; none: no limit."`
 	Messages Count  `toml:"messages" comment:"Messages; none: no limit."`
 	Bounce   bool   `toml:"bounce" comment:"Refuse mail for full accounts for good (552), so that senders learn of it; else for now (452), so that the MTA keeps it and tries again."`
+}
+
+// ApplePush says who tells Mail on iPhones and iPads of new messages.
+type ApplePush struct {
+	Enabled     bool   `toml:"enabled" comment:"Tell Mail on iPhones and iPads of new messages, through Apple's push service."`
+	Certificate string `toml:"certificate" comment:"PEM file with the push certificate that Apple gave, with its chain if it has one."`
+	Key         string `toml:"key" comment:"PEM file with its private key."`
 }
 
 // Amount is a number of octets; -1: any.
@@ -332,6 +341,12 @@ func (c *Config) Check() error {
 	}
 	if (c.TLS.Certificate == "") != (c.TLS.Key == "") {
 		bad("tls needs both certificate and key, or neither")
+	}
+	if (c.ApplePush.Certificate == "") != (c.ApplePush.Key == "") {
+		bad("apple_push needs both certificate and key, or neither")
+	}
+	if c.ApplePush.Enabled && c.ApplePush.Certificate == "" && c.ApplePush.Key == "" {
+		bad("apple_push is enabled, but names no certificate: name the push certificate that Apple gave you, and its key")
 	}
 	if !slices.Contains([]string{"debug", "info", "warn", "error"}, c.Log.Level) {
 		bad("log.level %q is none of debug, info, warn, error", c.Log.Level)

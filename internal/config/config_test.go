@@ -54,6 +54,8 @@ func TestErrors(t *testing.T) {
 		"config_version = 1\n[quota]\nmessages = \"1KiB\"\n":                                     `a.toml:3:12: "1KiB" is no number like 1000, nor none`,
 		"config_version = 1\n[quota]\nmessages = -2\n":                                           `quota.messages is -2; it must be 0 or more, or none`,
 		"config_version = 1\n[quota]\nstorage = \"8388608TiB\"\n":                                `"8388608TiB" is no amount`,
+		"config_version = 1\n[apple_push]\nenabled = true\n":                                     `apple_push is enabled, but names no certificate`,
+		"config_version = 1\n[apple_push]\nkey = \"k\"\n":                                        `apple_push needs both certificate and key`,
 	} {
 		_, err := Parse("a.toml", []byte(in))
 		if err == nil || !strings.Contains(err.Error(), want) {

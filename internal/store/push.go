@@ -3,6 +3,7 @@ package store
 import (
 	"bytes"
 	"crypto/sha256"
+	"encoding/hex"
 	"slices"
 	"time"
 
@@ -33,6 +34,10 @@ type Push struct {
 func (p *Push) is(device, accountID string) bool {
 	return p.Device == device && p.AccountID == accountID
 }
+
+// Short names the device in logs and lists: with the whole token anybody who may
+// push could reach it.
+func (p *Push) Short() string { return hex.EncodeToString([]byte(p.Device[:min(len(p.Device), 4)])) }
 
 // Credential stands for a password that was right: it is a digest of the
 // stored hash, and tells nothing of the password.
