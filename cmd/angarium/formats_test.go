@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/binary"
+	"fmt"
 	"hash/crc32"
 	"io/fs"
 	"os"
@@ -9,7 +10,11 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
+	"github.com/angarium/angarium/internal/engine/local"
+	"github.com/angarium/angarium/internal/store"
+	"github.com/angarium/angarium/internal/vfs"
 	"github.com/angarium/angarium/test/harness"
 )
 
@@ -100,6 +105,49 @@ func TestFormatQuota(t *testing.T) {
 		copyTree(t, "testdata/stores/"+format, filepath.Join(data, "store"))
 		if out, code := command(t, "", "quota", "list", "--data", data); code != 0 || !strings.Contains(out, want) {
 			t.Errorf("%s: %s, code %d; want %s", format, out, code, want)
+		}
+	}
+}
+
+// TestFormatPush: registrations of devices are read where they were written
+// (since 1.7), as of the time when they were.
+func TestFormatPush(t *testing.T) {
+	for format, want := range map[string]string{"1.4": "", "1.7": "\x00phone 0715A26B-CA09-4730-A419-793000CA982E 2: INBOX Sent"} {
+		e, err := local.Open(t.Context(), vfs.Disk{ReadOnly: true}, "testdata/stores/"+format, local.Options{Now: time.Now, ReadOnly: true, IndexDir: filepath.Join(t.TempDir(), "index")})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer e.Close()
+		s, err := store.Open(t.Context(), e, store.Options{Now: func() time.Time { return time.Date(2026, 1, 3, 0, 0, 0, 0, time.UTC) }, PurgeEvery: -1, ScrubEvery: -1})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer s.Close()
+		info, err := s.AccountInfo(t.Context(), "ada@example.org")
+		if err != nil {
+			t.Fatal(err)
+		}
+		a, err := s.Account(t.Context(), info.ID)
+		if err != nil {
+			t.Fatal(err)
+		}
+		v, err := a.Snapshot()
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := ""
+		for _, p := range v.Pushes() {
+			got += fmt.Sprintf("%s %s %d:", p.Device, p.AccountID, p.Version)
+			for _, id := range p.Mailboxes {
+				box, err := v.MailboxByID(id)
+				if err != nil {
+					t.Fatal(err)
+				}
+				got += " " + box.Name
+			}
+		}
+		if got != want {
+			t.Errorf("%s: %q, want %q", format, got, want)
 		}
 	}
 }

@@ -11,7 +11,7 @@ import (
 const (
 	segmentMagic   = "ANGLOG\r\n"
 	formatMajor    = 1
-	formatMinor    = 4
+	formatMinor    = 7
 	segmentHeader  = 64
 	recordMagic    = 0x52474e41 // "ANGR"
 	recordHeader   = 40
