@@ -81,6 +81,17 @@ func TestApplePush(t *testing.T) {
 	}
 
 	const refused = `the user id in its subject is "com.example.app", and Mail only takes pushes of topics that begin with com.apple.mail. or`
+	token := fmt.Sprintf("config_version = 1\n[apple_push]\nenabled = true\ntoken_key = %q\ntoken_key_id = \"K\"\nteam_id = \"T\"\ntopic = \"com.apple.mail.other\"\n", goodKey)
+	if err := os.WriteFile(file, []byte(token), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if out, code := command(t, "", "reload", "--data", s.Data); code != 0 {
+		t.Errorf("%s, code %d", out, code)
+	}
+	if got := strings.Join(imapDo(t, s, "ada", "XAPPLEPUSHSERVICE aps-version 1 aps-account-id A aps-device-token 29 aps-subtopic com.apple.mobilemail"), "\n"); !strings.Contains(got, `"aps-topic" "com.apple.mail.other"`) {
+		t.Errorf("with a key for tokens: %s", got)
+	}
+
 	configure(true, wrong, wrongKey)
 	for _, args := range [][]string{{"reload", "--data", s.Data}, {"config", "check", "--config", file}} {
 		if out, code := command(t, "", args...); code != 1 || !strings.Contains(out, refused) {

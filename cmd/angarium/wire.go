@@ -218,12 +218,16 @@ func certificateFiles(c *config.Config) (cert, key string, err error) {
 	return netserver.SelfSigned(filepath.Join(c.Data, "tls"), []string{c.Hostname, "localhost", "127.0.0.1", "::1"}, time.Now())
 }
 
-// pushIdentity reads the push certificate, nil when pushes are off.
+// pushIdentity reads the push certificate or key, nil when pushes are off.
 func pushIdentity(c *config.Config) (*applepush.Identity, error) {
-	if !c.ApplePush.Enabled {
+	switch p := &c.ApplePush; {
+	case !p.Enabled:
 		return nil, nil
+	case p.TokenKey != "":
+		return applepush.LoadKey(p.TokenKey, p.TokenKeyID, p.TeamID, p.Topic)
+	default:
+		return applepush.LoadCertificate(p.Certificate, p.Key)
 	}
-	return applepush.LoadIdentity(c.ApplePush.Certificate, c.ApplePush.Key)
 }
 
 func imapOptions(c *config.Config, log *slog.Logger, ev *telemetry.Sink, texts *search.Index, push *applepush.Sender) imapserver.Options {

@@ -5,10 +5,12 @@ import (
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
+	"crypto/sha256"
 	"crypto/tls"
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/asn1"
+	"encoding/base64"
 	"encoding/hex"
 	"encoding/pem"
 	"fmt"
@@ -18,17 +20,22 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/angarium/angarium/internal/engine"
 	"github.com/angarium/angarium/internal/engine/mem"
+	"github.com/angarium/angarium/internal/imapserver"
+	"github.com/angarium/angarium/internal/lmtpserver"
 	"github.com/angarium/angarium/internal/mail"
+	"github.com/angarium/angarium/internal/netserver"
 	"github.com/angarium/angarium/internal/servertest"
 	"github.com/angarium/angarium/internal/store"
 )
@@ -106,7 +113,7 @@ func (a *authority) files(t testing.TB, topic string, notAfter time.Time) (cert,
 
 func (a *authority) identity(t testing.TB) *Identity {
 	t.Helper()
-	id, err := LoadIdentity(a.files(t, topic, time.Time{}))
+	id, err := LoadCertificate(a.files(t, topic, time.Time{}))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -119,13 +126,14 @@ type apple struct {
 	got chan string // what came: device and body
 
 	mu     sync.Mutex
+	public *ecdsa.PublicKey // of tokens, which take the place of a certificate
 	answer func(device string) (status int, body string)
 }
 
 func newApple(t testing.TB, a *authority, ln net.Listener) *apple {
 	t.Helper()
-	cert, key := a.issue(t, &x509.Certificate{Subject: pkix.Name{CommonName: "apple"}, IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}})
 	p := &apple{got: make(chan string, 1000), answer: func(string) (int, string) { return 200, "" }}
+	cert, key := a.issue(t, &x509.Certificate{Subject: pkix.Name{CommonName: "apple"}, IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}})
 	p.Server = httptest.NewUnstartedServer(p.serve(t))
 	if ln != nil {
 		p.Listener.Close()
@@ -133,7 +141,7 @@ func newApple(t testing.TB, a *authority, ln net.Listener) *apple {
 	}
 	p.EnableHTTP2 = true
 	p.Config.ErrorLog = slog.NewLogLogger(slog.DiscardHandler, 0)
-	p.TLS = &tls.Config{Certificates: []tls.Certificate{{Certificate: [][]byte{cert.Raw}, PrivateKey: key}}, ClientAuth: tls.RequireAndVerifyClientCert, ClientCAs: a.pool()}
+	p.TLS = &tls.Config{Certificates: []tls.Certificate{{Certificate: [][]byte{cert.Raw}, PrivateKey: key}}, ClientAuth: tls.VerifyClientCertIfGiven, ClientCAs: a.pool()}
 	p.StartTLS()
 	t.Cleanup(p.Close)
 	return p
@@ -149,11 +157,36 @@ func (p *apple) serve(t testing.TB) http.HandlerFunc {
 		}
 		p.mu.Lock()
 		status, text := p.answer(device)
+		public := p.public
 		p.mu.Unlock()
+		if ours := len(r.TLS.PeerCertificates) > 0; ours == (public != nil) || public != nil && !goodToken(t, public, h.Get("authorization")) {
+			http.Error(w, `{"reason":"BadCertificate"}`, http.StatusForbidden)
+			return
+		}
 		w.WriteHeader(status)
 		io.WriteString(w, text)
 		p.got <- device + " " + string(b)
 	}
+}
+
+// goodToken checks a token as Apple does.
+func goodToken(t testing.TB, public *ecdsa.PublicKey, header string) bool {
+	token, bearer := strings.CutPrefix(header, "bearer ")
+	parts := strings.Split(token, ".")
+	if !bearer || len(parts) != 3 {
+		return false
+	}
+	var decoded [3][]byte
+	for i := range parts {
+		b, err := base64.RawURLEncoding.DecodeString(parts[i])
+		if err != nil {
+			t.Error(err)
+		}
+		decoded[i] = b
+	}
+	sum, sig := sha256.Sum256([]byte(parts[0]+"."+parts[1])), decoded[2]
+	return string(decoded[0]) == `{"alg":"ES256","kid":"KEY"}` && strings.HasPrefix(string(decoded[1]), `{"iss":"TEAM","iat":1`) && len(sig) == 64 &&
+		ecdsa.Verify(public, sum[:], new(big.Int).SetBytes(sig[:32]), new(big.Int).SetBytes(sig[32:]))
 }
 
 func (p *apple) answers(status int, body string) {
@@ -624,11 +657,11 @@ func TestOff(t *testing.T) {
 	w.apple.expect(t, push("phone", md5Sent))
 }
 
-// TestIdentity: what can be a push certificate, and when it holds.
-func TestIdentity(t *testing.T) {
+// TestCertificate: what can be a push certificate, and when it holds.
+func TestCertificate(t *testing.T) {
 	ca := newAuthority(t)
 	end := time.Date(2027, 1, 2, 3, 4, 5, 0, time.UTC)
-	id, err := LoadIdentity(ca.files(t, topic, end))
+	id, err := LoadCertificate(ca.files(t, topic, end))
 	if err != nil || id.Topic != topic {
 		t.Fatal(id, err)
 	}
@@ -641,16 +674,16 @@ func TestIdentity(t *testing.T) {
 		}
 	}
 	for name, wrong := range map[string]string{"no topic": "", "another app": "com.example.app", "no end": "com.apple.mail", "quote": `com.apple.mail.a"b`, "long": "com.apple.mail." + strings.Repeat("x", 200)} {
-		if _, err := LoadIdentity(ca.files(t, wrong, end)); err == nil || !strings.Contains(err.Error(), "com.apple.mail. or") {
+		if _, err := LoadCertificate(ca.files(t, wrong, end)); err == nil || !strings.Contains(err.Error(), "com.apple.mail. or") {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
 	cert, _ := ca.files(t, topic, end)
 	_, key := ca.files(t, topic, end)
-	if _, err := LoadIdentity(cert, key); err == nil || !strings.Contains(err.Error(), cert) {
+	if _, err := LoadCertificate(cert, key); err == nil || !strings.Contains(err.Error(), cert) {
 		t.Errorf("another key: %v", err)
 	}
-	if _, err := LoadIdentity(cert, "/nowhere"); err == nil {
+	if _, err := LoadCertificate(cert, "/nowhere"); err == nil {
 		t.Error("no key is good")
 	}
 }
@@ -661,8 +694,8 @@ func TestExpired(t *testing.T) {
 	w := newWorld(t, mem.New(), quick)
 	ada := w.account("ada")
 	w.register(ada, "phone", 2, "INBOX")
-	old := must(LoadIdentity(w.ca.files(t, topic, time.Now().Add(-time.Minute))))
-	soon := must(LoadIdentity(w.ca.files(t, topic, time.Now().Add(time.Hour))))
+	old := must(LoadCertificate(w.ca.files(t, topic, time.Now().Add(-time.Minute))))
+	soon := must(LoadCertificate(w.ca.files(t, topic, time.Now().Add(time.Hour))))
 	w.sender.Configure(old)
 	w.deliver(ada, "INBOX")
 	w.logs("apple_push_stopped", 2)
@@ -694,4 +727,140 @@ func TestBackOff(t *testing.T) {
 			t.Errorf("%d: %v", n, got)
 		}
 	}
+}
+
+// tokenKey writes a key for tokens.
+func tokenKey(t testing.TB, curve elliptic.Curve) (file string, public *ecdsa.PublicKey) {
+	t.Helper()
+	key := must(ecdsa.GenerateKey(curve, rand.Reader))
+	file = filepath.Join(t.TempDir(), "AuthKey_KEY.p8")
+	block := &pem.Block{Type: "PRIVATE KEY", Bytes: must(x509.MarshalPKCS8PrivateKey(key))}
+	if err := os.WriteFile(file, pem.EncodeToMemory(block), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return file, &key.PublicKey
+}
+
+// TestToken: a key that signs tokens takes the place of the certificate.
+func TestToken(t *testing.T) {
+	w := newWorld(t, mem.New(), quick)
+	file, public := tokenKey(t, elliptic.P256())
+	w.apple.mu.Lock()
+	w.apple.public = public
+	w.apple.mu.Unlock()
+	w.sender.Configure(must(LoadKey(file, "KEY", "TEAM", topic)))
+	ada := w.account("ada")
+	w.register(ada, "phone", 2, "INBOX")
+	w.deliver(ada, "INBOX")
+	w.apple.expect(t, push("phone", md5Inbox))
+	if w.sender.Topic() != topic {
+		t.Error("no topic")
+	}
+	other, _ := tokenKey(t, elliptic.P256())
+	w.sender.Configure(must(LoadKey(other, "KEY", "TEAM", topic)))
+	w.deliver(ada, "INBOX")
+	w.logs("reason=BadCertificate", 1)
+}
+
+// TestTokenTime: a token is used for some time, and not for longer.
+func TestTokenTime(t *testing.T) {
+	file, public := tokenKey(t, elliptic.P256())
+	id := must(LoadKey(file, "KEY", "TEAM", topic))
+	at := time.Unix(1_800_000_000, 0)
+	first := must(id.authorization(at))
+	for after, same := range map[time.Duration]bool{0: true, tokenTime - 1: true, tokenTime: false, -1: false} {
+		id.tokens.token, id.tokens.made = strings.TrimPrefix(first, "bearer "), at
+		got := must(id.authorization(at.Add(after)))
+		if (got == first) != same || !goodToken(t, public, got) {
+			t.Errorf("after %v: %s", after, got)
+		}
+	}
+}
+
+// TestKey: what can be such a key.
+func TestKey(t *testing.T) {
+	good, _ := tokenKey(t, elliptic.P256())
+	curve, _ := tokenKey(t, elliptic.P384())
+	text := filepath.Join(t.TempDir(), "text")
+	os.WriteFile(text, []byte("text"), 0o600)
+	cert, _ := newAuthority(t).files(t, topic, time.Time{})
+	for _, tc := range []struct{ file, topic, want string }{
+		{good, topic, ""},
+		{good, "com.example", `the push topic "com.example" cannot be used: Mail only takes`},
+		{curve, topic, "no ECDSA key on the curve P-256"},
+		{text, topic, "it is not PEM"},
+		{cert, topic, "cannot be used: "},
+		{"/nowhere", topic, "no such file"},
+	} {
+		id, err := LoadKey(tc.file, "KEY", "TEAM", tc.topic)
+		if tc.want == "" && (err != nil || !id.Holds(time.Time{})) || tc.want != "" && (err == nil || !strings.Contains(err.Error(), tc.want) || !strings.HasSuffix(err.Error(), "nothing was changed")) {
+			t.Errorf("%s: %v", tc.file, err)
+		}
+	}
+}
+
+// TestProxy: Apple is reached through a proxy, in HTTP/2 all the same.
+func TestProxy(t *testing.T) {
+	w := newWorld(t, mem.New(), quick)
+	var asked atomic.Int32
+	proxy := httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+		asked.Add(1)
+		out, err := net.Dial("tcp", r.Host)
+		if err != nil || r.Method != http.MethodConnect {
+			t.Error(r.Method, err)
+			return
+		}
+		defer out.Close()
+		rw.WriteHeader(http.StatusOK)
+		in, _, err := http.NewResponseController(rw).Hijack()
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		defer in.Close()
+		go io.Copy(out, in)
+		io.Copy(in, out)
+	}))
+	t.Cleanup(proxy.Close)
+	through := must(url.Parse(proxy.URL))
+	w.sender.mu.Lock()
+	w.sender.client.Transport.(*http.Transport).Proxy = http.ProxyURL(through)
+	w.sender.mu.Unlock()
+	ada := w.account("ada")
+	w.register(ada, "phone", 2, "INBOX")
+	w.deliver(ada, "INBOX")
+	w.apple.expect(t, push("phone", md5Inbox))
+	if asked.Load() != 1 {
+		t.Errorf("the proxy was asked %d times", asked.Load())
+	}
+	w.sender.Close()
+	w.apple.CloseClientConnections()
+}
+
+// TestWhole: a device registers over IMAP, and is told of a message that comes
+// over LMTP by the name that it was answered.
+func TestWhole(t *testing.T) {
+	w := newWorld(t, mem.New(), quick)
+	imap := imapserver.New(w.Store, w.Auth, imapserver.Options{Log: w.Log, ApplePush: w.sender.Topic})
+	lmtp := lmtpserver.New(w.Store, w.Dir, lmtpserver.Options{Events: w.Events})
+	c := servertest.Dial(t, w.Listen(t, netserver.ListenerOptions{Protocol: "imap", Handler: imap.On("imap")}))
+	servertest.Play(t, []string{
+		`S~ \* OK .*`,
+		`C: a LOGIN ada secret`,
+		`S~ a OK \[CAPABILITY .* XAPPLEPUSHSERVICE.*`,
+		`C: b XAPPLEPUSHSERVICE "aps-version" "2" "aps-account-id" "id-of-phone" "aps-device-token" "` + hex.EncodeToString([]byte("phone")) + `" "aps-subtopic" "com.apple.mobilemail" "mailboxes" ("inbox" "Sent")`,
+		`S: * XAPPLEPUSHSERVICE "mailbox" "INBOX"`,
+		`S: * XAPPLEPUSHSERVICE "mailbox" "Sent"`,
+		`S: * XAPPLEPUSHSERVICE "aps-version" "2" "aps-topic" "` + topic + `"`,
+		`S: b OK XAPPLEPUSHSERVICE completed`,
+	}, func() *servertest.Client { return c })
+	l := servertest.Dial(t, w.Listen(t, netserver.ListenerOptions{Protocol: "lmtp", Handler: lmtp.Handle}))
+	l.Send(t, "LHLO x\r\nMAIL FROM:<>\r\nRCPT TO:<ada@localhost>\r\nDATA\r\n")
+	for line := ""; !strings.HasPrefix(line, "354"); line = l.Line() {
+		if strings.HasPrefix(line, "5") || strings.HasPrefix(line, "<") {
+			t.Fatal(line)
+		}
+	}
+	l.Send(t, "Subject: x\r\n\r\nx\r\n.\r\n")
+	w.apple.expect(t, push("phone", md5Inbox))
 }

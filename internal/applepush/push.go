@@ -24,6 +24,7 @@ const (
 	answerMax  = 4 << 10          // octets of an answer that are read
 	pingAfter  = time.Minute      // of silence, to see whether Apple is still there
 	pingAnswer = 15 * time.Second
+	idleTime   = time.Hour // after which a connection is closed: Apple wants them to stay
 )
 
 // payload is the body of a push.
@@ -63,7 +64,8 @@ func newClient(id *Identity, o *Options) *http.Client {
 		Transport: &http.Transport{
 			Proxy:           http.ProxyFromEnvironment,
 			Protocols:       &protocols,
-			TLSClientConfig: &tls.Config{Certificates: []tls.Certificate{id.cert}, RootCAs: o.Roots, MinVersion: tls.VersionTLS12},
+			TLSClientConfig: &tls.Config{Certificates: id.cert, RootCAs: o.Roots, MinVersion: tls.VersionTLS12},
+			IdleConnTimeout: idleTime,
 			HTTP2:           &http.HTTP2Config{SendPingTimeout: pingAfter, PingTimeout: pingAnswer},
 		},
 	}
@@ -81,12 +83,19 @@ type answer struct {
 // post sends a push. No apns-priority is sent, as other servers for Mail do not:
 // 5, which Apple's documentation has for pushes in the background, lets devices
 // put them off.
-func post(ctx context.Context, client *http.Client, endpoint, topic, device string, body []byte, now time.Time) (a answer, err error) {
+func post(ctx context.Context, client *http.Client, endpoint string, id *Identity, device string, body []byte, now time.Time) (a answer, err error) {
+	authorization, err := id.authorization(now)
+	if err != nil {
+		return a, err
+	}
 	r, err := http.NewRequestWithContext(ctx, http.MethodPost, endpoint+"/3/device/"+hex.EncodeToString([]byte(device)), bytes.NewReader(body))
 	if err != nil {
 		return a, err
 	}
-	r.Header.Set("apns-topic", topic)
+	if authorization != "" {
+		r.Header.Set("authorization", authorization)
+	}
+	r.Header.Set("apns-topic", id.Topic)
 	r.Header.Set("apns-push-type", "background")
 	r.Header.Set("apns-expiration", strconv.FormatInt(now.Add(keepTime).Unix(), 10))
 	r.Header.Set("content-type", "application/json")

@@ -122,6 +122,7 @@ func (s *Sender) Configure(id *Identity) {
 // tellEnd tells when a certificate is over: Apple gives them for a year.
 func (s *Sender) tellEnd(id *Identity) {
 	switch now := s.opts.Now(); {
+	case id.tokens != nil:
 	case !id.Holds(now):
 		s.opts.Log.Warn("apple_push: the certificate is not good now, so devices cannot register and nothing is pushed: get a new one from Apple and reload",
 			"topic", id.Topic, "from", id.NotBefore, "until", id.NotAfter)
@@ -292,7 +293,7 @@ func (s *Sender) send(e *entry, fresh []store.MailboxID, id *Identity, client *h
 	case !id.Holds(now):
 		v, a.Reason = nobody, "the certificate is not good now"
 	default:
-		a, err = post(s.ctx, client, s.opts.Endpoint, id.Topic, p.Device, body(p, names), now)
+		a, err = post(s.ctx, client, s.opts.Endpoint, id, p.Device, body(p, names), now)
 		if v = a.verdict(); err != nil {
 			v = nobody
 		}

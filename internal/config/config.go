@@ -117,6 +117,31 @@ type ApplePush struct {
 	Enabled     bool   `toml:"enabled" comment:"Tell Mail on iPhones and iPads of new messages, through Apple's push service."`
 	Certificate string `toml:"certificate" comment:"PEM file with the push certificate that Apple gave, with its chain if it has one."`
 	Key         string `toml:"key" comment:"PEM file with its private key."`
+	TokenKey    string `toml:"token_key" comment:"Instead of a certificate: file of Apple's (AuthKey_….p8) with a key that signs tokens."`
+	TokenKeyID  string `toml:"token_key_id" comment:"Apple's id of that key."`
+	TeamID      string `toml:"team_id" comment:"Apple's id of the developer team that the key is of."`
+	Topic       string `toml:"topic" comment:"Topic that the team may push; a certificate has its own."`
+}
+
+// check says what is wrong.
+func (p *ApplePush) check(bad func(format string, a ...any)) {
+	token := 0
+	for _, v := range []string{p.TokenKey, p.TokenKeyID, p.TeamID, p.Topic} {
+		if v != "" {
+			token++
+		}
+	}
+	certificate := p.Certificate != "" || p.Key != ""
+	switch {
+	case certificate && token > 0:
+		bad("apple_push needs either a certificate or a token_key: take one away")
+	case certificate && (p.Certificate == "" || p.Key == ""):
+		bad("apple_push needs both certificate and key, or neither")
+	case token > 0 && token < 4:
+		bad("apple_push needs all of token_key, token_key_id, team_id and topic, or none")
+	case p.Enabled && !certificate && token == 0:
+		bad("apple_push is enabled, but names no certificate: name the push certificate that Apple gave you and its key, or a token_key")
+	}
 }
 
 // Amount is a number of octets; -1: any.
@@ -342,12 +367,7 @@ func (c *Config) Check() error {
 	if (c.TLS.Certificate == "") != (c.TLS.Key == "") {
 		bad("tls needs both certificate and key, or neither")
 	}
-	if (c.ApplePush.Certificate == "") != (c.ApplePush.Key == "") {
-		bad("apple_push needs both certificate and key, or neither")
-	}
-	if c.ApplePush.Enabled && c.ApplePush.Certificate == "" && c.ApplePush.Key == "" {
-		bad("apple_push is enabled, but names no certificate: name the push certificate that Apple gave you, and its key")
-	}
+	c.ApplePush.check(bad)
 	if !slices.Contains([]string{"debug", "info", "warn", "error"}, c.Log.Level) {
 		bad("log.level %q is none of debug, info, warn, error", c.Log.Level)
 	}
