@@ -24,7 +24,7 @@ type fixture struct {
 	addr  string
 }
 
-func start(t *testing.T, o Options, l ListenerOptions) *fixture {
+func start(t testing.TB, o Options, l ListenerOptions) *fixture {
 	t.Helper()
 	certFile, keyFile, err := SelfSigned(t.TempDir(), []string{"localhost", "127.0.0.1"}, time.Now())
 	if err != nil {
@@ -49,7 +49,7 @@ func start(t *testing.T, o Options, l ListenerOptions) *fixture {
 	return &fixture{s, certs, ln.Addr().String()}
 }
 
-func dial(t *testing.T, addr string) (net.Conn, *bufio.Reader) {
+func dial(t testing.TB, addr string) (net.Conn, *bufio.Reader) {
 	t.Helper()
 	nc, err := net.Dial("tcp", addr)
 	if err != nil {
@@ -474,4 +474,16 @@ func TestGone(t *testing.T) {
 		}
 	}
 	look <- false
+}
+
+// BenchmarkLine is a line and its answer, parked in between.
+func BenchmarkLine(b *testing.B) {
+	f := start(b, Options{}, ListenerOptions{Protocol: "echo", Handler: echo(100)})
+	nc, br := dial(b, f.addr)
+	for b.Loop() {
+		io.WriteString(nc, "line\n")
+		if _, err := br.ReadSlice('\n'); err != nil {
+			b.Fatal(err)
+		}
+	}
 }

@@ -119,6 +119,9 @@ func (c *Conn) Interrupt() {
 // waitInput waits until there is something to be read, or the read deadline
 // passes. What says nothing inside a compression layer wakes nobody.
 func (c *Conn) waitInput() error {
+	if c.tls == nil && c.compressed == nil {
+		return c.waitRead()
+	}
 	for {
 		err := waitReadable(c.plain)
 		if err != nil || c.compressed == nil || c.arrived() {
@@ -127,9 +130,34 @@ func (c *Conn) waitInput() error {
 	}
 }
 
+// waitRead is waitInput where nothing is between us and the wire. It takes what
+// there is: a look before would be one more system call for each command. Only
+// while it looks it has a buffer.
+func (c *Conn) waitRead() error {
+	return onReadable(c.plain, func(fd int) (there bool) {
+		c.room()
+		n, err := unix.Read(fd, c.in[:])
+		if n > 0 {
+			c.w, c.received = n, c.received+int64(n)
+		}
+		c.releaseInput()
+		return err != unix.EAGAIN && err != unix.EINTR
+	})
+}
+
 // waitReadable waits until the connection has input or an end, or its read
 // deadline passes.
 func waitReadable(nc net.Conn) error {
+	return onReadable(nc, func(fd int) (there bool) {
+		var b [1]byte
+		_, _, err := unix.Recvfrom(fd, b[:], unix.MSG_PEEK|unix.MSG_DONTWAIT)
+		return err != unix.EAGAIN && err != unix.EINTR
+	})
+}
+
+// onReadable calls look when there may be input, until it reports that there is
+// or that there will be none, or the read deadline passes.
+func onReadable(nc net.Conn, look func(fd int) (there bool)) error {
 	sc, ok := nc.(syscall.Conn)
 	if !ok {
 		return nil // a test's pipe: the read itself waits
@@ -138,11 +166,7 @@ func waitReadable(nc net.Conn) error {
 	if err != nil {
 		return err
 	}
-	return raw.Read(func(fd uintptr) bool {
-		var b [1]byte
-		_, _, err := unix.Recvfrom(int(fd), b[:], unix.MSG_PEEK|unix.MSG_DONTWAIT)
-		return err != unix.EAGAIN && err != unix.EINTR
-	})
+	return raw.Read(func(fd uintptr) bool { return look(int(fd)) })
 }
 
 // Gone reports whether the peer has closed the connection, at least its own
