@@ -167,15 +167,23 @@ func (r *registry) all() []AccountInfo {
 }
 
 func (r *registry) find(name string) (AccountInfo, error) {
+	if a, ok := r.findCanonical(name); ok { // sessions ask so before each command
+		return a, nil
+	}
 	canonical, err := CanonicalAccount(name)
 	if err == nil {
-		r.mu.RLock()
-		defer r.mu.RUnlock()
-		if a, ok := r.byName[canonical]; ok {
+		if a, ok := r.findCanonical(canonical); ok {
 			return a, nil
 		}
 	}
 	return AccountInfo{}, errs.New("store.AccountInfo", errs.NotFound, "no such account")
+}
+
+func (r *registry) findCanonical(name string) (AccountInfo, bool) {
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	a, ok := r.byName[name]
+	return a, ok
 }
 
 // update commits one change to the registry. fn fills the batch and may run

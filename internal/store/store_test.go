@@ -139,3 +139,14 @@ func TestDeleteAccount(t *testing.T) {
 		t.Fatal("the id was used again")
 	}
 }
+
+// BenchmarkAccountInfo is what sessions ask before each command.
+func BenchmarkAccountInfo(b *testing.B) {
+	s := openStore(b, mem.New())
+	account(b, s, "ada@example.org")
+	for b.Loop() {
+		if _, err := s.AccountInfo(ctx, "ada@example.org"); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
