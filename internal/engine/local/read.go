@@ -177,9 +177,13 @@ func (e *Engine) find(id engine.BlobID) (*blob, error) {
 		e.mu.Unlock()
 		return e.parse(&blob{e: e, id: id, prefix: record[recordHeader:], cached: -1}, record, position(id))
 	}
-	e.mu.Unlock()
 	pos := position(id)
-	file, err := e.files.get(pos.segment())
+	there := e.mu.segments[pos.segment()] != nil
+	e.mu.Unlock()
+	file, err := (*openFile)(nil), error(fs.ErrNotExist) // of what compaction moved, which most mail is
+	if there {
+		file, err = e.files.get(pos.segment())
+	}
 	if errors.Is(err, fs.ErrNotExist) {
 		if pos, err = readLocation(e.index, id); err == nil && pos != position(id) {
 			file, err = e.files.get(pos.segment())
