@@ -27,7 +27,9 @@ func nextField(header []byte) (name, raw, rest []byte) {
 	}
 	raw, rest = header[:end], header[end:]
 	if i := bytes.IndexByte(raw, ':'); i > 0 && bytes.IndexByte(raw[:i], '\n') < 0 {
-		name = bytes.TrimRight(raw[:i], " \t")
+		for name = raw[:i]; len(name) > 0 && (name[len(name)-1] == ' ' || name[len(name)-1] == '\t'); {
+			name = name[:len(name)-1]
+		}
 	}
 	return name, raw, rest
 }

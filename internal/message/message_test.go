@@ -588,3 +588,12 @@ func BenchmarkDecodeSummary(b *testing.B) {
 		DecodeSummary(e)
 	}
 }
+
+func BenchmarkSelectFields(b *testing.B) {
+	sum := Parse([]byte(typical))
+	names := []string{"From", "To", "Cc", "Subject", "Date", "Message-ID", "References"}
+	var dst []byte
+	for b.Loop() {
+		dst, _ = sum.SelectFields(dst[:0], names)
+	}
+}

@@ -1,7 +1,6 @@
 package pop3server
 
 import (
-	"fmt"
 	"io"
 	"strconv"
 	"strings"
@@ -33,7 +32,7 @@ func (s *session) stat(string) error {
 		n--
 		octets -= s.drop.msgs[i].Size
 	}
-	s.line(fmt.Sprintf("+OK %d %d", n, octets))
+	s.line("+OK " + strconv.Itoa(n) + " " + strconv.FormatInt(octets, 10))
 	return nil
 }
 
@@ -81,7 +80,7 @@ func (s *session) retr(arg string) error {
 		return nil
 	}
 	m := s.drop.msgs[i]
-	if sent, err := s.send(m, m.Size, -1, fmt.Sprintf("+OK %d octets", m.Size)); err != nil || !sent {
+	if sent, err := s.send(m, m.Size, -1, "+OK "+strconv.FormatInt(m.Size, 10)+" octets"); err != nil || !sent {
 		return err
 	}
 	s.drop.seen[i] = true
