@@ -53,7 +53,7 @@ type queue struct {
 }
 
 // add notes that there is something new for a target, at a time if nothing
-// waits for it yet, and reports whether there was room.
+// waits for it yet, and reports whether there was room (invariant 4).
 func (q *queue) add(t target, a *store.Account, fresh []store.MailboxID, at time.Time, max int) bool {
 	e := q.entries[t]
 	if e == nil {

@@ -156,7 +156,7 @@ func (s *Sender) Close() {
 	s.wg.Wait()
 }
 
-// note is what the store calls (invariant 2).
+// note is what the store calls (invariants 1, 2 and 4).
 func (s *Sender) note(a *store.Account, before *store.Snapshot) {
 	s.mu.Lock()
 	_, known := s.looks[a.ID()]
@@ -251,8 +251,8 @@ func (s *Sender) add(t target, a *store.Account, fresh []store.MailboxID) {
 	}
 }
 
-// begin begins the pushes that are due, and returns in which time to look again;
-// 0: when something happens.
+// begin begins the pushes that are due, not too many at a time (invariant 4), and
+// returns in which time to look again; 0: when something happens.
 func (s *Sender) begin() time.Duration {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -301,11 +301,11 @@ func (s *Sender) send(e *entry, fresh []store.MailboxID, id *Identity, client *h
 	if v == gone {
 		s.drop(e, p, &a)
 	}
-	news := s.settle(e, fresh, v, client)
+	n := s.settle(e, fresh, v, client)
 	if p != nil {
 		s.tell(e, p, v, &a, err, time.Since(begun))
 	}
-	s.tellNews(news, &a, err)
+	s.tellNews(n, &a, err)
 	s.wake()
 }
 

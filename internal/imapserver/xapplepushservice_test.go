@@ -3,6 +3,7 @@ package imapserver
 import (
 	"fmt"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/angarium/angarium/internal/servertest"
@@ -85,8 +86,9 @@ func TestApplePushRegistered(t *testing.T) {
 // session is there ends pushes.
 func TestApplePushOff(t *testing.T) {
 	command := register + "aps-version 2 aps-account-id A aps-device-token ab"
-	topic := ""
-	off, on := newTestServer(t, Options{}), newTestServer(t, Options{ApplePush: func() string { return topic }})
+	var topic atomic.Value
+	topic.Store("")
+	off, on := newTestServer(t, Options{}), newTestServer(t, Options{ApplePush: func() string { return topic.Load().(string) }})
 	const unknown, advertised = "a BAD unknown command XAPPLEPUSHSERVICE", " XAPPLEPUSHSERVICE"
 	for name, s := range map[string]*testServer{"off": off, "no certificate": on} {
 		for _, before := range []string{"", "!"} {
@@ -98,7 +100,7 @@ func TestApplePushOff(t *testing.T) {
 			}
 		}
 	}
-	topic = "com.apple.mail.x"
+	topic.Store("com.apple.mail.x")
 	if got := probe(t, on.addr, "!CAPABILITY"); strings.Contains(got, advertised) {
 		t.Errorf("before login: %s", got)
 	}
@@ -108,7 +110,7 @@ func TestApplePushOff(t *testing.T) {
 		`C: a LOGIN ada secret`,
 		`S~ a OK \[CAPABILITY .* XAPPLEPUSHSERVICE .*`,
 	}, func() *servertest.Client { return c })
-	topic = ""
+	topic.Store("")
 	c.Send(t, "b "+command+"\r\n")
 	if got := c.Line(); got != "b NO [UNAVAILABLE] there are no pushes now; the device was not registered" {
 		t.Error(got)
