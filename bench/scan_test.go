@@ -44,7 +44,7 @@ func BenchmarkScan(b *testing.B) {
 		b.Run(bench.name, func(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {
-				q := &search.Query{Store: s.Store, List: list, Key: key, Account: a.ID()}
+				q := &search.Query{Store: s.Store, List: list, Key: key, Account: a.ID(), User: a.ID()}
 				if found, err := bench.run(q); err != nil || len(found) == 0 {
 					b.Fatal(found, err)
 				}

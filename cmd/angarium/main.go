@@ -40,7 +40,7 @@ func newRoot() *cobra.Command {
 		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	root.CompletionOptions.HiddenDefaultCmd = true
-	root.AddCommand(newServe(), newTry(), newUser(), newCheck(), newBackup(), newRestore(), newRepair(), newStore(), newUndelete(), newErase(), newQuota(), newTrace(), newConfig(), newReload(), newVersion())
+	root.AddCommand(newServe(), newTry(), newUser(), newCheck(), newBackup(), newRestore(), newRepair(), newStore(), newUndelete(), newErase(), newACL(), newQuota(), newTrace(), newConfig(), newReload(), newVersion())
 	usage(root)
 	return root
 }

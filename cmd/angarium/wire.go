@@ -243,7 +243,7 @@ func imapOptions(c *config.Config, log *slog.Logger, ev *telemetry.Sink, texts *
 		topic = push.Topic
 	}
 	return imapserver.Options{ApplePush: topic, Log: log, Events: ev, Texts: texts, MessageMax: c.Limits.MessageOctets, SessionsMax: c.Limits.SessionsPerAccount, SessionsPerAddressMax: c.Limits.SessionsPerAddress,
-		LoginTime: time.Duration(c.Limits.LoginTime), IdleTime: time.Duration(c.Limits.IdleTime), SubmitUsers: c.IMAP.SubmitUsers, LiteralMinus: c.IMAP.LiteralMinus, MessageLimit: c.IMAP.MessageLimit, SaveLimit: c.IMAP.SaveLimit, Offer: c.IMAP.Offer, Cuts: cuts}
+		LoginTime: time.Duration(c.Limits.LoginTime), IdleTime: time.Duration(c.Limits.IdleTime), SubmitUsers: c.IMAP.SubmitUsers, LiteralMinus: c.IMAP.LiteralMinus, MessageLimit: c.IMAP.MessageLimit, SaveLimit: c.IMAP.SaveLimit, ShareWithAnyone: c.IMAP.Anyone, Offer: c.IMAP.Offer, Cuts: cuts}
 }
 
 func pop3Options(c *config.Config, log *slog.Logger, ev *telemetry.Sink) pop3server.Options {

@@ -60,6 +60,8 @@ func (e *Error) Error() string { return e.Text }
 
 // commands holds every command by its name on the command line.
 var commands = map[string]func(ctx context.Context, s *Service, args json.RawMessage) (any, error){
+	"acl list":         run(aclList),
+	"acl set":          run(aclSet),
 	"backup create":    run(backupCreate),
 	"check":            run(check),
 	"erase":            run(erase),

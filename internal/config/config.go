@@ -74,6 +74,7 @@ type Limits struct {
 type IMAP struct {
 	SubmitUsers  []string `toml:"submit_users" comment:"Login names of submission servers: they may fetch messages by URLs that are for submission (RFC 4467)."`
 	LiteralMinus bool     `toml:"literal_minus" comment:"Offer LITERAL- instead of LITERAL+ (RFC 7888): clients may not send more than 4096 octets unasked."`
+	Anyone       bool     `toml:"share_with_anyone" comment:"Let users give rights for their mailboxes to anyone in their domain, before whose eyes they are then."`
 	Offer        []string `toml:"offer" comment:"Capabilities that are not there unless they are named here: XLIST, X-GM-EXT-1."`
 	Workarounds  []string `toml:"workarounds" comment:"Cuts for the bugs of clients that are ready made: apple-compress."`
 	MessageLimit int      `toml:"message_limit" comment:"How many messages one command may be for (MESSAGELIMIT of RFC 9738), at least 1000; 0: any number."`

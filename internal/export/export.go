@@ -44,6 +44,7 @@ type Mailbox struct {
 	Keywords    []string  `json:"keywords,omitempty"`
 	Created     time.Time `json:"created"`
 	Metadata    []Entry   `json:"metadata,omitempty"`
+	ACL         []Grant   `json:"acl,omitempty"`    // unless the owner alone has rights, which are all
 	Folder      string    `json:"folder,omitempty"` // of the export
 }
 
@@ -69,6 +70,12 @@ type Message struct {
 type Entry struct {
 	Entry string `json:"entry"`
 	Value []byte `json:"value"`
+}
+
+// Grant is an entry of an ACL (RFC 4314).
+type Grant struct {
+	Identifier string `json:"identifier"`
+	Rights     string `json:"rights"`
 }
 
 // Annotation is an entry of a message's annotations (RFC 5257). Values are any
@@ -166,7 +173,7 @@ func (a *accountWriter) account(info store.AccountInfo) (*store.Account, error) 
 		return nil, err
 	}
 	for box := range v.Mailboxes() {
-		if err := a.mailbox(acct, v, box); err != nil {
+		if err := a.mailbox(acct, v, box, info.Name); err != nil {
 			return nil, fmt.Errorf("mailbox %q: %w", box.Name, err)
 		}
 	}
@@ -174,13 +181,18 @@ func (a *accountWriter) account(info store.AccountInfo) (*store.Account, error) 
 	return acct, nil
 }
 
-func (a *accountWriter) mailbox(acct *store.Account, v *store.Snapshot, box *store.Mailbox) error {
+func (a *accountWriter) mailbox(acct *store.Account, v *store.Snapshot, box *store.Mailbox, owner string) error {
 	line := Mailbox{Mailbox: box.Name, ID: uint64(box.ID), NameOnly: box.NoSelect, UIDValidity: box.UIDValidity, UIDNext: box.UIDNext,
 		ModSeq: uint64(box.ModSeq), Messages: box.Messages, Unseen: box.Unseen, Octets: box.Size, SpecialUse: box.SpecialUse.Names(),
 		Keywords: box.Keywords, Created: box.Created.UTC()}
 	var err error
 	if line.Metadata, err = a.metadata(acct, v.Notes(box.ID)); err != nil {
 		return err
+	}
+	if box.HasACL() {
+		for _, g := range box.ACL() {
+			line.ACL = append(line.ACL, Grant{store.IdentifierText(g.Identifier, owner), g.Rights.Letters()})
+		}
 	}
 	if err := a.target.mailbox(box, &line); err != nil {
 		return err

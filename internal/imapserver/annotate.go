@@ -22,8 +22,11 @@ func (s *session) tellAnnotations(v *view) {
 		return
 	}
 	level := strconv.Itoa(store.AnnotationMax)
-	if v.readOnly {
+	if v.readOnly || v.rights&mail.RightAnnotate == 0 && !v.mine() {
 		level = "READ-ONLY"
+	}
+	if !v.mine() {
+		level += " NOPRIVATE" // RFC 5257 §4.1
 	}
 	s.line("* OK [ANNOTATIONS " + level + "] Messages can be annotated")
 }
@@ -40,7 +43,7 @@ func fetchAnnotation(f *fetcher, item *imapwire.FetchItem) error {
 			return noPart(err)
 		}
 	}
-	all, err := f.s.acct.Annotations(f.s.view.box.ID, f.m.UID)
+	all, err := f.s.view.annotations(f.m.UID)
 	if err != nil {
 		return err
 	}
@@ -58,6 +61,19 @@ func fetchAnnotation(f *fetcher, item *imapwire.FetchItem) error {
 	}
 	f.out = append(f.out, ')')
 	return nil
+}
+
+// annotations returns a message's, the private ones if they are the user's.
+func (v *view) annotations(uid mail.UID) ([]store.Annotation, error) {
+	all, err := v.acct.Annotations(v.box.ID, uid)
+	if v.mine() {
+		return all, err
+	}
+	all = slices.DeleteFunc(all, func(a store.Annotation) bool { return a.Shared == nil })
+	for i := range all {
+		all[i].Private = nil
+	}
+	return all, err
 }
 
 // wantedAnnotations returns the entries that are asked for, each once.
@@ -193,7 +209,10 @@ func (s *session) storeAnnotations(ctx context.Context, set imapwire.NumSet, val
 	s.looked += int64(uids.Len())
 	var done store.Annotated
 	var modseq mail.ModSeq
-	err = s.changeMany(ctx, uids.Len(), func(tx *store.Tx) (err error) {
+	err = s.changeMany(ctx, v.tree, uids.Len(), func(tx *store.Tx) (err error) {
+		if err := v.mayAnnotate(tx, changes); err != nil {
+			return err
+		}
 		modseq = tx.ModSeq()
 		done, err = tx.SetAnnotations(v.box.ID, uids, changes, cond)
 		return err
@@ -213,6 +232,26 @@ func (s *session) storeAnnotations(ctx context.Context, set imapwire.NumSet, val
 	}
 	return nil
 }
+
+// mayAnnotate decides over annotations of messages (RFC 5257 §3.4): private ones
+// are for the owner.
+func (v *view) mayAnnotate(tx *store.Tx, changes []store.AnnotationChange) error {
+	private := slices.ContainsFunc(changes, func(c store.AnnotationChange) bool { return c.Private })
+	if private && !v.mine() {
+		return errNoPrivate
+	}
+	if private && !slices.ContainsFunc(changes, func(c store.AnnotationChange) bool { return !c.Private }) {
+		return nil
+	}
+	box, err := tx.Snapshot().MailboxByID(v.box.ID)
+	if err != nil {
+		return err
+	}
+	return box.Allow(v.owner, v.user, mail.RightAnnotate)
+}
+
+// errNoPrivate refuses private annotations of what is somebody else's.
+var errNoPrivate = &refusal{"NOPERM", "there are no private annotations of other users' mailboxes"}
 
 // checkPartsOf looks whether messages have the parts that entries are of. Each
 // message is read for that, so there may not be too many.
@@ -260,13 +299,13 @@ func (s *session) tellsAnnotations() bool {
 // behind a mod-sequence of each message, but not by this session.
 func (s *session) changedAnnotations(ctx context.Context, uids mail.UIDSet, since func(mail.UID) mail.ModSeq) (map[mail.UID][]string, error) {
 	v := s.view
-	some, err := s.acct.Annotated(ctx, v.box.ID, uids)
+	some, err := v.acct.Annotated(ctx, v.box.ID, uids)
 	if err != nil {
 		return nil, err
 	}
 	names := make(map[mail.UID][]string, some.Len())
 	for uid := range some.All() {
-		all, err := s.acct.Annotations(v.box.ID, uid)
+		all, err := v.annotations(uid)
 		if errs.Is(err, errs.Corrupt) {
 			continue // FETCH will say so
 		}

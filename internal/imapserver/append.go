@@ -25,9 +25,13 @@ func parseAppend(s *session, d *imapwire.Decoder) request {
 		if err := s.readMessages(ctx, name, &a); err != nil {
 			return err
 		}
+		x, rest, err := s.locate(ctx, name)
+		if err != nil {
+			return tryCreate(err)
+		}
 		var code string
-		err := s.update(ctx, func(tx *store.Tx) (err error) {
-			code, err = a.append(tx, name)
+		err = s.change(ctx, x.tree, func(tx *store.Tx) (err error) {
+			code, err = s.appendTo(sight{x.tree, tx.Snapshot()}, tx, rest, &a)
 			return err
 		})
 		if err == nil && s.offers("UIDPLUS") {
@@ -54,16 +58,22 @@ func (a *appending) discard() {
 	}
 }
 
-// append adds the messages to a mailbox and returns the APPENDUID response
-// code.
-func (a *appending) append(tx *store.Tx, name string) (code string, err error) {
-	box, err := targetIn(tx.Snapshot(), name)
+// appendTo adds the messages to a mailbox, with the flags and annotations that the
+// user has the rights for (RFC 4314 §4), and returns the APPENDUID response code.
+func (s *session) appendTo(x sight, tx *store.Tx, name string, a *appending) (code string, err error) {
+	box, err := s.targetIn(x, name)
 	if err != nil {
 		return "", err
 	}
+	rights := x.rights(box)
 	var uids mail.UIDSet
 	for _, m := range a.messages {
-		uid, err := tx.Append(box.ID, m.staged, m.AppendOptions)
+		o := m.AppendOptions
+		o.Flags = rights.Allowed(o.Flags)
+		if err := mayAnnotateNew(x, rights, o.Annotations); err != nil {
+			return "", err
+		}
+		uid, err := tx.Append(box.ID, m.staged, o)
 		if err != nil {
 			return "", err
 		}
@@ -72,17 +82,31 @@ func (a *appending) append(tx *store.Tx, name string) (code string, err error) {
 	return "APPENDUID " + strconv.FormatUint(uint64(box.UIDValidity), 10) + " " + uids.String(), nil
 }
 
-// target finds the mailbox that messages are to be added to.
-func (s *session) target(name string) (*store.Mailbox, error) {
-	v, err := s.acct.Snapshot()
-	if err != nil {
-		return nil, err
+// mayAnnotateNew decides over annotations of a message that is added (RFC 5257 §3.4).
+func mayAnnotateNew(x sight, rights mail.Rights, all []store.AnnotationChange) error {
+	for _, c := range all {
+		if c.Private && !x.mine() {
+			return errNoPrivate
+		}
+		if !c.Private && rights&mail.RightAnnotate == 0 {
+			return errs.New("imapserver.append", errs.Denied, "you lack the right to annotate messages there; nothing was added")
+		}
 	}
-	return targetIn(v, name)
+	return nil
 }
 
-func targetIn(v *store.Snapshot, name string) (*store.Mailbox, error) {
-	box, err := v.Mailbox(name)
+// target finds the mailbox that messages are to be added to.
+func (s *session) target(ctx context.Context, name string) (x sight, box *store.Mailbox, err error) {
+	x, rest, err := s.locate(ctx, name)
+	if err != nil {
+		return x, nil, tryCreate(err)
+	}
+	box, err = s.targetIn(x, rest)
+	return x, box, err
+}
+
+func (s *session) targetIn(x sight, name string) (*store.Mailbox, error) {
+	box, err := x.box(name, s.row.named)
 	if err != nil {
 		return nil, tryCreate(err)
 	}
@@ -132,7 +156,7 @@ func (s *session) readMessage(ctx context.Context, name string, a *appending) er
 	}
 	var refused error
 	if m.Annotations, refused = annotationChanges(values); d.Sync() {
-		if _, err := s.target(name); err != nil {
+		if _, _, err := s.target(ctx, name); err != nil {
 			return err
 		}
 		if refused != nil {

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/angarium/angarium/internal/imapwire"
+	"github.com/angarium/angarium/internal/mail"
 	"github.com/angarium/angarium/internal/sasl"
 )
 
@@ -31,6 +32,9 @@ func (s *session) uncut() string {
 	caps := "IMAP4rev1 IMAP4rev2 " + s.literals() + s.srv.caps
 	caps += " APPENDLIMIT=" + strconv.FormatInt(s.opts.MessageMax, 10) // RFC 7889 §2
 	caps += s.opts.limitCapability()
+	if s.offers("ACL") {
+		caps += " RIGHTS=" + mail.ExtraRights // RFC 4314 §2.2
+	}
 	if s.state != notAuthenticated {
 		return caps
 	}

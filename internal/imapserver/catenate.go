@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/angarium/angarium/internal/imapwire"
+	"github.com/angarium/angarium/internal/mail"
 	"github.com/angarium/angarium/internal/message"
 	"github.com/angarium/angarium/internal/store"
 )
@@ -87,22 +88,25 @@ func codeText(text string) string {
 // or the selected mailbox (RFC 4469 §3); nil when there is none. Paths to
 // mailboxes begin with a slash (RFC 5092 §7.2).
 func (s *session) lookUp(ctx context.Context, u *imapwire.URL) (*store.Message, error) {
-	now, err := s.acct.Snapshot()
-	if err != nil {
-		return nil, err
-	}
-	var box *store.Mailbox
 	switch {
 	case u.UID == 0 || u.Access != "":
 	case u.Form == imapwire.URLAbsolutePath:
-		box, err = now.Mailbox(u.Mailbox)
+		x, rest, err := s.locate(ctx, u.Mailbox)
+		if err != nil {
+			return nil, err
+		}
+		box, err := x.box(rest, mail.RightRead)
+		if err != nil {
+			return nil, err
+		}
+		return urlMessage(ctx, x.acct, box.ID, u)
 	case u.Form == imapwire.URLRelativePath && u.Mailbox == "" && s.view != nil:
-		box, err = now.MailboxByID(s.view.box.ID)
+		if err := s.maySelected(mail.RightRead); err != nil {
+			return nil, err
+		}
+		return urlMessage(ctx, s.view.acct, s.view.box.ID, u)
 	}
-	if err != nil || box == nil {
-		return nil, err
-	}
-	return urlMessage(ctx, s.acct, box.ID, u)
+	return nil, nil
 }
 
 // sectionOf returns a reader of a section's octets; nil when there is none.

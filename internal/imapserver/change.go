@@ -7,16 +7,16 @@ import (
 	"github.com/angarium/angarium/internal/store"
 )
 
-// changeMany is update for a change of n messages. Many are changed in turn
+// changeMany is change for a change of n messages. Many are changed in turn
 // with whatever else computes for long: the turn is taken inside the Update,
 // since who waits for the account's lock must not hold one.
-func (s *session) changeMany(ctx context.Context, n int, fn func(tx *store.Tx) error) error {
+func (s *session) changeMany(ctx context.Context, t *tree, n int, fn func(tx *store.Tx) error) error {
 	if n < manyMessages {
-		return s.update(ctx, fn)
+		return s.change(ctx, t, fn)
 	}
 	ctx, cancel := context.WithTimeout(ctx, changeTimeMax)
 	defer cancel()
-	err := s.update(ctx, func(tx *store.Tx) error {
+	err := s.change(ctx, t, func(tx *store.Tx) error {
 		turn, err := s.conn.Work().Take(ctx, uint64(s.user.Account))
 		if err != nil {
 			return err

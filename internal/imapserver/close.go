@@ -1,11 +1,15 @@
 package imapserver
 
-import "context"
+import (
+	"context"
+
+	"github.com/angarium/angarium/internal/errs"
+)
 
 // closeMailbox is CLOSE (RFC 3501 §6.4.2): expunges without telling.
 func (s *session) closeMailbox(ctx context.Context) error {
 	if !s.view.readOnly {
-		if err := s.expunge(ctx, nil); err != nil {
+		if err := s.expunge(ctx, nil); err != nil && !errs.Is(err, errs.Denied) { // RFC 4314 §4
 			return err
 		}
 	}

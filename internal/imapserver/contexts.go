@@ -237,11 +237,11 @@ func (s *session) tellContext(c *searchContext, ch change) {
 	if len(ch.gone.uids) == 0 && len(ch.added.uids) == 0 {
 		return
 	}
-	var box *store.Mailbox
+	box, validity := "", uint32(0)
 	if c.multi {
-		box = s.view.box
+		box, validity = s.view.name(s.view.box), s.view.box.UIDValidity
 	}
-	b := s.searchCorrelator(c.tag, box, c.byUID)
+	b := s.searchCorrelator(c.tag, box, validity, c.byUID)
 	if len(ch.gone.uids) > 0 {
 		runs := ch.gone.runs()
 		slices.Reverse(runs)

@@ -21,24 +21,34 @@ func parseCopy(s *session, d *imapwire.Decoder) request {
 			return err
 		}
 		s.looked += int64(uids.Len())
-		var done store.Copied
-		err = s.changeMany(ctx, uids.Len(), func(tx *store.Tx) error {
-			to, err := targetIn(tx.Snapshot(), name)
-			if err != nil {
-				return err
-			}
-			done, err = tx.Copy(s.view.box.ID, uids, to.ID)
-			if err == nil && done.Source.Len() != uids.Len() {
-				return errs.New("imapserver.copy", errs.Expunged, "some of the messages were expunged by another session; nothing was copied")
-			}
+		x, to, err := s.target(ctx, name)
+		if err != nil {
 			return err
-		})
+		}
+		var done store.Copied
+		if x.acct != s.view.acct {
+			done, err = s.copyAcross(ctx, uids, x.tree, to)
+		} else {
+			err = s.changeMany(ctx, x.tree, uids.Len(), func(tx *store.Tx) error {
+				to, err := s.again(tx, x.tree, to.ID)
+				if err != nil {
+					return err
+				}
+				done, err = tx.Copy(s.view.box.ID, uids, to.ID, x.rights(to))
+				if err == nil && done.Source.Len() != uids.Len() {
+					return errExpunged
+				}
+				return err
+			})
+		}
 		if err == nil {
 			s.code = s.copyUID(done)
 		}
 		return err
 	}
 }
+
+var errExpunged = errs.New("imapserver.copy", errs.Expunged, "some of the messages were expunged by another session; nothing was copied")
 
 // setAndMailbox reads the arguments of COPY and MOVE.
 func setAndMailbox(d *imapwire.Decoder) (set imapwire.NumSet, mailbox string) {

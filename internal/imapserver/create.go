@@ -25,16 +25,48 @@ func parseCreate(s *session, d *imapwire.Decoder) request {
 		if use&virtualUses != 0 {
 			return &refusal{"USEATTR", "there are no mailboxes that show messages of others"} // RFC 6154 §3
 		}
+		x, rest, err := s.locate(ctx, name)
+		if err != nil {
+			return errNoPlace
+		}
+		if use != 0 && !x.mine() {
+			return &refusal{"USEATTR", "mailboxes of other users have no use for you"}
+		}
 		var box *store.Mailbox
-		err := s.update(ctx, func(tx *store.Tx) (err error) {
-			box, err = tx.CreateMailbox(name, store.CreateOptions{SpecialUse: use})
+		err = s.change(ctx, x.tree, func(tx *store.Tx) (err error) {
+			if err = s.mayCreate(sight{x.tree, tx.Snapshot()}, rest); err == nil {
+				box, err = tx.CreateMailbox(rest, store.CreateOptions{SpecialUse: use})
+			}
 			return err
 		})
 		if err == nil && s.offers("OBJECTID") {
-			s.code = "MAILBOXID (" + box.ID.String() + ")" // RFC 8474 §4.1
+			s.code = "MAILBOXID (" + x.ids.Mailbox(box.ID) + ")" // RFC 8474 §4.1
 		}
 		return err
 	}
+}
+
+// errNoPlace refuses to make a mailbox where the user may not, or may not know
+// whether there is anything.
+var errNoPlace = &refusal{"NOPERM", "you may not make mailboxes there"}
+
+// mayCreate decides whether a mailbox of this name may be made: that is up to the
+// nearest mailbox above it (RFC 4314 §4), and where there is none to the owner.
+func (s *session) mayCreate(x sight, name string) error {
+	for parent := mail.ParentMailbox(name); parent != ""; parent = mail.ParentMailbox(parent) {
+		above, err := x.Mailbox(parent)
+		if err != nil {
+			continue
+		}
+		if above.Allow(x.owner, x.user, mail.RightCreate) != nil {
+			return errNoPlace
+		}
+		return nil
+	}
+	if !x.mine() {
+		return errNoPlace
+	}
+	return nil
 }
 
 // virtualUses are those of mailboxes that only show what is in others.

@@ -33,6 +33,7 @@ var dependents = map[string][]string{
 	"CONTEXT=SEARCH": {"CONTEXT=SORT"},                                                     // which without CANCELUPDATE would not be whole
 	"LIST-EXTENDED":  {"LIST-STATUS", "LIST-METADATA", "IMAP4rev2"},                        // RFC 5819 §1, RFC 9590 §1
 	"METADATA":       {"LIST-METADATA", "FILTERS"},                                         // RFC 5466 §2
+	"ACL":            {"LIST-MYRIGHTS"},                                                    // RFC 8440 §1
 	"SORT":           {"SORT=DISPLAY", "ESORT"},                                            // RFC 5957 §3, RFC 5267 §3
 	"SPECIAL-USE":    {"CREATE-SPECIAL-USE", "IMAP4rev2"},                                  // RFC 6154 §3
 	"NAMESPACE":      {"IMAP4rev2"}, "UNSELECT": {"IMAP4rev2"}, "UIDPLUS": {"IMAP4rev2"}, "SEARCHRES": {"IMAP4rev2"},

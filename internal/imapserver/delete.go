@@ -13,16 +13,17 @@ func parseDelete(s *session, d *imapwire.Decoder) request {
 	d.Space()
 	name := d.Mailbox()
 	return func(ctx context.Context, s *session) error {
-		var id store.MailboxID
-		err := s.update(ctx, func(tx *store.Tx) error {
-			box, err := tx.Snapshot().Mailbox(name)
-			if err != nil {
+		x, box, err := s.mailbox(ctx, name)
+		if err != nil {
+			return err
+		}
+		err = s.change(ctx, x.tree, func(tx *store.Tx) error {
+			if _, err := s.again(tx, x.tree, box.ID); err != nil {
 				return err
 			}
-			id = box.ID
-			return tx.DeleteMailbox(id)
+			return tx.DeleteMailbox(box.ID)
 		})
-		if err == nil && s.view != nil && s.view.box.ID == id {
+		if err == nil && s.isSelected(x.tree, box) {
 			return s.unselect(ctx)
 		}
 		return err

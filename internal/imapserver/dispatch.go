@@ -8,6 +8,7 @@ import (
 
 	"github.com/angarium/angarium/internal/errs"
 	"github.com/angarium/angarium/internal/imapwire"
+	"github.com/angarium/angarium/internal/mail"
 	"github.com/angarium/angarium/internal/netserver"
 )
 
@@ -115,6 +116,7 @@ func (s *session) frozen() bool {
 // run checks a command against its row, parses and runs it.
 func (s *session) run(row *command, name string) error {
 	d := s.dec
+	s.row = row
 	switch {
 	case d.Err() != nil:
 		return d.Err()
@@ -134,7 +136,31 @@ func (s *session) run(row *command, name string) error {
 	if err := d.Err(); err != nil {
 		return err
 	}
+	if err := s.maySelected(row.selected); err != nil {
+		return err
+	}
 	return request(s.busy, s)
+}
+
+// maySelected decides whether the user has rights for the selected mailbox as it
+// is now: what was taken away since it was selected is gone. One that was deleted
+// is left to sync.
+func (s *session) maySelected(need mail.Rights) error {
+	if need == 0 {
+		return nil
+	}
+	x, err := s.view.look()
+	if err != nil {
+		return err
+	}
+	box, err := x.MailboxByID(s.view.box.ID)
+	if err != nil {
+		return nil
+	}
+	if x.rights(box)&mail.RightRead == 0 {
+		return errMailboxGone
+	}
+	return box.Allow(x.owner, x.user, need)
 }
 
 func stateText(s states) string {

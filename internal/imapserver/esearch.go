@@ -18,7 +18,7 @@ func (s *session) tellESearch(ret searchReturn, r searchResult) {
 	if !ret.Min && !ret.Max && !ret.All && !ret.Count && !ret.Relevancy && ret.Partial == nil {
 		return
 	}
-	b := s.searchCorrelator(s.tag, r.box, s.byUID)
+	b := s.searchCorrelator(s.tag, r.box, r.uidValidity, s.byUID)
 	if n := len(r.found); n > 0 {
 		if ret.Min {
 			b = strconv.AppendUint(append(b, " MIN "...), uint64(s.numberOf(r.list, r.found[0])), 10)
@@ -76,11 +76,11 @@ func appendScores(b []byte, scores []int) []byte {
 
 // searchCorrelator begins ESEARCH: whose results follow (RFC 4466 §2.6.2), with
 // a mailbox also of which (RFC 7377 §2.1).
-func (s *session) searchCorrelator(tag string, box *store.Mailbox, byUID bool) []byte {
+func (s *session) searchCorrelator(tag, box string, uidValidity uint32, byUID bool) []byte {
 	b := append([]byte("* ESEARCH (TAG "), imapwire.AppendString(nil, tag)...)
-	if box != nil {
-		b = s.appendMailbox(append(b, " MAILBOX "...), box.Name)
-		b = strconv.AppendUint(append(b, " UIDVALIDITY "...), uint64(box.UIDValidity), 10)
+	if box != "" {
+		b = s.appendMailbox(append(b, " MAILBOX "...), box)
+		b = strconv.AppendUint(append(b, " UIDVALIDITY "...), uint64(uidValidity), 10)
 	}
 	b = append(b, ')')
 	if byUID {

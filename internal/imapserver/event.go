@@ -18,7 +18,7 @@ func (s *session) finished(account string, row *command, err, end error) {
 		e.Kind = telemetry.Ended
 	}
 	if s.view != nil {
-		e.Mailbox = s.view.box.Name
+		e.Mailbox = s.view.name(s.view.box)
 	}
 	e.Messages, e.Commit, e.Turn = s.looked, s.commit, s.turn
 	s.meter.End(s.conn, &e)

@@ -24,6 +24,17 @@ func parseExpunge(s *session, d *imapwire.Decoder) request {
 	}
 }
 
+// mayExpunge decides whether the user may remove messages from the selected
+// mailbox, as a running Update sees it.
+func (s *session) mayExpunge(tx *store.Tx) error {
+	v := s.view
+	box, err := tx.Snapshot().MailboxByID(v.box.ID)
+	if err == nil {
+		err = box.Allow(v.owner, v.user, s.row.selected)
+	}
+	return err
+}
+
 // expunge removes the messages with \Deleted, with a set those of its UIDs.
 func (s *session) expunge(ctx context.Context, set imapwire.NumSet) error {
 	v := s.view
@@ -31,9 +42,12 @@ func (s *session) expunge(ctx context.Context, set imapwire.NumSet) error {
 	if set != nil {
 		uids = v.uidRanges(set)
 	}
-	err := s.changeMany(ctx, int(v.box.Deleted), func(tx *store.Tx) error {
+	err := s.changeMany(ctx, v.tree, int(v.box.Deleted), func(tx *store.Tx) error {
 		box, err := tx.Snapshot().MailboxByID(v.box.ID)
 		if err != nil || box.Deleted == 0 {
+			return err
+		}
+		if err := box.Allow(v.owner, v.user, mail.RightExpunge); err != nil {
 			return err
 		}
 		list, err := tx.Snapshot().Messages(ctx, v.box.ID)

@@ -154,8 +154,8 @@ func (s *session) fetch(ctx context.Context, set imapwire.NumSet, p plan, mods i
 		return err
 	}
 	if len(unseen) > 0 && !v.readOnly {
-		seen := storeCommand{FlagChange: store.FlagChange{Op: store.FlagsAdd, Flags: mail.NewFlags(mail.Seen)}}
-		if _, _, err := s.setFlags(ctx, unseen, seen); err != nil {
+		seen := &storeCommand{FlagChange: store.FlagChange{Op: store.FlagsAdd, Flags: mail.NewFlags(mail.Seen)}}
+		if _, _, err := s.setFlags(ctx, unseen, seen); err != nil && !errs.Is(err, errs.Denied) { // RFC 4314 §4
 			return err
 		}
 	}

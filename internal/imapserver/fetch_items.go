@@ -68,14 +68,14 @@ func fetchSaveDate(f *fetcher, _ *imapwire.FetchItem) error {
 }
 
 func fetchEmailID(f *fetcher, _ *imapwire.FetchItem) error {
-	f.out = append(append(append(f.out, "EMAILID ("...), f.m.ID.String()...), ')')
+	f.out = append(append(append(f.out, "EMAILID ("...), f.s.view.ids.Message(f.m.ID)...), ')')
 	return nil
 }
 
 func fetchThreadID(f *fetcher, _ *imapwire.FetchItem) error {
 	sum, err := f.summary()
 	if err == nil {
-		f.out = append(append(append(f.out, "THREADID ("...), store.ThreadOf(f.m, sum).String()...), ')')
+		f.out = append(append(append(f.out, "THREADID ("...), f.s.view.ids.Thread(store.ThreadOf(f.m, sum))...), ')')
 	}
 	return err
 }

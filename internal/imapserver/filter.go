@@ -53,6 +53,6 @@ func (s *session) expand(ctx context.Context, key *imapwire.SearchKey, charset s
 
 // filter returns the search that is stored under a name.
 func (s *session) filter(ctx context.Context, name string) (string, error) {
-	text, err := s.acct.Metadata(ctx, 0, "/private/filters/values/"+name)
+	text, err := s.own.acct.Metadata(ctx, 0, "/private/filters/values/"+name)
 	return string(text), err
 }

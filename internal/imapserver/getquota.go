@@ -12,14 +12,15 @@ func parseGetQuota(s *session, d *imapwire.Decoder) request {
 	d.Space()
 	root := d.AString()
 	return func(_ context.Context, s *session) error {
-		list, err := s.quotaList()
+		own, err := s.own.look()
 		if err != nil {
 			return err
 		}
+		list := s.quotaList(own)
 		if root != s.user.Name || len(list) == 0 { // others' are nobody's business (RFC 9208 §8)
 			return errs.New("imapserver.getQuota", errs.NotFound, "no such quota root")
 		}
-		s.tellQuota(list)
+		s.tellQuota(root, list)
 		return nil
 	}
 }

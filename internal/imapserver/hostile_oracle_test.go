@@ -25,6 +25,8 @@ var oracles = map[string][]string{
 	"URLFETCH": {`URLFETCH "imap://$user@h/INBOX/;uid=1;urlauth=authuser:internal:01ff"`, `URLFETCH "imap://bela@h/$box/;uid=1;urlauth=authuser:internal:01ff"`,
 		`URLFETCH "imap://$user@h/INBOX/;uid=1;urlauth=user+$user:internal:` + strings.Repeat("0", 66) + `"`, `URLFETCH "imap://$user@h/INBOX/;uid=1"`},
 	"GETQUOTA": {"GETQUOTA $user@localhost", "GETQUOTA $user"}, "GETQUOTAROOT": {"GETQUOTAROOT $box", "GETQUOTAROOT user/$user"},
+	"SETACL": {"SETACL $box eve lr", "SETACL INBOX $user lr\r\nb DELETEACL INBOX $user"}, "DELETEACL": {"DELETEACL $box eve", "DELETEACL INBOX $user"},
+	"GETACL": {"GETACL $box"}, "LISTRIGHTS": {"LISTRIGHTS $box eve", "LISTRIGHTS INBOX $user"}, "MYRIGHTS": {"MYRIGHTS $box"},
 	"RESETKEY": {"RESETKEY $box", "RESETKEY $box INTERNAL"}, "ESEARCH": {"ESEARCH IN (mailboxes $box) ALL", "ESEARCH IN (subtree user/$user) ALL"},
 	"XAPPLEPUSHSERVICE": {`XAPPLEPUSHSERVICE aps-version 2 aps-account-id a aps-device-token ab aps-subtopic com.apple.mobilemail mailboxes ($box user/$user "Other Users/$user" INBOX)`},
 	"SEARCH":            {"SEARCH EMAILID $id"}, "SORT": {"SORT (DATE) UTF-8 EMAILID $id"}, "THREAD": {"THREAD REFERENCES UTF-8 EMAILID $id"},
@@ -48,10 +50,27 @@ func TestA28(t *testing.T) {
 	}
 	there := [3]string{"Hidden", "bela", m[1]}
 	absent := [3]string{"Absent", "nobo", strings.Repeat("Z", len(m[1]))}
+	compareOracles(t, s, there, absent)
+	// Who shares one mailbox hides the others.
+	s.talk(t, []byte("a LOGIN bela secret\r\nb CREATE Open\r\nb SETACL Open ada lr\r\n"))
+	absent[1] = there[1]
+	compareOracles(t, s, there, absent)
+}
+
+// namedBox is where a command names a mailbox.
+var namedBox = regexp.MustCompile(`([ (])\$box`)
+
+// compareOracles wants the same answers about two of what oracles are for.
+func compareOracles(t *testing.T, s *testServer, there, absent [3]string) {
 	for _, row := range commands {
 		templates, ok := oracles[row.name]
 		if !ok {
 			t.Errorf("%s is not tried", row.name)
+		}
+		for _, template := range templates {
+			if namedBox.MatchString(template) {
+				templates = append(templates, namedBox.ReplaceAllString(template, `$1"Other Users/$$user@localhost/$$box"`))
+			}
 		}
 		for _, template := range templates {
 			var answers []string

@@ -82,10 +82,13 @@ type labels map[store.MessageID][]string
 // mailboxes; the memory is that of the messages asked for.
 func (s *session) labelsOf(ctx context.Context, uids mail.UIDSet) (labels, error) {
 	of := make(labels, uids.Len())
+	if !s.view.mine() {
+		return of, nil // they are names of mailboxes, which the user may not know
+	}
 	for _, m := range s.view.list.Select(uids) {
 		of[m.ID] = nil
 	}
-	v, err := s.acct.Snapshot()
+	v, err := s.own.acct.Snapshot()
 	if err != nil {
 		return nil, err
 	}
@@ -159,7 +162,7 @@ func (s *session) expandLabel(ctx context.Context, key *imapwire.SearchKey) erro
 			return nil
 		}
 	}
-	v, err := s.acct.Snapshot()
+	v, err := s.own.acct.Snapshot()
 	if err != nil {
 		return err
 	}

@@ -18,6 +18,7 @@ const (
 	manyMessages          = 4096             // to be changed, that it takes a turn
 	goneEvery             = time.Second      // between looks whether a client still waits for a search
 	searchTimeMax         = 30 * time.Second // of one SEARCH
+	acrossMax             = 10_000           // messages of one COPY or MOVE into another account
 	appendMessagesMax     = 1000             // of one APPEND
 	catenatePartsMax      = 1000             // of one message
 	urlsMax               = 100              // of one GENURLAUTH or URLFETCH
@@ -28,6 +29,7 @@ const (
 	contextKeyMax         = 256 << 10        // octets of one's search in memory, about
 	labelsMax             = 100              // of one STORE
 	notifyNamesMax        = 1000             // mailboxes that one NOTIFY names
+	sharersMax            = 1000             // accounts whose shared mailboxes one user is shown
 	patternsMax           = 100              // of one LIST
 	patternMax            = 2000             // octets of all of them, with the reference in each
 	commandGrace          = 10 * time.Second // for a running command when the server stops

@@ -22,6 +22,7 @@ type listRequest struct {
 	tellSubscribed bool
 	status         []string
 	metadata       *getMetadata // RFC 9590
+	myRights       bool         // RFC 8440
 
 	xlist bool
 }
@@ -92,6 +93,9 @@ func (l *listRequest) returnOptions(d *imapwire.Decoder) {
 		case "SUBSCRIBED":
 			l.tellSubscribed = true
 		case "CHILDREN", "SPECIAL-USE": // always told
+		case "MYRIGHTS":
+			d.Needs("LIST-MYRIGHTS")
+			l.myRights = true
 		case "STATUS":
 			d.Needs("LIST-STATUS")
 			d.Space()
@@ -109,13 +113,22 @@ func (l *listRequest) returnOptions(d *imapwire.Decoder) {
 
 // listed is a name that LIST may answer.
 type listed struct {
-	name     string
-	box      *store.Mailbox // nil: there is no such mailbox
-	selected bool           // satisfies the selection options
-	below    bool           // so does a name below it
-	hidden   bool           // one of those matches no pattern
-	matched  bool
-	oldName  string // before it was renamed
+	sight
+	name       string
+	box        *store.Mailbox // nil: there is no such mailbox
+	level      bool           // nil: but it stands above others
+	children   bool           // there are mailboxes below it
+	subscribed bool
+	selected   bool // satisfies the selection options
+	below      bool // so does a name below it
+	hidden     bool // one of those matches no pattern
+	matched    bool
+	oldName    string // before it was renamed
+}
+
+// listed returns a mailbox as LIST tells of it.
+func (x sight) listed(box *store.Mailbox) *listed {
+	return &listed{sight: x, name: x.name(box), box: box, children: x.hasChildren(box)}
 }
 
 func (l *listRequest) run(ctx context.Context, s *session) error {
@@ -124,14 +137,13 @@ func (l *listRequest) run(ctx context.Context, s *session) error {
 		return nil
 	}
 	s.enableByStatus(l.status)
-	v, err := s.acct.Snapshot()
+	names, err := s.candidates(ctx, l)
 	if err != nil {
 		return err
 	}
-	names := candidates(v, l.subscribed)
 	for i := range names {
 		n := &names[i]
-		n.selected = (!l.subscribed || v.IsSubscribed(n.name)) && (!l.specialUse || n.box != nil && n.box.SpecialUse != 0)
+		n.selected = (!l.subscribed || n.subscribed) && (!l.specialUse || n.box != nil && n.mine() && n.box.SpecialUse != 0)
 	}
 	matchNames(names, l.reference, l.patterns)
 	for i := range names {
@@ -140,58 +152,133 @@ func (l *listRequest) run(ctx context.Context, s *session) error {
 		if !n.matched || !n.selected && !(l.recursive && n.hidden) {
 			continue
 		}
-		s.tellMailbox(v, n, l)
-		if l.metadata != nil && n.box != nil && !n.box.NoSelect {
-			if _, err := l.metadata.tell(ctx, s, v, n.box.ID, n.name); err != nil {
-				return err
-			}
+		s.tellMailbox(n, l)
+		if n.box == nil {
+			continue
 		}
-		if l.status != nil && n.box != nil && !n.box.NoSelect {
-			if err := s.tellStatus(ctx, v, n.box, l.status); err != nil {
-				return err
-			}
+		if err := l.tellMore(ctx, s, n); err != nil {
+			return err
 		}
 	}
 	return nil
 }
 
-// candidates returns the names that there are, and with subscribed those that
-// are only subscribed, with all names above them.
-func candidates(v *store.Snapshot, subscribed bool) []listed {
-	var names []listed
-	for box := range v.Mailboxes() {
-		names = append(names, listed{name: box.Name, box: box})
+// tellMore tells what the return options ask for of a mailbox, as far as the user
+// has the rights.
+func (l *listRequest) tellMore(ctx context.Context, s *session, n *listed) error {
+	if l.myRights && n.selected {
+		s.tellMyRights(n.sight, n.box)
 	}
-	if !subscribed {
-		return names
-	}
-	have := make(map[string]bool, len(names))
-	for _, n := range names {
-		have[n.name] = true
-	}
-	for sub := range v.Subscribed() {
-		for n := sub; n != "" && !have[n]; n = mail.ParentMailbox(n) {
-			have[n] = true
-			names = append(names, listed{name: n})
+	if l.metadata != nil && !n.box.NoSelect && mayMetadata(n.sight, n.box) == nil {
+		if _, err := l.metadata.tell(ctx, s, n.sight, n.box.ID, n.name); err != nil {
+			return err
 		}
 	}
+	if l.status != nil && !n.box.NoSelect && n.rights(n.box)&mail.RightRead != 0 { // RFC 5819 §2
+		return s.tellStatus(ctx, n.sight, n.box, l.status)
+	}
+	return nil
+}
+
+// candidates returns the names that there are, as far as LIST may be for them,
+// and with subscribed those that are only subscribed, with all names above them.
+func (s *session) candidates(ctx context.Context, l *listRequest) ([]listed, error) {
+	own, err := s.own.look()
+	if err != nil {
+		return nil, err
+	}
+	var names []listed
+	for box := range own.Mailboxes() {
+		names = append(names, *own.listed(box))
+	}
+	if l.reaches(otherUsers) {
+		names = append(names, s.sharedNames(ctx)...)
+	}
+	if l.subscribed {
+		names = append(names, onlySubscribed(own, names)...)
+	}
 	slices.SortFunc(names, func(a, b listed) int { return strings.Compare(a.name, b.name) })
+	for i := range names {
+		names[i].subscribed = own.IsSubscribed(names[i].name)
+	}
+	return names, nil
+}
+
+// onlySubscribed returns the subscribed names that are not among those that there
+// are, with the names above them.
+func onlySubscribed(own sight, there []listed) (names []listed) {
+	have := make(map[string]bool, len(there))
+	for _, n := range there {
+		have[n.name] = true
+	}
+	for sub := range own.Subscribed() {
+		for n := sub; n != "" && !have[n]; n = mail.ParentMailbox(n) {
+			have[n] = true
+			names = append(names, listed{name: n, children: own.HasChildren(n)})
+		}
+	}
 	return names
+}
+
+// sharedNames returns the names of the mailboxes of others that the user may know
+// of, and those above them. A mailbox between them that the user may not know of
+// is only a name (RFC 4314 §4).
+func (s *session) sharedNames(ctx context.Context) (names []listed) {
+	above := map[string]bool{}
+	for _, x := range s.others(ctx) {
+		for box := range x.Mailboxes() {
+			if !x.sees(box) {
+				continue
+			}
+			names = append(names, listed{sight: x, name: x.name(box), box: box})
+			for n := mail.ParentMailbox(x.name(box)); n != "" && !above[n]; n = mail.ParentMailbox(n) {
+				above[n] = true
+			}
+		}
+	}
+	for i := range names {
+		names[i].children = above[names[i].name]
+		delete(above, names[i].name)
+	}
+	for n := range above {
+		names = append(names, listed{name: n, level: true, children: true})
+	}
+	return names
+}
+
+// reaches reports whether names below a prefix may match.
+func (l *listRequest) reaches(prefix string) bool {
+	return slices.ContainsFunc(l.patterns, func(p string) bool {
+		p = l.reference + p
+		if i := strings.IndexAny(p, "*%"); i >= 0 {
+			p = p[:i]
+		}
+		n := min(len(p), len(prefix))
+		return p[:n] == prefix[:n]
+	})
 }
 
 // matchNames marks what matches a pattern, and the names above selected ones.
 func matchNames(names []listed, reference string, patterns []string) {
 	byName := make(map[string]*listed, len(names))
-	var compiled []*pattern
+	var compiled, ofLevels []*pattern
 	for _, p := range patterns {
-		if p != "" { // RFC 5258 §3
-			compiled = append(compiled, compilePattern(reference+p))
+		if p == "" { // RFC 5258 §3
+			continue
+		}
+		compiled = append(compiled, compilePattern(reference+p))
+		if strings.HasSuffix(p, "%") { // RFC 3501 §6.3.8
+			ofLevels = append(ofLevels, compiled[len(compiled)-1])
 		}
 	}
 	for i := range names {
 		n := &names[i]
 		byName[n.name] = n
-		n.matched = slices.ContainsFunc(compiled, func(p *pattern) bool { return p.match(n.name) })
+		of := compiled
+		if n.level {
+			of = ofLevels
+		}
+		n.matched = slices.ContainsFunc(of, func(p *pattern) bool { return p.match(n.name) })
 	}
 	for i := range names {
 		n := &names[i]
@@ -208,25 +295,25 @@ func matchNames(names []listed, reference string, patterns []string) {
 }
 
 // tellMailbox sends one LIST response (RFC 3501 §7.2.2, RFC 5258 §3.5).
-func (s *session) tellMailbox(v *store.Snapshot, n *listed, l *listRequest) {
+func (s *session) tellMailbox(n *listed, l *listRequest) {
 	var attributes []string
 	switch {
+	case n.level, n.box != nil && n.box.NoSelect:
+		attributes = append(attributes, `\Noselect`)
 	case n.box == nil:
 		attributes = append(attributes, `\NonExistent`)
-	case n.box.NoSelect:
-		attributes = append(attributes, `\Noselect`)
 	}
-	if l.tellSubscribed && v.IsSubscribed(n.name) {
+	if l.tellSubscribed && n.subscribed {
 		attributes = append(attributes, `\Subscribed`)
 	}
 	switch {
 	case !s.offers("CHILDREN"):
-	case v.HasChildren(n.name):
+	case n.children:
 		attributes = append(attributes, `\HasChildren`)
 	default:
 		attributes = append(attributes, `\HasNoChildren`)
 	}
-	if n.box != nil && (l.xlist || s.offers("SPECIAL-USE")) {
+	if n.box != nil && n.mine() && (l.xlist || s.offers("SPECIAL-USE")) {
 		attributes = append(attributes, l.uses(n.box)...)
 	}
 	b := s.appendMailboxLine(nil, l.response(), attributes, n.name)

@@ -16,18 +16,17 @@ func parseLsub(s *session, d *imapwire.Decoder) request {
 	return l.runLsub
 }
 
-func (l *listRequest) runLsub(_ context.Context, s *session) error {
+func (l *listRequest) runLsub(ctx context.Context, s *session) error {
 	if l.patterns[0] == "" {
 		s.line(`* LSUB (\Noselect) "/" ""`)
 		return nil
 	}
-	v, err := s.acct.Snapshot()
+	names, err := s.candidates(ctx, l)
 	if err != nil {
 		return err
 	}
-	names := candidates(v, true)
 	for i := range names {
-		names[i].selected = v.IsSubscribed(names[i].name)
+		names[i].selected = names[i].subscribed
 	}
 	matchNames(names, l.reference, l.patterns)
 	for i := range names {

@@ -98,29 +98,38 @@ func validEntry(name string) bool {
 	return !strings.ContainsFunc(name, func(r rune) bool { return r < ' ' || r > '~' || r == '*' || r == '%' })
 }
 
-// boxOf returns the mailbox of a METADATA command; 0 for the server's own
-// entries.
-func boxOf(v *store.Snapshot, name string) (store.MailboxID, error) {
+// noted returns the mailbox of a METADATA command, if the user has the rights; 0
+// for the server's own entries.
+func (s *session) noted(ctx context.Context, name string) (x sight, id store.MailboxID, err error) {
 	if name == "" {
-		return 0, nil
+		x, err = s.own.look()
+		return x, 0, err
 	}
-	box, err := v.Mailbox(name)
+	x, box, err := s.mailbox(ctx, name)
+	if err == nil {
+		err = mayMetadata(x, box)
+	}
 	if err != nil {
-		return 0, err
+		return x, 0, err
 	}
-	return box.ID, nil
+	return x, box.ID, nil
+}
+
+// mayMetadata decides over a mailbox's entries (RFC 5464 §3.3).
+func mayMetadata(x sight, box *store.Mailbox) error {
+	const one = mail.RightRead | mail.RightSeen | mail.RightWrite | mail.RightInsert | mail.RightPost
+	if x.rights(box)&one != 0 {
+		return nil
+	}
+	return box.Allow(x.owner, x.user, one)
 }
 
 func (g *getMetadata) run(ctx context.Context, s *session) error {
-	v, err := s.acct.Snapshot()
+	x, id, err := s.noted(ctx, g.mailbox)
 	if err != nil {
 		return err
 	}
-	id, err := boxOf(v, g.mailbox)
-	if err != nil {
-		return err
-	}
-	longest, err := g.tell(ctx, s, v, id, g.mailbox)
+	longest, err := g.tell(ctx, s, x, id, g.mailbox)
 	if longest > 0 {
 		s.code = "METADATA LONGENTRIES " + strconv.Itoa(longest)
 	}
@@ -129,7 +138,7 @@ func (g *getMetadata) run(ctx context.Context, s *session) error {
 
 // tell sends the entries of a mailbox, and returns the size of the longest
 // value that is longer than wanted.
-func (g *getMetadata) tell(ctx context.Context, s *session, v *store.Snapshot, id store.MailboxID, name string) (longest int, err error) {
+func (g *getMetadata) tell(ctx context.Context, s *session, x sight, id store.MailboxID, name string) (longest int, err error) {
 	b := s.mailboxLine(nil, "METADATA", name)
 	b = append(b, " ("...)
 	start := len(b)
@@ -144,11 +153,12 @@ func (g *getMetadata) tell(ctx context.Context, s *session, v *store.Snapshot, i
 		b = append(imapwire.AppendAString(b, entry), ' ')
 		b = appendValue(b, value)
 	}
-	for _, n := range v.Notes(id) {
+	notes := x.notes(id)
+	for _, n := range notes {
 		if !g.wants(n.Entry) {
 			continue
 		}
-		value, err := s.acct.Metadata(ctx, id, n.Entry)
+		value, err := x.acct.Metadata(ctx, id, n.Entry)
 		if errs.Is(err, errs.NotFound) {
 			continue // removed this moment
 		}
@@ -157,12 +167,12 @@ func (g *getMetadata) tell(ctx context.Context, s *session, v *store.Snapshot, i
 		}
 		tell(n.Entry, value, len(value))
 	}
-	if uses := specialUses(v, id); uses != "" && g.wants(specialUseEntry) {
+	if uses := specialUses(x, id); uses != "" && g.wants(specialUseEntry) {
 		tell(specialUseEntry, []byte(uses), len(uses))
 	}
 	for _, entry := range g.entries {
-		if g.depth == 0 && !slices.ContainsFunc(v.Notes(id), func(n store.Note) bool { return n.Entry == entry }) &&
-			(entry != specialUseEntry || specialUses(v, id) == "") {
+		if g.depth == 0 && !slices.ContainsFunc(notes, func(n store.Note) bool { return n.Entry == entry }) &&
+			(entry != specialUseEntry || specialUses(x, id) == "") {
 			tell(entry, nil, 0)
 		}
 	}
@@ -188,9 +198,19 @@ func (g *getMetadata) wants(name string) bool {
 	})
 }
 
-func specialUses(v *store.Snapshot, id store.MailboxID) string {
-	box, err := v.MailboxByID(id)
-	if err != nil {
+// notes returns the entries of a mailbox, the private ones if they are the user's.
+func (x sight) notes(id store.MailboxID) []store.Note {
+	if x.mine() {
+		return x.Notes(id)
+	}
+	return slices.DeleteFunc(slices.Clone(x.Notes(id)), isPrivate)
+}
+
+func isPrivate(n store.Note) bool { return strings.HasPrefix(n.Entry, "/private/") }
+
+func specialUses(x sight, id store.MailboxID) string {
+	box, err := x.MailboxByID(id)
+	if err != nil || !x.mine() {
 		return ""
 	}
 	return strings.Join(box.SpecialUse.Names(), " ")
@@ -230,13 +250,18 @@ func parseSetMetadata(s *session, d *imapwire.Decoder) request {
 		d.Fail("expected an entry and its value")
 	}
 	return func(ctx context.Context, s *session) error {
-		err := s.update(ctx, func(tx *store.Tx) error {
-			id, err := boxOf(tx.Snapshot(), mailbox)
-			if err != nil {
+		x, id, err := s.noted(ctx, mailbox)
+		if err != nil {
+			return err
+		}
+		err = s.change(ctx, x.tree, func(tx *store.Tx) error {
+			if err := s.mayNote(tx, x.tree, id); err != nil {
 				return err
 			}
 			for _, c := range changes {
 				switch {
+				case !x.mine() && strings.HasPrefix(c.entry, "/private/"):
+					return &refusal{"METADATA NOPRIVATE", "other users' mailboxes have no private entries"}
 				case id == 0 && strings.HasPrefix(c.entry, "/shared/"):
 					return errs.New("imapserver.setMetadata", errs.Denied, "these entries are the administrator's")
 				case id != 0 && c.entry == specialUseEntry:
@@ -257,10 +282,26 @@ func parseSetMetadata(s *session, d *imapwire.Decoder) request {
 	}
 }
 
+// mayNote decides over changes of a mailbox's entries: those of other users, who
+// all see them, need the right to write.
+func (s *session) mayNote(tx *store.Tx, t *tree, id store.MailboxID) error {
+	if id == 0 {
+		return nil
+	}
+	box, err := tx.Snapshot().MailboxByID(id)
+	switch {
+	case err != nil:
+		return err
+	case t.mine():
+		return mayMetadata(sight{t, tx.Snapshot()}, box)
+	}
+	return box.Allow(t.owner, t.user, mail.RightWrite)
+}
+
 // notesNow returns the entries that there are, which the client needs not to
 // be told.
 func (s *session) notesNow() ([]store.Note, error) {
-	v, err := s.acct.Snapshot()
+	v, err := s.own.acct.Snapshot()
 	if err != nil {
 		return nil, err
 	}
@@ -294,19 +335,19 @@ func metadataError(err error) error {
 // tellEnabledNotes tells a client that enabled METADATA which entries others
 // changed.
 func (s *session) tellEnabledNotes() {
-	v, err := s.acct.Snapshot()
+	own, err := s.own.look()
 	if err != nil {
 		return // the next command will say
 	}
 	old := s.notes
-	s.notes = v.AllNotes()
-	s.tellNotes(old, v, func(string) bool { return true })
+	s.notes = own.AllNotes()
+	s.tellNotes(old, own, func(string) bool { return true })
 }
 
 // tellNotes tells which entries are not as they were (RFC 5464 §4.4.2), of the
 // mailboxes that are wanted, "" for the account itself.
-func (s *session) tellNotes(old []store.Note, v *store.Snapshot, wanted func(mailbox string) bool) {
-	now := v.AllNotes()
+func (s *session) tellNotes(old []store.Note, x sight, wanted func(mailbox string) bool) {
+	now := x.AllNotes()
 	if len(now) > 0 && len(old) == len(now) && &old[0] == &now[0] { // what changes them copies them
 		return
 	}
@@ -314,14 +355,14 @@ func (s *session) tellNotes(old []store.Note, v *store.Snapshot, wanted func(mai
 		switch n := firstNote(old, now); {
 		case n == 0:
 			if old[0].ModSeq != now[0].ModSeq {
-				s.tellNote(v, now[0], wanted)
+				s.tellNote(x, now[0], wanted)
 			}
 			old, now = old[1:], now[1:]
 		case n < 0:
-			s.tellNote(v, old[0], wanted)
+			s.tellNote(x, old[0], wanted)
 			old = old[1:]
 		default:
-			s.tellNote(v, now[0], wanted)
+			s.tellNote(x, now[0], wanted)
 			now = now[1:]
 		}
 	}
@@ -338,16 +379,16 @@ func firstNote(a, b []store.Note) int {
 	return store.CompareNotes(a[0], b[0])
 }
 
-func (s *session) tellNote(v *store.Snapshot, n store.Note, wanted func(mailbox string) bool) {
+func (s *session) tellNote(x sight, n store.Note, wanted func(mailbox string) bool) {
 	name := ""
 	if n.Mailbox != 0 {
-		box, err := v.MailboxByID(n.Mailbox)
-		if err != nil {
+		box, err := x.MailboxByID(n.Mailbox)
+		if err != nil || mayMetadata(x, box) != nil {
 			return
 		}
-		name = box.Name
+		name = x.name(box)
 	}
-	if !wanted(name) {
+	if !x.mine() && (name == "" || isPrivate(n)) || !wanted(name) {
 		return
 	}
 	b := append(s.mailboxLine(nil, "METADATA", name), ' ')

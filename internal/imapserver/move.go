@@ -20,15 +20,22 @@ func parseMove(s *session, d *imapwire.Decoder) request {
 		}
 		uids, _ = s.limit(uids)
 		s.looked += int64(uids.Len())
-		var done store.Copied
-		err = s.changeMany(ctx, uids.Len(), func(tx *store.Tx) error {
-			to, err := targetIn(tx.Snapshot(), name)
-			if err != nil {
-				return err
-			}
-			done, err = tx.Move(s.view.box.ID, uids, to.ID)
+		x, to, err := s.target(ctx, name)
+		if err != nil {
 			return err
-		})
+		}
+		var done store.Copied
+		if x.acct != s.view.acct {
+			done, err = s.moveAcross(ctx, uids, x.tree, to)
+		} else {
+			err = s.changeMany(ctx, x.tree, uids.Len(), func(tx *store.Tx) error {
+				to, err := s.again(tx, x.tree, to.ID)
+				if err == nil {
+					done, err = tx.Move(s.view.box.ID, uids, to.ID, x.rights(to))
+				}
+				return err
+			})
+		}
 		if code := s.copyUID(done); err == nil && code != "" {
 			s.line("* OK [" + code + "] Moved")
 		}

@@ -78,16 +78,22 @@ func (m *multiSearch) run(ctx context.Context, s *session) error {
 	if err := s.expand(ctx, m.key, m.charset, 0); err != nil {
 		return err
 	}
-	v, err := s.acct.Snapshot()
+	own, err := s.own.look()
 	if err != nil {
 		return err
 	}
-	for box := range v.Mailboxes() {
-		if box.NoSelect || !m.covers(s, v, box) {
-			continue
-		}
-		if err := m.searchBox(ctx, s, box); err != nil {
-			return searchError(err)
+	trees, err := m.trees(ctx, s, own)
+	if err != nil {
+		return err
+	}
+	for _, x := range trees {
+		for box := range x.Mailboxes() {
+			if box.NoSelect || x.rights(box)&s.row.named != s.row.named || !m.covers(s, own, x, box) {
+				continue
+			}
+			if err := m.searchBox(ctx, s, x, box); err != nil {
+				return searchError(err)
+			}
 		}
 	}
 	switch {
@@ -99,30 +105,43 @@ func (m *multiSearch) run(ctx context.Context, s *session) error {
 	return nil
 }
 
+// trees returns those that the mailboxes to be searched may be in.
+func (m *multiSearch) trees(ctx context.Context, s *session, own sight) ([]sight, error) {
+	if slices.ContainsFunc(m.scopes, func(g eventGroup) bool { return g.reachesOthers(own) }) {
+		return append([]sight{own}, s.others(ctx)...), nil
+	}
+	if s.view == nil || s.view.mine() {
+		return []sight{own}, nil
+	}
+	x, err := s.view.look()
+	return []sight{own, x}, err
+}
+
 // covers reports whether a mailbox is to be searched.
-func (m *multiSearch) covers(s *session, v *store.Snapshot, box *store.Mailbox) bool {
+func (m *multiSearch) covers(s *session, own, x sight, box *store.Mailbox) bool {
+	name := x.name(box)
 	return slices.ContainsFunc(m.scopes, func(g eventGroup) bool {
 		switch g.filter {
 		case "SELECTED":
-			return s.isSelected(box)
+			return s.isSelected(x.tree, box)
 		case "SUBTREE-ONE":
 			return slices.ContainsFunc(g.names, func(top string) bool {
-				below, ok := strings.CutPrefix(box.Name, top+string(mail.Separator))
-				return box.Name == top || ok && !strings.Contains(below, string(mail.Separator))
+				below, ok := strings.CutPrefix(name, top+string(mail.Separator))
+				return name == top || ok && !strings.Contains(below, string(mail.Separator))
 			})
 		}
-		return g.covers(v, box.Name)
+		return g.covers(own, x.tree, name)
 	})
 }
 
 // searchBox searches one mailbox, the selected one as the client sees it.
-func (m *multiSearch) searchBox(ctx context.Context, s *session, box *store.Mailbox) error {
-	q := &search.Query{Store: s.srv.store, Recent: func(mail.UID) bool { return false }, Index: s.opts.Texts, Account: s.user.Account, Work: s.conn.Work()}
-	if s.isSelected(box) {
+func (m *multiSearch) searchBox(ctx context.Context, s *session, x sight, box *store.Mailbox) error {
+	q := &search.Query{Store: s.srv.store, Recent: func(mail.UID) bool { return false }, Index: s.opts.Texts, Account: x.ids.Account, User: s.user.Account, Work: s.conn.Work()}
+	if s.isSelected(x.tree, box) {
 		q = s.query()
 	} else {
 		var err error
-		if box, q.List, err = s.acct.Messages(ctx, box.ID); err != nil {
+		if box, q.List, err = x.acct.Messages(ctx, box.ID); err != nil {
 			return err
 		}
 	}
@@ -131,7 +150,7 @@ func (m *multiSearch) searchBox(ctx context.Context, s *session, box *store.Mail
 	if err != nil {
 		return err
 	}
-	if s.isSelected(box) {
+	if s.isSelected(x.tree, box) {
 		m.found, m.done = found, true
 	}
 	if m.ret.Save {
@@ -140,7 +159,7 @@ func (m *multiSearch) searchBox(ctx context.Context, s *session, box *store.Mail
 	if len(found) == 0 {
 		return nil
 	}
-	r := searchResult{found: found, list: q.List, box: box, modseq: m.key.UsesModSeq()}
+	r := searchResult{found: found, list: q.List, box: x.name(box), uidValidity: box.UIDValidity, modseq: m.key.UsesModSeq()}
 	if m.ret.Relevancy {
 		if r.scores, err = q.Scores(ctx, found); err != nil {
 			return err

@@ -2,8 +2,8 @@ package imapserver
 
 import "context"
 
-// namespace is NAMESPACE (RFC 2342): everything is the user's own.
+// namespace is NAMESPACE (RFC 2342).
 func (s *session) namespace(context.Context) error {
-	s.line(`* NAMESPACE (("" "/")) NIL NIL`)
+	s.line(`* NAMESPACE (("" "/")) (("` + otherUsers + `" "/")) NIL`)
 	return nil
 }

@@ -2,7 +2,9 @@ package imapserver
 
 import (
 	"context"
+	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/angarium/angarium/internal/imapwire"
@@ -46,12 +48,19 @@ type notify struct {
 	selected eventGroup // of SELECTED or SELECTED-DELAYED
 	delayed  bool       // SELECTED-DELAYED
 	groups   []eventGroup
-	status   bool            // tell how things are at first
-	last     *store.Snapshot // until when events were told
-	bad      bool            // an event is not known
+	status   bool  // tell how things are at first
+	last     sight // until when events of the user's own mailboxes were told
+	others   map[store.AccountID]*otherTree
+	bad      bool // an event is not known
 	// annotations tells that AnnotationChange is among the events.
 	annotations bool
 	names       int // that the groups have, one for each that has none
+}
+
+// otherTree is another account of whose mailboxes events are told.
+type otherTree struct {
+	last sight
+	stop func() // of the watch
 }
 
 // eventGroup is events of some mailboxes.
@@ -68,8 +77,7 @@ func parseNotify(s *session, d *imapwire.Decoder) request {
 	switch d.Word() {
 	case "NONE":
 		return func(_ context.Context, s *session) error {
-			s.notify = &notify{}
-			return s.notify.begin(s)
+			return s.begin(&notify{})
 		}
 	case "SET":
 	default:
@@ -91,10 +99,10 @@ func parseNotify(s *session, d *imapwire.Decoder) request {
 		case n.names > notifyNamesMax:
 			return &refusal{"NOTIFICATIONOVERFLOW", "too many mailboxes in one NOTIFY; what was asked for before stays"} // RFC 5465 §3.1
 		}
-		s.notify = n
-		if err := n.begin(s); err != nil {
+		if err := s.begin(n); err != nil {
 			return err
 		}
+		s.watchOthers(ctx)
 		if n.status {
 			return s.tellAllStatus(ctx, n)
 		}
@@ -102,10 +110,25 @@ func parseNotify(s *session, d *imapwire.Decoder) request {
 	}
 }
 
-func (n *notify) begin(s *session) (err error) {
+// begin has events told from now on.
+func (s *session) begin(n *notify) (err error) {
+	s.forgetEvents()
 	s.changed = true // RFC 5465 §3.1: what was held back is told now
-	n.last, err = s.acct.Snapshot()
+	n.last, err = s.own.look()
+	n.others = map[store.AccountID]*otherTree{}
+	s.notify = n
 	return err
+}
+
+// forgetEvents ends what NOTIFY asked for.
+func (s *session) forgetEvents() {
+	if s.notify == nil {
+		return
+	}
+	for _, w := range s.notify.others {
+		w.stop()
+	}
+	s.notify = nil
 }
 
 func (n *notify) parseGroup(d *imapwire.Decoder) {
@@ -140,7 +163,7 @@ func (n *notify) parseGroup(d *imapwire.Decoder) {
 func (g *eventGroup) parseNames(d *imapwire.Decoder) {
 	add := func() {
 		name := d.Mailbox()
-		if canonical, err := mail.CanonicalMailbox(name); err == nil {
+		if canonical, err := canonicalName(name); err == nil {
 			name = canonical
 		}
 		g.names = append(g.names, name)
@@ -187,19 +210,19 @@ func (n *notify) parseEvent(d *imapwire.Decoder, g *eventGroup) {
 
 // of returns the events that are wanted of a mailbox, those of its messages
 // only if it is not selected.
-func (n *notify) of(v *store.Snapshot, name string) (e events) {
+func (n *notify) of(own sight, t *tree, name string) (e events) {
 	for i := range n.groups {
-		if n.groups[i].covers(v, name) {
+		if n.groups[i].covers(own, t, name) {
 			e |= n.groups[i].events
 		}
 	}
 	return e
 }
 
-func (g *eventGroup) covers(v *store.Snapshot, name string) bool {
+func (g *eventGroup) covers(own sight, t *tree, name string) bool {
 	switch g.filter {
 	case "SUBSCRIBED":
-		return v.IsSubscribed(name)
+		return own.IsSubscribed(name)
 	case "MAILBOXES":
 		return g.hasName(name)
 	case "SUBTREE":
@@ -208,7 +231,17 @@ func (g *eventGroup) covers(v *store.Snapshot, name string) bool {
 		}
 		return name != ""
 	}
-	return true // mail may be delivered to any mailbox of one's own
+	return t.mine() // mail may be delivered to any mailbox of one's own
+}
+
+// reachesOthers reports whether mailboxes of other users may be among those of the
+// group.
+func (g *eventGroup) reachesOthers(own sight) bool {
+	if g.filter == "SUBSCRIBED" {
+		return own.SubscribedBelow(otherUsers)
+	}
+	i, _ := slices.BinarySearch(g.names, otherUsers)
+	return i < len(g.names) && strings.HasPrefix(g.names[i], otherUsers) || g.hasName(strings.TrimSuffix(otherUsers, "/"))
 }
 
 func (g *eventGroup) hasName(name string) bool {
@@ -216,26 +249,37 @@ func (g *eventGroup) hasName(name string) bool {
 	return ok
 }
 
-// tellAllStatus tells how the watched mailboxes are (RFC 5465 §3.1).
+// tellAllStatus tells how the otherTree mailboxes are (RFC 5465 §3.1).
 func (s *session) tellAllStatus(ctx context.Context, n *notify) error {
-	for box := range n.last.Mailboxes() {
-		e := n.of(n.last, box.Name)
-		if box.NoSelect || s.isSelected(box) || e&messageEvents == 0 {
-			continue
-		}
-		items := []string{"MESSAGES", "UIDNEXT", "UIDVALIDITY"}
-		if e&(flagChange|annotationChange) != 0 {
-			items = append(items, "HIGHESTMODSEQ")
-		}
-		if err := s.tellStatus(ctx, n.last, box, items); err != nil {
-			return err
+	trees := []sight{n.last}
+	for _, w := range n.others {
+		trees = append(trees, w.last)
+	}
+	for _, x := range trees {
+		for box := range x.Mailboxes() {
+			e := n.of(n.last, x.tree, x.name(box))
+			if !s.tellsOf(x.tree, box) || e&messageEvents == 0 {
+				continue
+			}
+			items := []string{"MESSAGES", "UIDNEXT", "UIDVALIDITY"}
+			if e&(flagChange|annotationChange) != 0 {
+				items = append(items, "HIGHESTMODSEQ")
+			}
+			if err := s.tellStatus(ctx, x, box, items); err != nil {
+				return err
+			}
 		}
 	}
 	return nil
 }
 
-func (s *session) isSelected(box *store.Mailbox) bool {
-	return s.view != nil && s.view.box.ID == box.ID
+// tellsOf reports whether events of a mailbox's messages are told with STATUS.
+func (s *session) tellsOf(t *tree, box *store.Mailbox) bool {
+	return !box.NoSelect && !s.isSelected(t, box) && t.rights(box)&mail.RightRead != 0
+}
+
+func (s *session) isSelected(t *tree, box *store.Mailbox) bool {
+	return s.view != nil && s.view.acct == t.acct && s.view.box.ID == box.ID
 }
 
 // tellEvents tells what happened, outside of commands.
@@ -254,51 +298,142 @@ func (s *session) tellEvents(ctx context.Context) error {
 // tellOthers tells of mailboxes, but not of the messages in the selected one.
 func (s *session) tellOthers(ctx context.Context) error {
 	n := s.notify
-	now, err := s.acct.Snapshot()
+	now, err := s.own.look()
 	if err != nil {
 		return err
 	}
 	old := n.last
-	if n.last = now; old == now || len(n.groups) == 0 {
+	if n.last = now; len(n.groups) == 0 {
 		return nil
 	}
-	for _, c := range store.DiffMailboxes(old, now) {
-		if c.New == nil {
-			s.tellDeleted(old, now, c.Old.Name)
-		} else if err := s.tellChange(ctx, now, c.Old, c.New); err != nil {
+	if old.Snapshot != now.Snapshot {
+		if err := s.tellTree(ctx, old, now); err != nil {
 			return err
 		}
+		for _, name := range store.DiffSubscribed(old.Snapshot, now.Snapshot) { // RFC 5465 §5.5
+			if n.of(now, now.tree, name)&subscriptionChange != 0 || n.of(old, old.tree, name)&subscriptionChange != 0 {
+				s.tellName(s.listedAs(ctx, name))
+			}
+		}
 	}
-	for _, name := range store.DiffSubscribed(old, now) { // RFC 5465 §5.5
-		if n.of(now, name)&subscriptionChange != 0 || n.of(old, name)&subscriptionChange != 0 {
-			s.tellName(now, name, "")
+	return s.tellOtherUsers(ctx)
+}
+
+// tellTree tells what happened in a tree.
+func (s *session) tellTree(ctx context.Context, old, now sight) error {
+	for _, c := range store.DiffMailboxes(old.Snapshot, now.Snapshot) {
+		// What the user may not know of is not there.
+		if c.Old != nil && !old.sees(c.Old) {
+			c.Old = nil
+		}
+		if c.New != nil && !now.sees(c.New) {
+			c.New = nil
+		}
+		switch {
+		case c.New != nil:
+			if err := s.tellChange(ctx, now, c.Old, c.New); err != nil {
+				return err
+			}
+		case c.Old != nil:
+			s.tellDeleted(now, now.name(c.Old))
 		}
 	}
 	s.tellNotes(old.AllNotes(), now, func(name string) bool {
 		if name == "" {
-			return slices.ContainsFunc(n.groups, func(g eventGroup) bool { return g.events&serverMetadata != 0 })
+			return slices.ContainsFunc(s.notify.groups, func(g eventGroup) bool { return g.events&serverMetadata != 0 })
 		}
-		return n.of(now, name)&mailboxMetadata != 0
+		return s.notify.of(s.notify.last, now.tree, name)&mailboxMetadata != 0
 	})
 	return nil
 }
 
-func (s *session) tellDeleted(old, now *store.Snapshot, name string) {
-	if s.notify.of(old, name)&mailboxName != 0 {
-		s.tellName(now, name, "")
+// watchOthers has the session woken by the accounts of others that the groups
+// reach, and looks at them from now on; it returns those that are new.
+func (s *session) watchOthers(ctx context.Context) (found []sight) {
+	n := s.notify
+	gone := maps.Clone(n.others)
+	if slices.ContainsFunc(n.groups, func(g eventGroup) bool { return g.reachesOthers(n.last) }) {
+		for _, x := range s.others(ctx) {
+			if delete(gone, x.ids.Account); n.others[x.ids.Account] == nil {
+				stop := x.acct.Watch(s.conn.Wake)
+				x, err := x.tree.look() // what came before the watch is no news
+				if err != nil {
+					stop()
+					continue
+				}
+				n.others[x.ids.Account] = &otherTree{x, stop}
+				found = append(found, x)
+			}
+		}
+	}
+	for id, w := range gone {
+		w.stop()
+		delete(n.others, id)
+	}
+	return found
+}
+
+// tellOtherUsers tells of mailboxes of others.
+func (s *session) tellOtherUsers(ctx context.Context) error {
+	n := s.notify
+	before := maps.Clone(n.others)
+	for _, x := range s.watchOthers(ctx) {
+		if err := s.tellTree(ctx, x.before(), x); err != nil {
+			return err
+		}
+	}
+	for _, id := range slices.Sorted(maps.Keys(before)) {
+		w := before[id]
+		now := w.last.before()
+		if n.others[id] != nil {
+			var err error
+			if now, err = w.last.look(); err != nil {
+				continue // it is gone the next time
+			}
+		}
+		old := w.last
+		if w.last = now; old.Snapshot != now.Snapshot {
+			if err := s.tellTree(ctx, old, now); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// before is the tree without any mailbox.
+func (t *tree) before() sight { return sight{t, &store.Snapshot{}} }
+
+// listedAs returns a name as LIST tells of it now.
+func (s *session) listedAs(ctx context.Context, name string) *listed {
+	x, rest, err := s.locate(ctx, name)
+	if err == nil {
+		if box, err := x.box(rest, mail.RightLookup); err == nil {
+			return x.listed(box)
+		}
+	}
+	return &listed{name: name, children: s.notify.last.HasChildren(name)}
+}
+
+func (s *session) tellDeleted(now sight, name string) {
+	if s.notify.of(s.notify.last, now.tree, name)&mailboxName != 0 {
+		s.tellName(&listed{name: name, children: now.mine() && now.HasChildren(name)})
 		s.tellParent(now, name)
 	}
 }
 
 // tellChange tells what happened to one mailbox.
-func (s *session) tellChange(ctx context.Context, now *store.Snapshot, before, box *store.Mailbox) error {
-	e := s.notify.of(now, box.Name)
+func (s *session) tellChange(ctx context.Context, now sight, before, box *store.Mailbox) error {
+	name := now.name(box)
+	e := s.notify.of(s.notify.last, now.tree, name)
 	switch {
 	case before == nil && e&mailboxName != 0:
-		s.tellName(now, box.Name, "")
-		s.tellParent(now, box.Name)
+		s.tellName(now.listed(box))
+		s.tellParent(now, name)
 	case before != nil && before.Name != box.Name && e&mailboxName != 0 && !movedWithParent(before.Name, box.Name):
-		s.tellName(now, box.Name, before.Name)
+		l := now.listed(box)
+		l.oldName = now.name(before)
+		s.tellName(l)
 	}
 	if before == nil {
 		before = &store.Mailbox{UIDNext: 1, UIDValidity: box.UIDValidity}
@@ -306,7 +441,7 @@ func (s *session) tellChange(ctx context.Context, now *store.Snapshot, before, b
 			return nil
 		}
 	}
-	if box.NoSelect || s.isSelected(box) {
+	if !s.tellsOf(now.tree, box) {
 		return nil
 	}
 	if items := s.changedItems(e, before, box); items != nil {
@@ -338,6 +473,20 @@ func (s *session) changedItems(e events, before, box *store.Mailbox) (items []st
 	return items
 }
 
+// lastOf returns until when events of a tree were told; nil: none are.
+func (n *notify) lastOf(t *tree) *sight {
+	switch {
+	case n == nil:
+		return nil
+	case t.mine():
+		return &n.last
+	}
+	if w := n.others[t.ids.Account]; w != nil {
+		return &w.last
+	}
+	return nil
+}
+
 // movedWithParent reports whether a mailbox only has another name because one
 // above it was renamed.
 func movedWithParent(before, now string) bool {
@@ -347,31 +496,38 @@ func movedWithParent(before, now string) bool {
 
 // tellName sends LIST for a name as it is now, perhaps with its old one (RFC
 // 5465 §5.4).
-func (s *session) tellName(v *store.Snapshot, name, old string) {
-	box, _ := v.Mailbox(name)
-	s.tellMailbox(v, &listed{name: name, box: box, oldName: old}, &listRequest{tellSubscribed: true})
+func (s *session) tellName(l *listed) {
+	l.subscribed = s.notify.last.IsSubscribed(l.name)
+	s.tellMailbox(l, &listRequest{tellSubscribed: true})
 }
 
 // tellParent tells of the mailbox above one that was made or deleted.
-func (s *session) tellParent(v *store.Snapshot, name string) {
-	if parent := mail.ParentMailbox(name); parent != "" && s.notify.of(v, parent)&mailboxName != 0 {
-		s.tellName(v, parent, "")
+func (s *session) tellParent(x sight, name string) {
+	parent := mail.ParentMailbox(name)
+	above, err := x.Mailbox(strings.TrimPrefix(parent, x.prefix))
+	if err == nil && x.sees(above) && s.notify.of(s.notify.last, x.tree, parent)&mailboxName != 0 {
+		s.tellName(x.listed(above))
 	}
 }
 
-// update is Account.Update. What a client did itself it is not told of (RFC
-// 5465 §5), where nobody else did anything in between.
+// update changes the user's own account.
 func (s *session) update(ctx context.Context, fn func(tx *store.Tx) error) error {
+	return s.change(ctx, s.own, fn)
+}
+
+// change is Account.Update. What a client did itself it is not told of (RFC
+// 5465 §5), where nobody else did anything in between.
+func (s *session) change(ctx context.Context, t *tree, fn func(tx *store.Tx) error) error {
 	begun := time.Now()
-	at, err := s.acct.Update(ctx, fn)
+	at, err := t.acct.Update(ctx, fn)
 	s.commit += time.Since(begun)
 	if err != nil {
 		return err
 	}
 	s.changed = true
-	if n := s.notify; n != nil && n.last.ModSeq()+1 == at {
-		if now, err := s.acct.Snapshot(); err == nil && now.ModSeq() == at {
-			n.last = now
+	if last := s.notify.lastOf(t); last != nil && last.ModSeq()+1 == at {
+		if now, err := t.look(); err == nil && now.ModSeq() == at {
+			*last = now
 		}
 	}
 	return nil

@@ -11,7 +11,7 @@ import (
 
 // watching returns a session that asked to be told of so many mailboxes, and
 // two states of its account between which another one changed.
-func watching(t testing.TB, mailboxes int) (s *session, old *store.Snapshot) {
+func watching(t testing.TB, mailboxes int) (s *session, before sight) {
 	t.Helper()
 	srv := newTestServer(t, Options{})
 	info, err := srv.Store.AccountInfo(t.Context(), "ada@localhost")
@@ -44,7 +44,8 @@ func watching(t testing.TB, mailboxes int) (s *session, old *store.Snapshot) {
 		t.Fatal(err)
 	}
 	slices.Sort(g.names)
-	if old, err = acct.Snapshot(); err != nil {
+	old, err := acct.Snapshot()
+	if err != nil {
 		t.Fatal(err)
 	}
 	_, err = acct.Update(t.Context(), func(tx *store.Tx) error {
@@ -57,7 +58,8 @@ func watching(t testing.TB, mailboxes int) (s *session, old *store.Snapshot) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &session{acct: acct, notify: &notify{groups: []eventGroup{g}}}, old
+	own := &tree{acct: acct, owner: info.Name, user: info.Name}
+	return &session{own: own, notify: &notify{groups: []eventGroup{g}}}, sight{own, old}
 }
 
 // TestNotifyMany: what a wake costs a session does not depend on how many

@@ -10,16 +10,11 @@ import (
 // quotaResources holds the capability of each resource (RFC 9208 §3.1.1).
 var quotaResources = [...]string{store.Storage: "QUOTA=RES-STORAGE", store.MessageCount: "QUOTA=RES-MESSAGE"}
 
-// quotaList returns the account's use and limits in the form of the QUOTA
+// quotaList returns an account's use and limits in the form of the QUOTA
 // response (RFC 9208 §4.2.1), without the parentheses. It is empty where nothing
 // is limited; then the account has no quota root, since §7 knows no empty list.
-func (s *session) quotaList() ([]byte, error) {
-	v, err := s.acct.Snapshot()
-	if err != nil {
-		return nil, err
-	}
-	var b []byte
-	held, quota := v.Held(), s.acct.Quota()
+func (s *session) quotaList(x sight) (b []byte) {
+	held, quota := x.Held(), x.acct.Quota()
 	for _, r := range store.Resources {
 		limit := quota.Limit(r)
 		if limit == store.NoLimit || !s.offers(quotaResources[r]) {
@@ -32,13 +27,13 @@ func (s *session) quotaList() ([]byte, error) {
 		b = append(strconv.AppendInt(b, inUnits(r, held[r]), 10), ' ')
 		b = strconv.AppendInt(b, inUnits(r, limit), 10)
 	}
-	return b, nil
+	return b
 }
 
-// tellQuota sends the QUOTA response for the account's only quota root, which is
+// tellQuota sends the QUOTA response for an account's only quota root, which is
 // called like the account.
-func (s *session) tellQuota(list []byte) {
-	b := append(imapwire.AppendString([]byte("* QUOTA "), s.user.Name), " ("...)
+func (s *session) tellQuota(root string, list []byte) {
+	b := append(imapwire.AppendString([]byte("* QUOTA "), root), " ("...)
 	s.conn.Write(append(append(b, list...), ")\r\n"...))
 }
 

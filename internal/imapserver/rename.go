@@ -14,13 +14,25 @@ func parseRename(s *session, d *imapwire.Decoder) request {
 	d.Space()
 	to := d.Mailbox()
 	return func(ctx context.Context, s *session) error {
-		err := s.update(ctx, func(tx *store.Tx) error {
-			box, err := tx.Snapshot().Mailbox(from)
-			if err != nil {
+		x, box, err := s.mailbox(ctx, from)
+		if err != nil {
+			return err
+		}
+		into, name, err := s.locate(ctx, to)
+		switch {
+		case err != nil:
+			return errNoPlace
+		case into.acct != x.acct:
+			return &refusal{"CANNOT", "mailboxes cannot be moved between accounts; copy the messages"}
+		}
+		return s.change(ctx, x.tree, func(tx *store.Tx) error {
+			if _, err := s.again(tx, x.tree, box.ID); err != nil {
 				return err
 			}
-			return tx.RenameMailbox(box.ID, to)
+			if err := s.mayCreate(sight{x.tree, tx.Snapshot()}, name); err != nil {
+				return err
+			}
+			return tx.RenameMailbox(box.ID, name)
 		})
-		return err
 	}
 }

@@ -35,9 +35,19 @@ func parseReplace(s *session, d *imapwire.Decoder) request {
 		if len(a.messages) != 1 {
 			return d.Fail("expected one message")
 		}
+		x, rest, err := s.locate(ctx, name)
+		if err != nil {
+			return tryCreate(err)
+		}
+		if x.acct != v.acct {
+			return &refusal{"CANNOT", "a message cannot be replaced by one in another account; nothing was changed"}
+		}
 		var code string
-		err = s.update(ctx, func(tx *store.Tx) error {
-			if code, err = a.append(tx, name); err != nil {
+		err = s.change(ctx, x.tree, func(tx *store.Tx) error {
+			if code, err = s.appendTo(sight{x.tree, tx.Snapshot()}, tx, rest, &a); err != nil {
+				return err
+			}
+			if err := s.mayExpunge(tx); err != nil {
 				return err
 			}
 			gone, err := tx.Expunge(v.box.ID, uids)

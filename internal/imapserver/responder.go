@@ -34,14 +34,18 @@ func (s *session) number(n int, word string) {
 }
 
 // flagNames sends the flags that exist in the mailbox and those that can be
-// changed (RFC 3501 §7.2.6 and §7.1 PERMANENTFLAGS).
+// changed (RFC 3501 §7.2.6 and §7.1 PERMANENTFLAGS), as the user's rights allow (RFC
+// 4314 §5.1.1).
 func (s *session) flagNames(v *view) {
 	b := append(s.conn.AvailableBuffer(), "* FLAGS ("...)
 	all := mail.NewFlags(mail.AllSystemFlags, v.box.Keywords...)
 	b = all.AppendText(b)
 	b = append(b, ")\r\n* OK [PERMANENTFLAGS ("...)
 	if !v.readOnly {
-		b = append(all.AppendText(b), ` \*`...)
+		b = v.rights.Allowed(all).AppendText(b)
+		if v.rights&mail.RightWrite != 0 {
+			b = append(b, ` \*`...)
+		}
 	}
 	s.conn.Write(append(b, ")] Flags that stay\r\n"...))
 }

@@ -100,7 +100,7 @@ func (s *session) resync(ctx context.Context, k *known) error {
 // to sync.
 func (s *session) tellVanished(_ context.Context, uids mail.UIDSet, since mail.ModSeq, until mail.UID) error {
 	v := s.view
-	gone, err := s.acct.Vanished(v.box.ID, since)
+	gone, err := v.acct.Vanished(v.box.ID, since)
 	if err != nil {
 		return err
 	}

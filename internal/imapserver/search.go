@@ -135,7 +135,7 @@ func (s *session) search(ctx context.Context, q *search.Query) (found []int, err
 // query is one over the messages of the view.
 func (s *session) query() *search.Query {
 	v := s.view
-	return &search.Query{Store: s.srv.store, List: v.list, Recent: v.isRecent, Saved: v.saved, Index: s.opts.Texts, Account: s.user.Account, Work: s.conn.Work()}
+	return &search.Query{Store: s.srv.store, List: v.list, Recent: v.isRecent, Saved: v.saved, Index: s.opts.Texts, Account: v.ids.Account, User: s.user.Account, Work: s.conn.Work()}
 }
 
 func searchError(err error) error {
@@ -150,11 +150,13 @@ func searchError(err error) error {
 
 // searchResult is what SEARCH or SORT found.
 type searchResult struct {
-	found  []int              // indexes in the list
-	list   *store.MessageList // what was searched
-	box    *store.Mailbox     // its mailbox, where the answer is to name it (RFC 7377 §2.1)
-	modseq bool               // MODSEQ was asked for
-	scores []int              // of what was found, where RELEVANCY was asked for
+	found []int              // indexes in the list
+	list  *store.MessageList // what was searched
+	box   string             // the name of its mailbox, where the answer is to have it (RFC 7377 §2.1)
+	// uidValidity is that mailbox's.
+	uidValidity uint32
+	modseq      bool  // MODSEQ was asked for
+	scores      []int // of what was found, where RELEVANCY was asked for
 }
 
 // uids returns the UIDs of ascending indexes.

@@ -41,32 +41,36 @@ func selectRequest(s *session, d *imapwire.Decoder, readOnly bool) request {
 			return err
 		}
 		s.code = "READ-WRITE"
-		if readOnly {
+		if v.readOnly {
 			s.code = "READ-ONLY"
 		}
 		return nil
 	}
 }
 
+// writeRights are those of which a mailbox that is not read-only needs one (RFC
+// 4314 §5.2, RFC 5257 §3.4): all flags are shared by those who see the mailbox.
+const writeRights = mail.RightInsert | mail.RightExpunge | mail.RightSeen | mail.RightWrite | mail.RightDeleted | mail.RightAnnotate
+
 func (s *session) open(ctx context.Context, name string, readOnly bool) (*view, error) {
-	now, err := s.acct.Snapshot()
-	if err != nil {
-		return nil, err
-	}
-	box, err := now.Mailbox(name)
+	x, box, err := s.mailbox(ctx, name)
 	if err != nil {
 		return nil, err
 	}
 	if box.NoSelect {
 		return nil, errs.New("imapserver.select", errs.Invalid, "this is only a name above other mailboxes")
 	}
-	v := &view{readOnly: readOnly, key: now.AccessKey(box.ID)}
-	if v.box, v.list, err = s.acct.Messages(ctx, box.ID); err != nil {
+	v := &view{tree: x.tree, rights: x.rights(box), key: x.AccessKey(box.ID)}
+	v.readOnly = readOnly || v.rights&writeRights == 0
+	if v.box, v.list, err = v.acct.Messages(ctx, box.ID); err != nil {
 		return nil, err
 	}
 	v.synced, v.complete = v.list.ModSeq(), v.box.ModSeq
 	if !s.has(rev2) {
-		v.claim(s.acct, 0, v.box)
+		v.claim(0, v.box)
+	}
+	if !v.mine() {
+		v.stop = v.acct.Watch(s.conn.Wake)
 	}
 	return v, nil
 }
@@ -86,14 +90,14 @@ func (s *session) tellUnseen(v *view) {
 
 // tellSelected sends what RFC 3501 §6.3.1 and RFC 9051 §6.3.2 ask for.
 func (s *session) tellSelected(v *view) error {
-	now, err := s.acct.Snapshot()
+	x, err := v.look()
 	if err != nil {
 		return err
 	}
 	s.flagNames(v)
 	s.number(v.list.Len(), "EXISTS")
 	if s.has(rev2) {
-		s.tellMailbox(now, &listed{name: v.box.Name, box: v.box}, &listRequest{})
+		s.tellMailbox(x.listed(v.box), &listRequest{})
 	} else {
 		s.number(v.recentCount(), "RECENT")
 		s.tellUnseen(v)
@@ -102,9 +106,11 @@ func (s *session) tellSelected(v *view) error {
 	s.line("* OK [UIDNEXT " + strconv.FormatUint(uint64(v.box.UIDNext), 10) + "] Predicted next UID")
 	s.highestModSeq()
 	s.tellAnnotations(v)
-	s.urlMech("URLs can be authorized")
+	if v.mine() {
+		s.urlMech("URLs can be authorized")
+	}
 	if s.offers("OBJECTID") {
-		s.line("* OK [MAILBOXID (" + v.box.ID.String() + ")] Its name for ever") // RFC 8474 §4.2
+		s.line("* OK [MAILBOXID (" + v.ids.Mailbox(v.box.ID) + ")] Its name for ever") // RFC 8474 §4.2
 	}
 	return nil
 }

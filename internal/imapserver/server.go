@@ -33,7 +33,8 @@ type Options struct {
 	Cuts                  []Cut
 	// ApplePush returns the topic of pushes to Apple's devices, "" while there are
 	// none; nil: never. It may not wait.
-	ApplePush func() string
+	ApplePush       func() string
+	ShareWithAnyone bool // users may give rights to anyone in their domain
 	// MessageLimit is how many messages one command may be for, SaveLimit how
 	// many one COPY or APPEND (RFC 9738); 0: any number. Not both are set.
 	MessageLimit, SaveLimit int

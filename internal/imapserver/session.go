@@ -34,7 +34,7 @@ type session struct {
 	state states
 	user  auth.Identity
 	place place
-	acct  *store.Account
+	own   *tree
 	stop  func() // of the watch
 	view  *view  // nil unless selected
 	begun time.Time
@@ -52,6 +52,7 @@ type session struct {
 	busy   context.Context // of commands (Server.commandContext)
 
 	// Of the running command.
+	row   *command
 	byUID bool
 	// numbered tells that it means messages by their numbers, with UID too.
 	numbered bool
@@ -171,7 +172,8 @@ func (s *session) login(id auth.Identity) error {
 		s.srv.leave(s.place)
 		return errs.Wrap("imapserver.login", err)
 	}
-	s.user, s.acct, s.state = id, acct, authenticated
+	s.user, s.state = id, authenticated
+	s.own = s.treeOf(acct, id.Name, "")
 	s.stop = acct.Watch(s.conn.Wake)
 	s.conn.Known()
 	s.conn.SetUser(id.Name, "")
@@ -194,7 +196,9 @@ func (s *session) checkAccess() error {
 
 // end lets go of what the session held.
 func (s *session) end() {
-	if s.acct != nil {
+	if s.own != nil {
+		s.closeView()
+		s.forgetEvents()
 		s.stop()
 		s.srv.leave(s.place)
 	}

@@ -12,7 +12,7 @@ import (
 )
 
 // statusItem appends the value of one data item of STATUS.
-type statusItem func(ctx context.Context, s *session, dst []byte, v *store.Snapshot, box *store.Mailbox) ([]byte, error)
+type statusItem func(ctx context.Context, s *session, dst []byte, x sight, box *store.Mailbox) ([]byte, error)
 
 // statusItems holds the data items (RFC 3501 §6.3.10, RFC 7162 §3.1.7,
 // RFC 7889 §3.1, RFC 8438, RFC 8474 §4.3, RFC 9051 §6.3.11, RFC 9208 §4.1.4).
@@ -39,25 +39,25 @@ var statusCapabilities = map[string]string{
 
 // counter is an item that the mailbox itself knows.
 func counter(get func(b *store.Mailbox) uint64) statusItem {
-	return func(_ context.Context, _ *session, dst []byte, _ *store.Snapshot, b *store.Mailbox) ([]byte, error) {
+	return func(_ context.Context, _ *session, dst []byte, _ sight, b *store.Mailbox) ([]byte, error) {
 		return strconv.AppendUint(dst, get(b), 10), nil
 	}
 }
 
-func statusAppendLimit(_ context.Context, s *session, dst []byte, _ *store.Snapshot, _ *store.Mailbox) ([]byte, error) {
+func statusAppendLimit(_ context.Context, s *session, dst []byte, _ sight, _ *store.Mailbox) ([]byte, error) {
 	return strconv.AppendInt(dst, s.opts.MessageMax, 10), nil
 }
 
-func statusMailboxID(_ context.Context, _ *session, dst []byte, _ *store.Snapshot, b *store.Mailbox) ([]byte, error) {
-	return append(append(append(dst, '('), b.ID.String()...), ')'), nil
+func statusMailboxID(_ context.Context, _ *session, dst []byte, x sight, b *store.Mailbox) ([]byte, error) {
+	return append(append(append(dst, '('), x.ids.Mailbox(b.ID)...), ')'), nil
 }
 
 // statusDeletedStorage is the octets that EXPUNGE would free (RFC 9208 §4.1.4).
-func statusDeletedStorage(ctx context.Context, _ *session, dst []byte, v *store.Snapshot, b *store.Mailbox) ([]byte, error) {
+func statusDeletedStorage(ctx context.Context, _ *session, dst []byte, x sight, b *store.Mailbox) ([]byte, error) {
 	if b.Deleted == 0 {
 		return append(dst, '0'), nil
 	}
-	list, err := v.Messages(ctx, b.ID)
+	list, err := x.Messages(ctx, b.ID)
 	if err != nil {
 		return nil, err
 	}
@@ -72,12 +72,12 @@ func statusDeletedStorage(ctx context.Context, _ *session, dst []byte, v *store.
 
 // statusRecent counts the messages that the next session to select would be
 // given as \Recent, without giving them to anybody.
-func statusRecent(ctx context.Context, s *session, dst []byte, v *store.Snapshot, b *store.Mailbox) ([]byte, error) {
-	from := s.acct.RecentFrom(b)
+func statusRecent(ctx context.Context, _ *session, dst []byte, x sight, b *store.Mailbox) ([]byte, error) {
+	from := x.acct.RecentFrom(b)
 	if from >= b.UIDNext || b.Messages == 0 {
 		return append(dst, '0'), nil
 	}
-	list, err := v.Messages(ctx, b.ID)
+	list, err := x.Messages(ctx, b.ID)
 	if err != nil {
 		return nil, err
 	}
@@ -93,18 +93,14 @@ func parseStatus(s *session, d *imapwire.Decoder) request {
 	items := parseStatusItems(d)
 	return func(ctx context.Context, s *session) error {
 		s.enableByStatus(items)
-		v, err := s.acct.Snapshot()
-		if err != nil {
-			return err
-		}
-		box, err := v.Mailbox(name)
+		x, box, err := s.mailbox(ctx, name)
 		if err != nil {
 			return err
 		}
 		if box.NoSelect {
 			return errs.New("imapserver.status", errs.Invalid, "this is only a name above other mailboxes")
 		}
-		return s.tellStatus(ctx, v, box, items)
+		return s.tellStatus(ctx, x, box, items)
 	}
 }
 
@@ -131,15 +127,15 @@ func parseStatusItems(d *imapwire.Decoder) (items []string) {
 	return items
 }
 
-func (s *session) tellStatus(ctx context.Context, v *store.Snapshot, box *store.Mailbox, items []string) error {
-	b := s.mailboxLine(nil, "STATUS", box.Name)
+func (s *session) tellStatus(ctx context.Context, x sight, box *store.Mailbox, items []string) error {
+	b := s.mailboxLine(nil, "STATUS", x.name(box))
 	b = append(b, " ("...)
 	for i, item := range items {
 		if i > 0 {
 			b = append(b, ' ')
 		}
 		var err error
-		if b, err = statusItems[item](ctx, s, append(append(b, item...), ' '), v, box); err != nil {
+		if b, err = statusItems[item](ctx, s, append(append(b, item...), ' '), x, box); err != nil {
 			return err
 		}
 	}

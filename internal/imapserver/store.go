@@ -72,7 +72,7 @@ func (s *session) storeFlags(ctx context.Context, set imapwire.NumSet, c storeCo
 	if c.Conditional {
 		s.enable(condstore)
 	}
-	modified, gone, err := s.setFlags(ctx, uids, c)
+	modified, gone, err := s.setFlags(ctx, uids, &c)
 	if err != nil {
 		return err
 	}
@@ -91,14 +91,41 @@ func (s *session) storeFlags(ctx context.Context, set imapwire.NumSet, c storeCo
 	return nil
 }
 
+// allow leaves of the change what the user has the rights for. It is refused if
+// that is nothing (RFC 4314 §4).
+func (c *storeCommand) allow(v *view, tx *store.Tx) error {
+	box, err := tx.Snapshot().MailboxByID(v.box.ID)
+	if err != nil {
+		return err
+	}
+	rights := v.tree.rights(box)
+	c.Lacks = flagRights &^ rights
+	switch {
+	case c.Lacks == 0:
+		return nil
+	case rights&flagRights == 0, !c.Flags.Equal(mail.Flags{}) && rights.Allowed(c.Flags).Equal(mail.Flags{}):
+		return errNoFlags
+	}
+	c.Flags = rights.Allowed(c.Flags)
+	return nil
+}
+
+// flagRights are those for flags.
+const flagRights = mail.RightSeen | mail.RightWrite | mail.RightDeleted
+
+var errNoFlags = errs.New("imapserver.store", errs.Denied, "you lack the rights for all of these flags; nothing was changed")
+
 // setFlags changes flags and leaves it to sync to tell, except what the client
 // asked not to be told. It returns whose change the condition forbade, and which
 // messages were expunged meanwhile.
-func (s *session) setFlags(ctx context.Context, uids mail.UIDSet, c storeCommand) (modified, gone mail.UIDSet, err error) {
+func (s *session) setFlags(ctx context.Context, uids mail.UIDSet, c *storeCommand) (modified, gone mail.UIDSet, err error) {
 	v := s.view
 	s.looked += int64(uids.Len())
 	var modseq mail.ModSeq
-	err = s.changeMany(ctx, uids.Len(), func(tx *store.Tx) error {
+	err = s.changeMany(ctx, v.tree, uids.Len(), func(tx *store.Tx) error {
+		if err := c.allow(v, tx); err != nil {
+			return err
+		}
 		modseq = tx.ModSeq()
 		list, err := tx.Snapshot().Messages(ctx, v.box.ID)
 		if err != nil {

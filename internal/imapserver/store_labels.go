@@ -54,6 +54,9 @@ func (s *session) storeLabels(ctx context.Context, set imapwire.NumSet, c labelC
 	if v.readOnly {
 		return errReadOnly
 	}
+	if !v.mine() {
+		return &refusal{"NOPERM", "messages in mailboxes of other users have no labels"}
+	}
 	uids, err := v.resolve(set, s.byUID)
 	if err != nil || len(uids) == 0 {
 		return err
@@ -191,7 +194,7 @@ func (l *labelling) add(to store.MailboxID) error {
 			missing = missing.Append(m.UID)
 		}
 	}
-	_, err = l.tx.Copy(l.from, missing, to)
+	_, err = l.tx.Copy(l.from, missing, to, mail.AllRights)
 	return err
 }
 

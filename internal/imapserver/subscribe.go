@@ -21,7 +21,9 @@ func subscription(d *imapwire.Decoder, change func(*store.Tx, string) error) req
 	d.Space()
 	name := d.Mailbox()
 	return func(ctx context.Context, s *session) error {
-		err := s.update(ctx, func(tx *store.Tx) error { return change(tx, name) })
-		return err
+		if canonical, err := canonicalName(name); err == nil {
+			name = canonical
+		}
+		return s.update(ctx, func(tx *store.Tx) error { return change(tx, name) })
 	}
 }

@@ -12,8 +12,9 @@ import (
 	"github.com/angarium/angarium/internal/store"
 )
 
-// errMailboxGone ends a session whose mailbox somebody deleted: it could not
-// be told otherwise in IMAP4rev1 (RFC 2180 §3.3).
+// errMailboxGone ends a session whose mailbox somebody deleted, which could not
+// be told otherwise in IMAP4rev1 (RFC 2180 §3.3), or whose user may not read it any
+// more (RFC 4314 §5.1.1), and is not to learn which of both.
 var errMailboxGone = &byeError{"[UNAVAILABLE] The selected mailbox was deleted"}
 
 // sync brings the view up to date and tells the client what happened. Without
@@ -23,16 +24,20 @@ func (s *session) sync(ctx context.Context, expunges bool) error {
 	t := teller{echo: v.echo, touched: v.touched, silent: v.silent, old: v.list}
 	relabelled := v.relabelled
 	v.echo, v.touched, v.relabelled, v.silent = nil, nil, nil, silentStore{}
-	now, err := s.acct.Snapshot()
+	now, err := v.acct.Snapshot()
 	if err != nil {
 		return s.syncError(err)
 	}
 	if now.ModSeq() == v.synced && len(t.echo) == 0 && len(t.touched) == 0 && len(relabelled) == 0 {
 		return nil
 	}
-	box, list, err := s.acct.Messages(ctx, v.box.ID)
+	box, list, err := v.acct.Messages(ctx, v.box.ID)
 	if err != nil {
 		return s.syncError(err)
+	}
+	rights, before := v.tree.rights(box), v.rights
+	if v.rights = rights; rights&mail.RightRead == 0 {
+		return errMailboxGone
 	}
 	changes := store.Diff(v.list, list)
 	s.leaveContexts(changes.Gone)
@@ -55,11 +60,11 @@ func (s *session) sync(ctx context.Context, expunges bool) error {
 	if len(changes.Added) > 0 {
 		s.number(list.Len(), "EXISTS")
 		if !s.has(rev2) {
-			v.claim(s.acct, oldBox.UIDNext, box)
+			v.claim(oldBox.UIDNext, box)
 			s.number(v.recentCount(), "RECENT")
 		}
 	}
-	if len(box.Keywords) != len(oldBox.Keywords) {
+	if len(box.Keywords) != len(oldBox.Keywords) || rights != before { // RFC 4314 §5.1.1
 		s.flagNames(v)
 	}
 	if t.changed = changes.Changed; quiet {
@@ -99,7 +104,10 @@ func (s *session) lookAtAnnotations(ctx context.Context, t *teller, changes stor
 
 // tellKey tells that URLs of the mailbox were revoked (RFC 4467 §7, RESETKEY).
 func (s *session) tellKey() error {
-	now, err := s.acct.Snapshot() // not older than the list
+	if !s.view.mine() {
+		return nil
+	}
+	now, err := s.view.acct.Snapshot() // not older than the list
 	if err != nil {
 		return s.syncError(err)
 	}

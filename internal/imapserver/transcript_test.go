@@ -58,7 +58,8 @@ func (s *testServer) dial(t testing.TB) *servertest.Client {
 // it sends. Connections are greeted and, with "login" in the first line,
 // logged in as ada, with "optional" on a server that offers what is Optional,
 // with "limit=N" and "save=N" on one with these limits (RFC 9738), with
-// "quota=OCTETS,MESSAGES" on one where accounts may hold so much.
+// "quota=OCTETS,MESSAGES" on one where accounts may hold so much, with "anyone" on
+// one where users may share with anyone.
 func TestTranscripts(t *testing.T) { playTranscripts(t, newTestServer, nothing) }
 
 // TestTranscriptsLocal plays them on the engine that is used.
@@ -96,6 +97,7 @@ func playTranscripts(t *testing.T, start func(testing.TB, Options) *testServer, 
 				o.SaveLimit = n
 			}
 		}
+		o.ShareWithAnyone = strings.Contains(first, "anyone")
 		s := start(t, o)
 		if m := regexp.MustCompile(`quota=(\d+),(\d+)`).FindStringSubmatch(first); m != nil {
 			octets, _ := strconv.ParseInt(m[1], 10, 64)

@@ -11,8 +11,7 @@ import (
 // stays. Its answer is the last that is compressed (§4.1).
 func (s *session) unauthenticate(context.Context) error {
 	s.end()
-	s.notify = nil
-	s.acct, s.view, s.user, s.enabled = nil, nil, auth.Identity{}, 0
+	s.own, s.user, s.enabled = nil, auth.Identity{}, 0
 	s.state, s.begun, s.bad = notAuthenticated, time.Now(), 0
 	s.conn.Unknown()
 	s.conn.SetUser("", "")

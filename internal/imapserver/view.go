@@ -9,6 +9,9 @@ import (
 // view is what the client believes of the selected mailbox: the i-th message
 // of list has sequence number i+1.
 type view struct {
+	*tree
+	rights   mail.Rights // as far as the client was told of them
+	stop     func()      // of the watch; nil for the user's own mailboxes
 	box      *store.Mailbox
 	list     *store.MessageList
 	synced   mail.ModSeq     // of the account when sync looked last
@@ -151,11 +154,11 @@ func (v *view) recentCount() int {
 
 // claim makes the mailbox's new messages recent for this session; one that may
 // not write takes them from nobody.
-func (v *view) claim(a *store.Account, from mail.UID, box *store.Mailbox) {
+func (v *view) claim(from mail.UID, box *store.Mailbox) {
 	if v.readOnly {
-		from = max(from, a.RecentFrom(box))
+		from = max(from, v.acct.RecentFrom(box))
 	} else {
-		from = max(from, a.ClaimRecent(box))
+		from = max(from, v.acct.ClaimRecent(box))
 	}
 	if from < box.UIDNext {
 		v.recent = v.recent.AppendRange(mail.UIDRange{First: from, Last: box.UIDNext - 1})

@@ -44,6 +44,11 @@ func (c *cursor) annotations(m *store.Message) ([]store.Annotation, error) {
 		if passOver(err) != nil {
 			return nil, err
 		}
+		if c.q.User != c.q.Account {
+			for i := range all {
+				all[i].Private = nil
+			}
+		}
 		c.annotationsOf, c.found = m.UID, all
 	}
 	return c.found, nil

@@ -110,13 +110,13 @@ func TestA22Memory(t *testing.T) {
 	for x.candidates(account, list, []byte("nothing")) == nil {
 		time.Sleep(time.Millisecond) // the index is made in the background
 	}
-	q := &Query{Store: s, List: list, Index: x, Account: account, Recent: func(mail.UID) bool { return false }}
+	q := &Query{Store: s, List: list, Index: x, Account: account, User: account, Recent: func(mail.UID) bool { return false }}
 	for i := range 10 * askedMax {
 		if got := q.maybe(fmt.Appendf(nil, "needle%d", i)); (got != nil) != (i < askedMax) {
 			t.Fatalf("text %d: asked %v", i, got != nil)
 		}
 	}
-	q = &Query{Store: s, List: list, Index: x, Account: account, Recent: q.Recent}
+	q = &Query{Store: s, List: list, Index: x, Account: account, User: account, Recent: q.Recent}
 	q.Key = parsed(t, strings.Repeat("NOT BODY nothing ", 2*askedMax)+"ALL")
 	if found, err := Run(t.Context(), q); err != nil || len(found) != list.Len() {
 		t.Errorf("%v %v", found, err)

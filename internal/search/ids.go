@@ -9,17 +9,18 @@ import (
 
 // compileID compares a message's ids (RFC 8474 §6).
 func (q *Query) compileID(k *imapwire.SearchKey) test {
+	ids := store.ObjectIDs{Account: q.Account, User: q.User}
 	switch k.Op {
 	case imapwire.SearchEmailID:
-		return rowTest(func(m *store.Message) bool { return m.ID.String() == k.Text })
+		return rowTest(func(m *store.Message) bool { return ids.Message(m.ID) == k.Text })
 	case imapwire.SearchLabel:
 		return rowTest(func(m *store.Message) bool {
 			_, ok := slices.BinarySearch(k.IDs, uint64(m.ID))
-			return ok
+			return ok && q.User == q.Account // whose labels they are
 		})
 	}
 	return test{costSummary, func(c *cursor, _ int, m *store.Message) (bool, error) {
 		s, err := c.summary(m)
-		return s != nil && store.ThreadOf(m, s).String() == k.Text, err
+		return s != nil && ids.Thread(store.ThreadOf(m, s)) == k.Text, err
 	}}
 }

@@ -105,7 +105,7 @@ func runLiteral(t testing.TB, s *store.Store, list *store.MessageList, x *Index,
 	if err := d.Err(); err != nil {
 		t.Fatal(err)
 	}
-	return Run(context.Background(), &Query{Store: s, List: list, Key: k, Charset: charset, Index: x, Account: accountOf(t, s)})
+	return Run(context.Background(), &Query{Store: s, List: list, Key: k, Charset: charset, Index: x, Account: accountOf(t, s), User: accountOf(t, s)})
 }
 
 // TestDamagedIndex: whatever octet of the index is wrong, nothing is missed.

@@ -73,7 +73,7 @@ func TestOrdersOfConstants(t *testing.T) {
 	s, a := openAccount(t)
 	list := appendTo(t, s, a, sortable(10))
 	x := &Index{}
-	q := &Query{Store: s, List: list, Index: x, Account: a.ID()}
+	q := &Query{Store: s, List: list, Index: x, Account: a.ID(), User: a.ID()}
 	for _, f := range []imapwire.SortField{imapwire.SortAnnotation, imapwire.SortSubject} {
 		if _, err := q.Sort(t.Context(), all(10), []imapwire.SortKey{{Field: f}}); err != nil {
 			t.Fatal(err)

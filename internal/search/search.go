@@ -35,6 +35,7 @@ type Query struct {
 
 	Index   *Index          // of texts; nil: every message is read
 	Account store.AccountID // whose messages these are
+	User    store.AccountID // who searches; another user has none of the account's private annotations
 	Work    *fair.Work      // takes turns with others that compute for long; nil: it never waits
 
 	looked atomic.Int64
@@ -56,7 +57,7 @@ func (q *Query) turn(ctx context.Context, n int) (*fair.Turn, error) {
 	if n < manyMessages {
 		return nil, ctx.Err()
 	}
-	return q.Work.Take(ctx, uint64(q.Account))
+	return q.Work.Take(ctx, uint64(q.User))
 }
 
 // end gives a turn back.
@@ -239,7 +240,7 @@ func (q *Query) inBlocks(ctx context.Context, n int, fn func(c *cursor, from, to
 	var failure atomic.Pointer[error]
 	for range min(q.Work.Slots(), blocks) {
 		wg.Go(func() {
-			turn, err := q.Work.Take(ctx, uint64(q.Account))
+			turn, err := q.Work.Take(ctx, uint64(q.User))
 			defer q.end(turn)
 			c := q.newCursor(ctx, turn)
 			defer c.close()

@@ -156,7 +156,7 @@ func runWith(t testing.TB, s *store.Store, list *store.MessageList, x *Index, pr
 	if err := d.End(); err != nil {
 		t.Fatalf("%s: %v", program, err)
 	}
-	return Run(context.Background(), &Query{Store: s, List: list, Key: key, Charset: charset, Index: x, Account: accountOf(t, s),
+	return Run(context.Background(), &Query{Store: s, List: list, Key: key, Charset: charset, Index: x, Account: accountOf(t, s), User: accountOf(t, s),
 		Recent: func(u mail.UID) bool { return u >= 3 }})
 }
 

@@ -169,6 +169,9 @@ func (c *checker) account(info AccountInfo) error {
 			}
 		}
 	}
+	if err := c.shares(info, snap, v); err != nil {
+		return err
+	}
 	for _, p := range v.pushes {
 		for _, id := range p.Mailboxes {
 			if box, err := v.MailboxByID(id); err != nil || box.NoSelect {
@@ -237,6 +240,30 @@ func (c *checker) annotations(snap engine.Snapshot, v *Snapshot) error {
 		}
 		if err := c.report(f); err != nil {
 			return err
+		}
+	}
+	return nil
+}
+
+// shares checks that the registry knows whom an account shares with, and that
+// each ACL has a mailbox.
+func (c *checker) shares(info AccountInfo, snap engine.Snapshot, v *Snapshot) error {
+	known := c.s.registry.sharees(info.ID)
+	for sharee := range v.sharees() {
+		if !known[sharee] {
+			if err := c.report(Finding{What: "mailboxes are shared with " + sharee + ", who is not shown them; repair helps"}); err != nil {
+				return err
+			}
+		}
+	}
+	for p, err := range snap.Scan([]byte{rowACL}, []byte{rowACL + 1}) {
+		if err != nil {
+			return err
+		}
+		if _, err := v.MailboxByID(MailboxID(decodeID(p.Key[1:]))); err != nil {
+			if err := c.report(Finding{What: fmt.Sprintf("there are access rights of mailbox %d, which is not there", decodeID(p.Key[1:]))}); err != nil {
+				return err
+			}
 		}
 	}
 	return nil

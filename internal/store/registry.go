@@ -65,6 +65,7 @@ type registry struct {
 	nextID  AccountID
 	byName  map[string]AccountInfo
 	ids     map[AccountID]string // name
+	shares  shareIndex
 }
 
 func (r *registry) open(ctx context.Context, s *Store) error {
@@ -95,13 +96,20 @@ func (r *registry) reload() error {
 		}
 		byName[a.Name], ids[a.ID] = a, a.Name
 	}
+	shares := newShareIndex()
+	for p, err := range snap.Scan([]byte{rowShare}, []byte{rowShare + 1}) {
+		if err != nil {
+			return errs.Wrap(op, err)
+		}
+		shares.note(p.Key, true)
+	}
 	next := firstAccount
 	if b, err := snap.Get([]byte{rowNextID}); err == nil && len(b) == 8 {
 		next = AccountID(binary.BigEndian.Uint64(b))
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.version, r.nextID, r.byName, r.ids = snap.Version(), next, byName, ids
+	r.version, r.nextID, r.byName, r.ids, r.shares = snap.Version(), next, byName, ids, shares
 	return nil
 }
 
@@ -231,6 +239,10 @@ func (r *registry) applyOps(b *engine.Batch) (changed []AccountID) {
 		switch {
 		case op.Key[0] == rowNextID:
 			r.nextID = AccountID(binary.BigEndian.Uint64(op.Value))
+		case op.Key[0] == rowShare:
+			if a, ok := r.byName[r.shares.note(op.Key, op.Kind == engine.OpPut)]; ok {
+				changed = append(changed, a.ID)
+			}
 		case op.Key[0] == rowName && op.Kind == engine.OpPut:
 			a, _ := decodeInfo(name, op.Value)
 			r.byName[name], r.ids[a.ID] = a, name
@@ -507,6 +519,9 @@ func (s *Store) forget(ctx context.Context, g GoneAccount) error {
 	}
 	return s.registry.update(ctx, func(b *engine.Batch) error {
 		b.Delete(key8(rowGone, uint64(g.ID)))
+		for sharee := range s.registry.sharees(g.ID) {
+			b.Delete(shareKey(g.ID, sharee))
+		}
 		return nil
 	})
 }

@@ -41,8 +41,8 @@ func (s *Store) Repair(ctx context.Context, dryRun bool, progress func(accounts,
 		return nil, errs.Wrap("store.Repair", err)
 	}
 	for i, info := range all {
-		r := &repairer{s: s, ctx: ctx, name: info.Name, boxes: map[MailboxID]*Mailbox{}, changed: map[MailboxID]bool{}, kept: map[MailboxID]mail.UIDSet{}}
-		if err := r.account(info.ID, dryRun); err != nil {
+		r := &repairer{s: s, ctx: ctx, name: info.Name, id: info.ID, boxes: map[MailboxID]*Mailbox{}, changed: map[MailboxID]bool{}, kept: map[MailboxID]mail.UIDSet{}}
+		if err := r.account(dryRun); err != nil {
 			return fixes, errs.Wrap("store.Repair", fmt.Errorf("%s: %w", info.Name, err))
 		}
 		fixes = append(fixes, r.fixes...)
@@ -63,6 +63,8 @@ type repairer struct {
 	boxes   map[MailboxID]*Mailbox
 	changed map[MailboxID]bool
 	kept    map[MailboxID]mail.UIDSet // messages
+	id      AccountID
+	sharees map[string]bool
 }
 
 func (r *repairer) fix(mailbox string, uid mail.UID, what string, a ...any) {
@@ -76,8 +78,8 @@ func (r *repairer) setAside(p engine.Pair) {
 	r.batch.Delete(key)
 }
 
-func (r *repairer) account(id AccountID, dryRun bool) error {
-	space, err := r.s.engine.Space(r.ctx, engine.SpaceID(id))
+func (r *repairer) account(dryRun bool) error {
+	space, err := r.s.engine.Space(r.ctx, engine.SpaceID(r.id))
 	if err != nil {
 		return err
 	}
@@ -87,7 +89,7 @@ func (r *repairer) account(id AccountID, dryRun bool) error {
 	defer r.snap.Close()
 	version := r.snap.Version()
 	r.modseq = mail.ModSeq(version + 1)
-	for _, step := range []func() error{r.readBoxes, r.readMessages, r.readAnnotations, r.readGraves, r.readNotes, r.readAccessKeys, r.readPushes, r.readAccount} {
+	for _, step := range []func() error{r.readBoxes, r.readMessages, r.readAnnotations, r.readGraves, r.readNotes, r.readAccessKeys, r.readPushes, r.readACLs, r.readAccount} {
 		if err := step(); err != nil {
 			return err
 		}
@@ -102,9 +104,12 @@ func (r *repairer) account(id AccountID, dryRun bool) error {
 	if _, err := space.Commit(r.ctx, version, &r.batch); err != nil {
 		return err
 	}
+	if err := r.s.hintShares(r.ctx, r.id, r.sharees, false); err != nil {
+		return err
+	}
 	r.s.mu.Lock()
 	defer r.s.mu.Unlock()
-	delete(r.s.mu.accounts, id) // its state in memory is of before
+	delete(r.s.mu.accounts, r.id) // its state in memory is of before
 	return nil
 }
 
@@ -389,6 +394,32 @@ func (r *repairer) readPushes() error {
 		}
 		r.fix("", 0, "the push registration %x is of no use: it is removed, and its device registers again", pair.Key)
 		r.batch.Delete(slices.Clone(pair.Key))
+	}
+	return nil
+}
+
+// readACLs sets access rights aside that cannot be read or have no mailbox: then
+// only the owner has any. Others that the registry does not know are noted there.
+func (r *repairer) readACLs() error {
+	sharees := Snapshot{}
+	for p, err := range r.snap.Scan([]byte{rowACL}, []byte{rowACL + 1}) {
+		if err != nil {
+			return err
+		}
+		acl, ok := decodeACL(p.Value)
+		if ok && len(p.Key) == 9 && r.boxes[MailboxID(decodeID(p.Key[1:]))] != nil {
+			sharees.boxes = append(sharees.boxes, &Mailbox{acl: acl})
+			continue
+		}
+		r.fix("", 0, "the row %x of access rights cannot be read, or its mailbox is not there: it is set aside, nobody but the owner has any", p.Key)
+		r.setAside(p)
+	}
+	r.sharees = sharees.sharees()
+	known := r.s.registry.sharees(r.id)
+	for sharee := range r.sharees {
+		if !known[sharee] {
+			r.fix("", 0, "mailboxes are shared with %s, who was not shown them", sharee)
+		}
 	}
 	return nil
 }

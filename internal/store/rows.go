@@ -13,8 +13,7 @@ import (
 )
 
 // First octet of a row's key (docs/format.md, "Rows of an account"). Reserved
-// for later: L (ACL entries), S (per-user \Seen), X (scripts),
-// R (thread roots), Q (quota roots).
+// for later: S (per-user \Seen), X (scripts), R (thread roots), Q (quota roots).
 const (
 	rowAccount    = 'A'
 	rowMailbox    = 'B' // mailbox id
@@ -27,6 +26,7 @@ const (
 	rowAccessKey  = 'K' // mailbox id: its access key (RFC 4467)
 	rowAnnotation = 'E' // mailbox id, UID: the entries of ANNOTATE (RFC 5257)
 	rowPush       = 'P' // device token, the device's name for the account: a push registration
+	rowACL        = 'L' // mailbox id: its ACL, if it is not the default (RFC 4314)
 )
 
 func key8(prefix byte, id uint64) []byte {
@@ -144,7 +144,13 @@ func decodeMailbox(id MailboxID, b []byte) (*Mailbox, bool) {
 }
 
 // encodeDeleted is the row of a mailbox deleted at a time.
-func (m *Mailbox) encodeDeleted(at time.Time) []byte { return putInt(m.encode(), at.Unix()) }
+func (m *Mailbox) encodeDeleted(at time.Time) []byte {
+	b := putInt(m.encode(), at.Unix())
+	if m.acl != nil {
+		b = m.acl.append(b)
+	}
+	return b
+}
 
 // decodeDeleted reads the row of a deleted mailbox.
 func decodeDeleted(id MailboxID, b []byte) (m *Mailbox, at int64, ok bool) {
@@ -158,7 +164,9 @@ func decodeDeleted(id MailboxID, b []byte) (m *Mailbox, at int64, ok bool) {
 	for n := min(r.uint(), KeywordsMax); n > 0 && !r.bad; n-- {
 		m.Keywords = append(m.Keywords, r.string())
 	}
-	at = r.int()
+	if at = r.int(); len(r.b) > 0 {
+		m.acl = r.acl()
+	}
 	return m, at, !r.bad
 }
 
@@ -290,6 +298,9 @@ func readState(a *Account, snap engine.Snapshot) (*Snapshot, error) {
 			return nil, corruptRow(op, "a mailbox row cannot be read")
 		}
 		v.boxes = append(v.boxes, box)
+	}
+	if err := readACLs(snap, v.boxes); err != nil {
+		return nil, err
 	}
 	slices.SortFunc(v.boxes, func(a, b *Mailbox) int { return strings.Compare(a.Name, b.Name) })
 	for p, err := range snap.Scan([]byte{rowSubscribe}, []byte{rowSubscribe + 1}) {

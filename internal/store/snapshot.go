@@ -54,6 +54,7 @@ type Mailbox struct {
 	Created     time.Time
 
 	recentFrom mail.UID
+	acl        ACL // nil: the owner has all rights
 }
 
 // ModSeq returns the account's mod-sequence.
@@ -71,6 +72,8 @@ func (v *Snapshot) findName(name string) (int, bool) {
 	return sort.Find(len(v.boxes), func(i int) int { return strings.Compare(name, v.boxes[i].Name) })
 }
 
+var errNoMailbox = errs.New("store.Mailbox", errs.NotFound, "no such mailbox")
+
 // Mailbox finds a mailbox by its name, which need not be canonical. Errors:
 // NotFound.
 func (v *Snapshot) Mailbox(name string) (*Mailbox, error) {
@@ -80,7 +83,7 @@ func (v *Snapshot) Mailbox(name string) (*Mailbox, error) {
 			return v.boxes[i], nil
 		}
 	}
-	return nil, errs.New("store.Mailbox", errs.NotFound, "no such mailbox")
+	return nil, errNoMailbox
 }
 
 // MailboxByID finds a mailbox by its id. Errors: NotFound.
@@ -90,7 +93,7 @@ func (v *Snapshot) MailboxByID(id MailboxID) (*Mailbox, error) {
 			return b, nil
 		}
 	}
-	return nil, errs.New("store.MailboxByID", errs.NotFound, "no such mailbox")
+	return nil, errNoMailbox
 }
 
 // HasChildren reports whether there are mailboxes below a name.
@@ -108,6 +111,12 @@ func (v *Snapshot) Subscribed() iter.Seq[string] { return slices.Values(v.subs) 
 func (v *Snapshot) IsSubscribed(name string) bool {
 	_, ok := slices.BinarySearch(v.subs, name)
 	return ok
+}
+
+// SubscribedBelow reports whether a subscribed name begins with a prefix.
+func (v *Snapshot) SubscribedBelow(prefix string) bool {
+	i, _ := slices.BinarySearch(v.subs, prefix)
+	return i < len(v.subs) && strings.HasPrefix(v.subs[i], prefix)
 }
 
 // Messages returns a mailbox's messages: as of this snapshot when they are in

@@ -233,6 +233,11 @@ func (a *Account) Update(ctx context.Context, fn func(*Tx) error) (mail.ModSeq, 
 			return 0, err
 		}
 		tx.finish()
+		if tx.shared {
+			if err := a.s.hintShares(ctx, a.id, tx.next.sharees(), false); err != nil {
+				return 0, err
+			}
+		}
 		version, err := a.space.Commit(ctx, base.version, &tx.batch)
 		if errs.Is(err, errs.Conflict) {
 			if err := a.reloadLocked(); err != nil {
@@ -248,6 +253,10 @@ func (a *Account) Update(ctx context.Context, fn func(*Tx) error) (mail.ModSeq, 
 			return 0, a.usable()
 		}
 		a.publishLocked(base, tx.next)
+		if tx.shared {
+			// A hint that stays where it failed costs a look.
+			_ = a.s.hintShares(ctx, a.id, tx.next.sharees(), true)
+		}
 		return tx.next.ModSeq(), nil
 	}
 	return 0, errs.New("store.Update", errs.Temporary, "the account is too busy")

@@ -40,7 +40,7 @@ const (
 )
 
 // CopyFrom adds what an account of another store holds to one of this store,
-// with flags, keywords, internal dates and annotations, under new UIDs. A message that the
+// with flags, keywords, internal dates, annotations and access rights, under new UIDs. A message that the
 // mailbox holds already, with the same octets and internal date, is left out,
 // so that a second call finds nothing to do. Errors: NotFound, Invalid, Limit,
 // NoSpace, Temporary.
@@ -126,7 +126,7 @@ func (c *copier) mailbox(v *Snapshot, box *Mailbox) error {
 		return err
 	}
 	if c.t.MessageID == "" && c.t.Into == "" {
-		if err := c.make(name, box.SpecialUse); err != nil {
+		if err := c.make(name, box); err != nil {
 			return err
 		}
 	}
@@ -150,8 +150,9 @@ func (c *copier) damaged(box *Mailbox, uid mail.UID, err error) {
 	c.done.Damaged = append(c.done.Damaged, Finding{Mailbox: box.Name, UID: uid, What: err.Error()})
 }
 
-// make makes the target mailbox if it is missing.
-func (c *copier) make(name string, use mail.SpecialUse) error {
+// make makes the target mailbox if it is missing, like the source's if that is
+// given.
+func (c *copier) make(name string, like *Mailbox) error {
 	var r Restored
 	v, err := c.dst.Snapshot()
 	if err != nil {
@@ -166,7 +167,7 @@ func (c *copier) make(name string, use mail.SpecialUse) error {
 	}
 	_, err = c.dst.Update(c.ctx, func(tx *Tx) error {
 		r = Restored{}
-		_, err := tx.restoreMailbox(name, use, &r)
+		_, err := formerly(nil).restore(tx, name, like, &r)
 		return err
 	})
 	c.done.Mailboxes = append(c.done.Mailboxes, r.Mailboxes...)
@@ -299,7 +300,7 @@ func (c *copier) flush(name string) error {
 	if len(c.waiting) == 0 {
 		return nil
 	}
-	if err := c.make(name, 0); err != nil {
+	if err := c.make(name, nil); err != nil {
 		return err
 	}
 	_, err := c.dst.Update(c.ctx, func(tx *Tx) error {

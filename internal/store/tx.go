@@ -19,6 +19,7 @@ type Tx struct {
 	next    *Snapshot
 	batch   engine.Batch
 	changed bool
+	shared  bool                   // an ACL was changed
 	dirty   map[MailboxID]*Mailbox // rows to write; also in next.boxes
 	ownBox  bool                   // next.boxes is a copy
 	ownList bool                   // next.lists is a copy

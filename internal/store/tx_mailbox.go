@@ -40,9 +40,14 @@ func (tx *Tx) revive(id MailboxID, o CreateOptions) (*Mailbox, error) {
 		return nil, err
 	}
 	box.NoSelect, box.SpecialUse = false, o.SpecialUse
-	box.UIDValidity, err = tx.uidValidity()
+	if box.UIDValidity, err = tx.uidValidity(); err != nil {
+		return nil, err
+	}
 	box.UIDNext, box.recentFrom = 1, 1
-	return box, err
+	if box.acl != nil {
+		return box, nil
+	}
+	return box, tx.inherit(box)
 }
 
 func (tx *Tx) makeParents(name string) error {
@@ -77,7 +82,7 @@ func (tx *Tx) insertMailbox(name string, o CreateOptions) (*Mailbox, error) {
 	tx.ownLists()
 	tx.setList(newList(box.ID, tx.ModSeq(), nil))
 	tx.changed = true
-	return box, nil
+	return box, tx.inherit(box)
 }
 
 // place puts a mailbox where its name belongs.
@@ -157,7 +162,7 @@ func (tx *Tx) renameInbox(inbox *Mailbox, name string) error {
 	if inbox.Messages == 0 {
 		return nil
 	}
-	_, err = tx.Move(inbox.ID, mail.UIDSet{{First: 1, Last: mail.UIDMax}}, to.ID)
+	_, err = tx.Move(inbox.ID, mail.UIDSet{{First: 1, Last: mail.UIDMax}}, to.ID, mail.AllRights)
 	return err
 }
 
@@ -189,6 +194,9 @@ func (tx *Tx) DeleteMailbox(id MailboxID) error {
 	tx.dropAccessKey(id)
 	tx.dropPushMailbox(id)
 	tx.batch.Put(key8(rowDeleted, uint64(id)), box.encodeDeleted(tx.a.s.opts.Now()))
+	if err := tx.setACL(id, nil); err != nil { // RFC 4314 §4, DELETE
+		return err
+	}
 	if children {
 		box.NoSelect, box.SpecialUse, box.Keywords = true, 0, nil
 		return nil

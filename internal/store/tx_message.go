@@ -14,6 +14,10 @@ type AppendOptions struct {
 	Flags        mail.Flags
 	InternalDate time.Time // zero: now
 	Annotations  []AnnotationChange
+	// CopyOf is the message of another account whose ids this one has (RFC 8474
+	// §5.1); nil: it has new ones.
+	CopyOf     *Message
+	CopiedFrom AccountID
 }
 
 // Append adds a staged message. The mailbox need not be in memory. Errors:
@@ -32,6 +36,11 @@ func (tx *Tx) Append(mb MailboxID, s *Staged, o AppendOptions) (mail.UID, error)
 	tx.next.account.nextMessage++
 	m := Message{Zone: int16(offset / 60), Size: s.Size, InternalDate: o.InternalDate.Unix(), SaveDate: now.Unix(),
 		ID: MessageID(id), Thread: ThreadID(id), Blob: s.blob}
+	if from := o.CopyOf; from != nil {
+		if id := carry(uint64(from.ID), o.CopiedFrom, tx.a.id); id != 0 {
+			m.ID, m.Thread = MessageID(id), ThreadID(carry(uint64(from.Thread), o.CopiedFrom, tx.a.id))
+		}
+	}
 	if m.Flags, err = tx.keywords(box, o.Flags); err == nil {
 		err = checkKeywords(m.Flags)
 	}
@@ -118,13 +127,13 @@ type Copied struct {
 }
 
 // Copy copies those of the UIDs that exist. The copies share the octets and
-// keep flags, dates, message ids and annotations (RFC 5257 §4.6). Errors:
-// NotFound, Invalid, Limit.
-func (tx *Tx) Copy(from MailboxID, uids mail.UIDSet, to MailboxID) (Copied, error) {
-	return tx.copy(from, uids, to, true)
+// keep dates, message ids and annotations (RFC 5257 §4.6), and of their flags what
+// the rights for the target allow. Errors: NotFound, Invalid, Limit.
+func (tx *Tx) Copy(from MailboxID, uids mail.UIDSet, to MailboxID, rights mail.Rights) (Copied, error) {
+	return tx.copy(from, uids, to, rights, true)
 }
 
-func (tx *Tx) copy(from MailboxID, uids mail.UIDSet, to MailboxID, keep bool) (c Copied, err error) {
+func (tx *Tx) copy(from MailboxID, uids mail.UIDSet, to MailboxID, rights mail.Rights, keep bool) (c Copied, err error) {
 	source, err := tx.list(from)
 	if err != nil {
 		return c, err
@@ -153,7 +162,7 @@ func (tx *Tx) copy(from MailboxID, uids mail.UIDSet, to MailboxID, keep bool) (c
 		}
 		row, m := annotations[m.UID], *m
 		m.SaveDate = tx.a.s.opts.Now().Unix()
-		if m.Flags, err = tx.keywords(box, m.Flags); err != nil {
+		if m.Flags, err = tx.keywords(box, rights.Allowed(m.Flags)); err != nil {
 			return c, err
 		}
 		tx.add(box, edit, &m)
@@ -175,11 +184,11 @@ func (tx *Tx) copy(from MailboxID, uids mail.UIDSet, to MailboxID, keep bool) (c
 
 // Move is Copy and Expunge in one. Errors: those of Copy, and Invalid when
 // from is to.
-func (tx *Tx) Move(from MailboxID, uids mail.UIDSet, to MailboxID) (Copied, error) {
+func (tx *Tx) Move(from MailboxID, uids mail.UIDSet, to MailboxID, rights mail.Rights) (Copied, error) {
 	if from == to {
 		return Copied{}, errs.New("store.Move", errs.Invalid, "messages cannot be moved to the mailbox they are in")
 	}
-	c, err := tx.copy(from, uids, to, false)
+	c, err := tx.copy(from, uids, to, rights, false)
 	if err == nil && len(c.Source) > 0 {
 		_, err = tx.remove(from, c.Source, false)
 	}
@@ -308,6 +317,7 @@ func (c *Condition) forbids(m *Message, exists func() bool) bool {
 type FlagChange struct {
 	Op    FlagOp
 	Flags mail.Flags
+	Lacks mail.Rights // of who changes them: flags that need these stay as they are (RFC 4314 §4)
 	Condition
 }
 
@@ -325,7 +335,7 @@ func (c FlagChange) Apply(f mail.Flags) mail.Flags {
 	case FlagsRemove:
 		return f.Minus(c.Flags)
 	default:
-		return c.Flags
+		return c.Flags.Union(f.Minus((^c.Lacks).Allowed(f)))
 	}
 }
 

@@ -18,8 +18,8 @@ import (
 type grave struct {
 	key     []byte
 	mailbox MailboxID
-	name    string          // of the mailbox, now or when it was deleted
-	use     mail.SpecialUse // likewise
+	name    string   // of the mailbox, now or when it was deleted
+	box     *Mailbox // likewise; nil: it left no trace
 	tombstone
 }
 
@@ -57,7 +57,7 @@ func readGraves(snap engine.Snapshot) iter.Seq2[*grave, error] {
 			if err == nil {
 				g.name = lostName
 				if box := boxes[g.mailbox]; box != nil {
-					g.name, g.use = box.Name, box.SpecialUse
+					g.name, g.box = box.Name, box
 				}
 			}
 			if !yield(g, err) {
@@ -203,12 +203,20 @@ func (a *Account) Restore(ctx context.Context, sel Selection) (done Restored, er
 			return done, err
 		}
 	}
+	buried, err := readBuried(a.space)
+	if err != nil {
+		return done, errs.Wrap("store.Restore", err)
+	}
+	were := formerly{}
+	for _, b := range buried {
+		were[b.Name] = b.Mailbox // of several the last
+	}
 	err = a.exhume(ctx, sel, &done, func(tx *Tx, g *grave, chosen []Message, out *Restored) error {
-		name := g.name
+		name, was := g.name, g.box
 		if sel.Into != "" {
-			name = sel.Into
+			name, was = sel.Into, nil
 		}
-		box, err := tx.restoreMailbox(name, g.use, out)
+		box, err := were.restore(tx, name, was, out)
 		if err != nil {
 			return err
 		}
@@ -216,7 +224,7 @@ func (a *Account) Restore(ctx context.Context, sel Selection) (done Restored, er
 	})
 	if err == nil && sel.Into == "" && len(sel.UIDs) == 0 {
 		err = a.forEachDeleted(ctx, sel, &done, func(tx *Tx, box *Mailbox, out *Restored) error {
-			_, err := tx.restoreMailbox(box.Name, box.SpecialUse, out)
+			_, err := were.restore(tx, box.Name, box, out)
 			return err
 		})
 	}
@@ -340,21 +348,38 @@ func (a *Account) grave(g *grave) (*grave, error) {
 	}
 	now, err := readGrave(g.key, value)
 	if err == nil {
-		now.name, now.use = g.name, g.use
+		now.name, now.box = g.name, g.box
 	}
 	return now, err
 }
 
-// restoreMailbox returns the mailbox of a name, made if it is missing.
-func (tx *Tx) restoreMailbox(name string, use mail.SpecialUse, out *Restored) (*Mailbox, error) {
+// formerly is the mailboxes that were deleted, by name.
+type formerly map[string]*Mailbox
+
+// restore returns the mailbox of a name, made if it is missing: as it was once,
+// if that is known, with its special use and access rights, and so those above it.
+func (f formerly) restore(tx *Tx, name string, was *Mailbox, out *Restored) (*Mailbox, error) {
 	if i, ok := tx.next.findName(name); ok && !tx.next.boxes[i].NoSelect {
 		return tx.next.boxes[i], nil
 	}
+	if parent := mail.ParentMailbox(name); f[parent] != nil {
+		if _, err := f.restore(tx, parent, f[parent], out); err != nil {
+			return nil, err
+		}
+	}
+	out.Mailboxes = append(out.Mailboxes, name)
+	if was == nil {
+		return tx.CreateMailbox(name, CreateOptions{})
+	}
+	use := was.SpecialUse
 	for _, b := range tx.next.boxes {
 		use &^= b.SpecialUse // one mailbox for each use
 	}
-	out.Mailboxes = append(out.Mailboxes, name)
-	return tx.CreateMailbox(name, CreateOptions{SpecialUse: use})
+	box, err := tx.CreateMailbox(name, CreateOptions{SpecialUse: use})
+	if err != nil {
+		return nil, err
+	}
+	return box, tx.setACL(box.ID, was.acl)
 }
 
 // restoreMessages adds messages whose blobs are kept already.

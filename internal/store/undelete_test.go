@@ -154,7 +154,7 @@ func TestUndeleteMailboxes(t *testing.T) {
 	}
 	done := restore(t, a, Selection{Mailbox: "P"})
 	slices.Sort(done.Mailboxes)
-	if done.Messages != 2 || !slices.Equal(done.Mailboxes, []string{"P", "P/empty", "P/q/r"}) {
+	if done.Messages != 2 || !slices.Equal(done.Mailboxes, []string{"P", "P/empty", "P/q", "P/q/r"}) {
 		t.Fatalf("%+v", done)
 	}
 	wantContents(t, s.Store, a, "P", `1 \Answered 1800000000 in P`)
@@ -316,10 +316,10 @@ func TestReferences(t *testing.T) {
 	deliver(t, s.Store, a, "INBOX", "moved", mail.Flags{})
 	inbox, archive := boxOf(t, a, "INBOX").ID, boxOf(t, a, "Archive").ID
 	update(t, a, func(tx *Tx) error {
-		if _, err := tx.Copy(inbox, mail.NewUIDSet(1), archive); err != nil {
+		if _, err := tx.Copy(inbox, mail.NewUIDSet(1), archive, mail.AllRights); err != nil {
 			return err
 		}
-		_, err := tx.Move(inbox, mail.NewUIDSet(2), archive)
+		_, err := tx.Move(inbox, mail.NewUIDSet(2), archive, mail.AllRights)
 		return err
 	})
 	expunge(t, a, "INBOX", 1)

@@ -29,7 +29,7 @@ func (r *row) advertisedBy(caps map[string]bool) bool {
 
 // registered are the capabilities of IANA's registry for IMAP.
 var registered = []row{
-	{name: "ACL", source: "RFC 4314"},
+	{name: "ACL", source: "RFC 4314", file: "imapserver/setacl.go imapserver/deleteacl.go imapserver/getacl.go imapserver/listrights.go imapserver/myrights.go imapserver/tree.go imapserver/across.go store/acl.go store/share.go mail/rights.go", test: "acl.txt shared.txt sharedext.txt imapserver/rights_test.go:TestA27"},
 	{name: "ANNOTATE-EXPERIMENT-1", source: "RFC 5257", file: "imapserver/annotate.go imapwire/annotate.go search/annotation.go store/annotation.go", test: "annotate.txt annotatemodseq.txt"},
 	{name: "APPENDLIMIT=", source: "RFC 7889 §2", file: "imapserver/append.go imapserver/status.go", test: "uidonly.txt imapserver/session_test.go:TestLimits"},
 	{name: "AUTH=", source: "RFC 3501 §6.2.2", file: "imapserver/authenticate.go sasl/sasl.go", test: "login.txt"},
@@ -58,7 +58,7 @@ var registered = []row{
 	{name: "LANGUAGE", source: "RFC 5255 §3", file: "imapserver/language.go", test: "i18n.txt"},
 	{name: "LIST-EXTENDED", source: "RFC 5258", file: "imapserver/list.go", test: "listext.txt"},
 	{name: "LIST-METADATA", source: "RFC 9590", file: "imapserver/list.go imapserver/metadata.go", test: "i18n.txt"},
-	{name: "LIST-MYRIGHTS", source: "RFC 8440"},
+	{name: "LIST-MYRIGHTS", source: "RFC 8440", file: "imapserver/list.go imapserver/myrights.go", test: "acl.txt"},
 	{name: "LIST-STATUS", source: "RFC 5819", file: "imapserver/list.go imapserver/status.go", test: "listext.txt"},
 	{name: "LITERAL+", source: "RFC 7888 §3", file: "imapwire/decoder.go", test: "append.txt"},
 	{name: "LITERAL-", source: "RFC 7888 §5", file: "imapwire/decoder.go", test: "imapserver/session_test.go:TestLimits"},
@@ -84,7 +84,7 @@ var registered = []row{
 	{name: "QUOTA=RES-STORAGE", source: "RFC 9208 §5.1", file: "imapserver/quota.go imapserver/status.go", test: "quota.txt imapserver/quota_test.go:TestInUnits"},
 	{name: "QUOTASET", source: "RFC 9208 §4.1", why: "limits are set on the server, by `angarium quota set`"},
 	{name: "REPLACE", source: "RFC 8508", file: "imapserver/replace.go", test: "appendext.txt"},
-	{name: "RIGHTS=", source: "RFC 4314 §2.2"},
+	{name: "RIGHTS=", source: "RFC 4314 §2.2", file: "mail/rights.go imapserver/capability.go", test: "mail/rights_test.go:TestRightsText acl.txt"},
 	{name: "SASL-IR", source: "RFC 4959", file: "imapserver/authenticate.go", test: "login.txt"},
 	{name: "SAVEDATE", source: "RFC 8514", file: "imapserver/fetch_items.go search/search.go", test: "esearch.txt"},
 	{name: "SAVELIMIT=", source: "RFC 9738", file: "imapserver/messagelimit.go", test: "savelimit.txt", key: "imap.save_limit"},
