@@ -65,9 +65,9 @@ func TestAllowed(t *testing.T) {
 		flags  Flags
 		want   string
 	}{
-		{"rwis", NewFlags(Draft | Deleted), `\\Draft`}, {"rwis", NewFlags(Answered), `\\Answered`}, {"rwis", NewFlags(Seen, "$Forwarded"), `\\Seen $Forwarded`},
-		{"rsti", NewFlags(Draft | Deleted), `\\Deleted`}, {"rsti", NewFlags(Answered), ""}, {"rsti", NewFlags(Seen, "$Forwarded"), `\\Seen`},
-		{"rxikpena", NewFlags(AllSystemFlags, "k"), ""}, {"w", NewFlags(AllSystemFlags, "k"), `\\Answered \\Flagged \\Draft k`},
+		{"rwis", NewFlags(Draft | Deleted), `\Draft`}, {"rwis", NewFlags(Answered), `\Answered`}, {"rwis", NewFlags(Seen, "$Forwarded"), `\Seen $Forwarded`},
+		{"rsti", NewFlags(Draft | Deleted), `\Deleted`}, {"rsti", NewFlags(Answered), ""}, {"rsti", NewFlags(Seen, "$Forwarded"), `\Seen`},
+		{"rxikpena", NewFlags(AllSystemFlags, "k"), ""}, {"w", NewFlags(AllSystemFlags, "k"), `\Answered \Flagged \Draft k`},
 	} {
 		r, err := ParseRights(tc.rights)
 		if got := r.Allowed(tc.flags).String(); got != tc.want || err != nil {

@@ -22,6 +22,7 @@ import (
 	"time"
 
 	"github.com/angarium/angarium/internal/imapserver"
+	"github.com/angarium/angarium/internal/mail"
 )
 
 // peersFile is where peers' answers are kept, below the repository.
@@ -115,7 +116,7 @@ func askPeer(addr, user, password string) ([]string, error) {
 
 // ours returns what the server here advertises, by name.
 func ours() map[string]bool {
-	names := map[string]bool{"IMAP4rev1": true, "LOGINDISABLED": true}
+	names := map[string]bool{"IMAP4rev1": true, "LOGINDISABLED": true, "RIGHTS=" + mail.ExtraRights: true}
 	for _, c := range imapserver.Capabilities() {
 		names[c] = true
 	}
