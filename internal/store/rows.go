@@ -233,7 +233,8 @@ func decodeMessage(uid mail.UID, r *row, box *Mailbox) (m Message, ok bool) {
 // appendChunkFlags appends flags and mod-sequences of a chunk's messages, one
 // entry for each run of neighbours that have the same.
 func appendChunkFlags(dst []byte, msgs []Message, box *Mailbox) []byte {
-	dst = append(dst, rowVersion)
+	const entry = 8 // octets, about, where neighbours differ and have no keywords
+	dst = append(slices.Grow(dst, 1+len(msgs)*entry), rowVersion)
 	for i := 0; i < len(msgs); {
 		j := i + 1
 		for j < len(msgs) && msgs[j].UID == msgs[j-1].UID+1 && msgs[j].ModSeq == msgs[i].ModSeq && msgs[j].Flags == msgs[i].Flags {

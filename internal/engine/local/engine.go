@@ -176,6 +176,7 @@ type sealed struct {
 	record []byte // while it is not written
 	size   int64  // of the record
 	lost   bool   // a full disk took it before it was written
+	kept   bool   // a commit was to keep it
 }
 
 func (e *Engine) segmentName(n uint32) string {
@@ -313,6 +314,7 @@ func (e *Engine) enqueue(w *waiter, expect engine.Version, length int64, a *alon
 	if err := e.checkKeptLocked(w.ops); err != nil {
 		return err
 	}
+	w.fresh = e.freshLocked(w.ops)
 	e.mu.versions[w.space] = w.version
 	e.tickLocked()
 	if a != nil {
@@ -333,6 +335,18 @@ func (e *Engine) checkKeptLocked(ops []engine.Op) error {
 		}
 	}
 	return nil
+}
+
+// freshLocked returns the blobs that no commit kept before: the index has nothing
+// of them, which need not be looked up then.
+func (e *Engine) freshLocked(ops []engine.Op) (fresh []freshBlob) {
+	for _, op := range ops {
+		if s := e.mu.sealed[op.Blob]; op.Kind == engine.OpKeep && s != nil && !s.kept {
+			s.kept = true
+			fresh = append(fresh, freshBlob{op.Blob, s.size})
+		}
+	}
+	return fresh
 }
 
 // tickLocked notes the time in the log, at most once a second.

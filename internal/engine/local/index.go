@@ -108,6 +108,9 @@ func (a *applier) waiter(w *waiter) error {
 	if w.space == 0 {
 		return a.relocate(w.moves)
 	}
+	for _, b := range w.fresh {
+		a.refs[b.id] = refs{size: b.size}
+	}
 	if err := a.readAhead(w.ops); err != nil {
 		return err
 	}
@@ -150,7 +153,7 @@ const readAheadMin = 64
 func (a *applier) readAhead(ops []engine.Op) error {
 	var ids []engine.BlobID
 	for _, op := range ops {
-		if op.Kind == engine.OpKeep || op.Kind == engine.OpDrop {
+		if _, known := a.refs[op.Blob]; !known && (op.Kind == engine.OpKeep || op.Kind == engine.OpDrop) {
 			ids = append(ids, op.Blob)
 		}
 	}
@@ -164,9 +167,6 @@ func (a *applier) readAhead(ops []engine.Op) error {
 	}
 	defer it.Close()
 	for _, id := range slices.Compact(ids) {
-		if _, ok := a.refs[id]; ok {
-			continue
-		}
 		a.refs[id] = refs{}
 		if it.SeekGE(idKey(keyRefs, uint64(id))) && engine.BlobID(decodeID(it.Key()[1:])) == id {
 			a.refs[id] = decodeRefs(it.Value())

@@ -25,8 +25,15 @@ type waiter struct {
 	version engine.Version
 	at      position // of the record
 	ops     []engine.Op
-	moves   []move // of a relocation, which has no space
+	fresh   []freshBlob // of those that ops keep
+	moves   []move      // of a relocation, which has no space
 	done    chan error
+}
+
+// freshBlob is a blob that a commit is the first to keep.
+type freshBlob struct {
+	id   engine.BlobID
+	size int64 // of the record
 }
 
 type move struct {
