@@ -147,12 +147,14 @@ func (e *Sink) Recipient(r *Recipient) {
 	}
 	kind := KindOf(r.Err)
 	e.recipients.WithLabelValues(kind).Observe(r.Took.Seconds())
-	log := e.log.With("session", r.Session, "account", r.Account, "kind", kind, "took", r.Took, "octets_in", r.In)
+	level, text := slog.LevelInfo, "lmtp_recipient"
+	attrs := []slog.Attr{slog.String("session", r.Session), slog.String("account", r.Account), slog.String("kind", kind),
+		slog.Duration("took", r.Took), slog.Int64("octets_in", r.In)}
 	if r.Err != nil {
-		log.Warn("lmtp_recipient: the message was not taken", "error", r.Err)
-		return
+		level, text = slog.LevelWarn, "lmtp_recipient: the message was not taken"
+		attrs = append(attrs, slog.Any("error", r.Err))
 	}
-	log.Info("lmtp_recipient")
+	e.log.LogAttrs(context.Background(), level, text, attrs...)
 }
 
 // Login is told of every attempt to log in; auth writes the line.

@@ -146,6 +146,7 @@ type Engine struct {
 		durable     position // the log's end that is synced
 		buffered    int64
 		waiters     []*waiter
+		wanted      int // waiters for which flush waits
 		versions    map[engine.SpaceID]engine.Version
 		sealed      map[engine.BlobID]*sealed // by a writer that was not released
 		segments    map[uint32]*segment
@@ -322,8 +323,9 @@ func (e *Engine) enqueue(w *waiter, expect engine.Version, length int64, a *alon
 	} else {
 		w.at = e.appendLocked(recCommit, length, 0, func(dst []byte) []byte { return appendCommit(dst, w, e.sealedSizeLocked) })
 	}
-	e.mu.waiters = append(e.mu.waiters, w)
-	e.work.Signal()
+	if e.mu.waiters = append(e.mu.waiters, w); len(e.mu.waiters) >= e.mu.wanted {
+		e.work.Signal()
+	}
 	return nil
 }
 

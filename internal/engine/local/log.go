@@ -270,6 +270,9 @@ func (e *Engine) nextGroup() (*group, bool) {
 			})
 			defer timer.Stop()
 		}
+		if e.mu.wanted = 1; timer != nil {
+			e.mu.wanted = expected
+		}
 		e.work.Wait()
 	}
 	last := e.mu.chunks[len(e.mu.chunks)-1]
