@@ -147,14 +147,12 @@ func (e *Sink) Recipient(r *Recipient) {
 	}
 	kind := KindOf(r.Err)
 	e.recipients.WithLabelValues(kind).Observe(r.Took.Seconds())
-	level, text := slog.LevelInfo, "lmtp_recipient"
-	attrs := []slog.Attr{slog.String("session", r.Session), slog.String("account", r.Account), slog.String("kind", kind),
-		slog.Duration("took", r.Took), slog.Int64("octets_in", r.In)}
+	args := []any{"session", r.Session, "account", r.Account, "kind", kind, "took", r.Took, "octets_in", r.In}
 	if r.Err != nil {
-		level, text = slog.LevelWarn, "lmtp_recipient: the message was not taken"
-		attrs = append(attrs, slog.Any("error", r.Err))
+		e.log.Warn("lmtp_recipient: the message was not taken", append(args, "error", r.Err)...)
+		return
 	}
-	e.log.LogAttrs(context.Background(), level, text, attrs...)
+	e.log.Info("lmtp_recipient", args...)
 }
 
 // Login is told of every attempt to log in; auth writes the line.
