@@ -26,7 +26,7 @@ func (s *Summary) Append(dst []byte) []byte {
 	}
 	dst = append(dst, summaryVersion, flags)
 	dst = binary.AppendUvarint(dst, uint64(s.Size))
-	dst = appendString(dst, string(s.Fields))
+	dst = append(binary.AppendUvarint(dst, uint64(len(s.Fields))), s.Fields...)
 	dst = binary.AppendUvarint(dst, uint64(len(s.Parts)))
 	for i := range s.Parts {
 		dst = s.Parts[i].append(dst)

@@ -2,6 +2,7 @@ package message
 
 import (
 	"bytes"
+	"sync"
 )
 
 // Parser takes one message's octets in pieces of any size. It is used by one
@@ -24,6 +25,7 @@ type Parser struct {
 	eol       int64  // octets of the line end before lineStart
 	inHeader  bool
 	open      []openPart
+	pooled    *[]byte
 	header    []byte // the header block being read, up to HeaderMax
 	headerCut bool   // there is more of it
 	addresses int    // addresses that may still be parsed
@@ -39,9 +41,15 @@ type openPart struct {
 // bodyLineMax is how much of a line's start decides whether it is a boundary.
 const bodyLineMax = BoundaryMax + 8
 
+// headerBuffers hold the headers that are being read.
+var headerBuffers = sync.Pool{New: func() any { return new([]byte) }}
+
+const headerBufferMax = 64 << 10 // octets of one that is kept
+
 // NewParser returns a parser for one message.
 func NewParser() *Parser {
-	p := &Parser{inHeader: true, addresses: AddressesMax}
+	p := &Parser{inHeader: true, addresses: AddressesMax, pooled: headerBuffers.Get().(*[]byte)}
+	p.header = *p.pooled
 	p.push(Part{Parent: -1, Envelope: &Envelope{}}, 0)
 	return p
 }
@@ -242,6 +250,9 @@ func (p *Parser) endHeader(body, lines int64) {
 	part.BodyStart = body
 	o.linesBefore = lines
 	p.inHeader = false
+	if o.part == 0 {
+		p.sum.Fields = make([]byte, 0, min(len(p.header), KeptFieldsMax))
+	}
 	p.readHeader(part, o.part == 0)
 	switch {
 	case len(p.open) >= DepthMax || len(p.sum.Parts) >= PartsMax:
@@ -277,6 +288,11 @@ func (p *Parser) Finish() *Summary {
 	for len(p.open) > 0 {
 		p.pop(p.off, p.off)
 	}
+	if cap(p.header) <= headerBufferMax {
+		*p.pooled = p.header
+		headerBuffers.Put(p.pooled)
+	}
+	p.header = nil
 	p.sum.Size = p.off
 	p.sum.link()
 	return &p.sum

@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"io"
+	"sync"
 
 	"github.com/angarium/angarium/internal/engine"
 	"github.com/angarium/angarium/internal/errs"
@@ -42,10 +43,16 @@ func (st *Stage) Write(p []byte) (int, error) {
 	return st.parser.Write(p)
 }
 
+// summaryBuffers hold encoded summaries on their way into the engine.
+var summaryBuffers = sync.Pool{New: func() any { return new([]byte) }}
+
 // Seal ends the message. Errors: NoSpace, Temporary.
 func (st *Stage) Seal() (*Staged, error) {
 	sum := st.parser.Finish()
-	id, size, err := st.blob.Seal(sum.Append(nil))
+	buf := summaryBuffers.Get().(*[]byte)
+	defer summaryBuffers.Put(buf)
+	*buf = sum.Append((*buf)[:0])
+	id, size, err := st.blob.Seal(*buf)
 	if err != nil {
 		return nil, errs.Wrap("store.Stage", err)
 	}
