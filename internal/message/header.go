@@ -10,8 +10,16 @@ import (
 // §2.2). A line without a colon gives an empty name. raw is empty at the end
 // of the block, which an empty line is too.
 func nextField(header []byte) (name, raw, rest []byte) {
-	if len(header) == 0 || header[0] == '\n' || header[0] == '\r' && len(header) > 1 && header[1] == '\n' {
+	if raw, rest = cutField(header); raw == nil {
 		return nil, nil, nil
+	}
+	return fieldName(raw), raw, rest
+}
+
+// cutField is nextField without the name.
+func cutField(header []byte) (raw, rest []byte) {
+	if len(header) == 0 || header[0] == '\n' || header[0] == '\r' && len(header) > 1 && header[1] == '\n' {
+		return nil, nil
 	}
 	end := 0
 	for {
@@ -25,13 +33,17 @@ func nextField(header []byte) (name, raw, rest []byte) {
 			break
 		}
 	}
-	raw, rest = header[:end], header[end:]
+	return header[:end], header[end:]
+}
+
+// fieldName returns a field's name, nil for what has none.
+func fieldName(raw []byte) (name []byte) {
 	if i := bytes.IndexByte(raw, ':'); i > 0 && bytes.IndexByte(raw[:i], '\n') < 0 {
 		for name = raw[:i]; len(name) > 0 && (name[len(name)-1] == ' ' || name[len(name)-1] == '\t'); {
 			name = name[:len(name)-1]
 		}
 	}
-	return name, raw, rest
+	return name
 }
 
 // Unfold returns a field's value: without the line ends of continuation lines
@@ -270,11 +282,14 @@ func (s *Summary) SelectFields(dst []byte, names []string) ([]byte, bool) {
 func RawValues(header []byte, name string) iter.Seq[[]byte] {
 	return func(yield func([]byte) bool) {
 		for rest := header; ; {
-			var n, raw []byte
-			if n, raw, rest = nextField(rest); raw == nil {
+			var raw []byte
+			if raw, rest = cutField(rest); raw == nil {
 				return
 			}
-			if len(n) == len(name) && equalFold(string(n), name) && !yield(raw[bytes.IndexByte(raw, ':')+1:]) {
+			if len(raw) < len(name) || !equalFold(string(raw[:len(name)]), name) {
+				continue
+			}
+			if len(fieldName(raw)) == len(name) && !yield(raw[bytes.IndexByte(raw, ':')+1:]) {
 				return
 			}
 		}

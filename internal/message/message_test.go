@@ -4,7 +4,9 @@ import (
 	"bytes"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"testing/iotest"
@@ -595,5 +597,46 @@ func BenchmarkSelectFields(b *testing.B) {
 	var dst []byte
 	for b.Loop() {
 		dst, _ = sum.SelectFields(dst[:0], names)
+	}
+}
+
+func BenchmarkRawValues(b *testing.B) {
+	sum := Parse([]byte(typical))
+	for b.Loop() {
+		for range RawValues(sum.Fields, "Subject") {
+		}
+	}
+}
+
+// TestRawValues compares with a look at the name of each field, whatever stands in
+// a header and is asked for.
+func TestRawValues(t *testing.T) {
+	rng := rand.New(rand.NewPCG(1, 2))
+	pieces := []string{"a", "A", "ab", "aB", ":", " ", "\t", "\r\n", "\n", "a:", "\na: 1", "\nAB : 2", "\r\n a", "é"}
+	random := func(n int) (s string) {
+		for range n {
+			s += pieces[rng.IntN(len(pieces))]
+		}
+		return s
+	}
+	found := 0
+	for range 50_000 {
+		header, name := []byte(random(rng.IntN(12))), random(rng.IntN(3))
+		var want, got []string
+		for n, raw, rest := nextField(header); raw != nil; n, raw, rest = nextField(rest) {
+			if strings.EqualFold(string(n), name) {
+				want = append(want, string(raw[bytes.IndexByte(raw, ':')+1:]))
+			}
+		}
+		for value := range RawValues(header, name) {
+			got = append(got, string(value))
+		}
+		if !slices.Equal(got, want) {
+			t.Fatalf("%q of %q: %q, want %q", name, header, got, want)
+		}
+		found += len(got)
+	}
+	if found < 1000 {
+		t.Errorf("only %d values were found", found)
 	}
 }
