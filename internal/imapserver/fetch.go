@@ -88,6 +88,7 @@ type fetcher struct {
 	from int    // where that for m begins
 	sent bool   // some of it is in the connection
 	m    *store.Message
+	scan *store.Scan // nil: nothing was asked for yet
 	sum  store.Known // without a summary: not asked for yet
 	body store.Body  // nil: not open
 
@@ -131,6 +132,7 @@ func (s *session) fetch(ctx context.Context, set imapwire.NumSet, p plan, mods i
 	buffer := fetchBuffers.Get().(*[]byte)
 	f := &fetcher{ctx: ctx, s: s, uids: uids, out: (*buffer)[:0]}
 	defer func() {
+		f.closeScan()
 		if cap(f.out) <= fetchBufferMax {
 			*buffer = f.out
 			fetchBuffers.Put(buffer)
@@ -214,8 +216,9 @@ func (f *fetcher) message(i int, m *store.Message, p plan) error {
 	return f.flush()
 }
 
-// flush sends the answers.
+// flush sends the answers. Summaries hold no file meanwhile.
 func (f *fetcher) flush() error {
+	f.closeScan()
 	_, err := f.s.conn.Write(f.out)
 	f.out, f.from = f.out[:0], 0
 	return err
@@ -234,7 +237,10 @@ func (f *fetcher) failed(err error) error {
 // summary returns what is known of the message without its octets.
 func (f *fetcher) summary() (*message.Summary, error) {
 	if f.sum.Summary == nil {
-		sum, err := f.s.srv.store.Known(f.ctx, f.m)
+		if f.scan == nil {
+			f.scan = f.s.srv.store.Scan()
+		}
+		sum, err := f.scan.Known(f.ctx, f.m)
 		if err != nil {
 			return nil, err
 		}
@@ -282,6 +288,12 @@ func (f *fetcher) open() (store.Body, error) {
 		f.body = body
 	}
 	return f.body, nil
+}
+
+func (f *fetcher) closeScan() {
+	if f.scan != nil {
+		f.scan.Close()
+	}
 }
 
 func (f *fetcher) closeBody() {

@@ -196,6 +196,7 @@ func (s *session) labelPlan() *plan {
 // tellItems tells data items of messages.
 func (s *session) tellItems(ctx context.Context, uids mail.UIDSet, planOf func(u mail.UID) *plan) error {
 	f := &fetcher{ctx: ctx, s: s, uids: uids}
+	defer f.closeScan()
 	for i, m := range s.view.list.Select(uids) {
 		p := planOf(m.UID)
 		if p == nil {

@@ -22,6 +22,7 @@ func parseURLFetch(s *session, d *imapwire.Decoder) request {
 	}
 	return func(ctx context.Context, s *session) error {
 		f := &fetcher{ctx: ctx, s: s}
+		defer f.closeScan()
 		var failed error
 		for _, text := range urls {
 			if err := f.url(text); err != nil {

@@ -8,9 +8,9 @@ import (
 )
 
 // Scan looks at what is known of many messages without their octets. What it
-// reads does not push out of the cache what others need, so that it costs the same
-// for each message whether all of them would have room there or not. It is used by
-// one goroutine, and must be closed. The zero value is not usable.
+// reads, but for Known, does not push out of the cache what others need, so that it
+// costs the same for each message whether all of them would have room there or not.
+// It is used by one goroutine, and must be closed. The zero value is not usable.
 type Scan struct {
 	s         *Store
 	summaries engine.Summaries // nil before the first that is not in the cache
@@ -21,7 +21,7 @@ type Scan struct {
 // Scan starts one.
 func (s *Store) Scan() *Scan { return &Scan{s: s} }
 
-// Close ends it.
+// Close gives back the file that it holds. It may go on afterwards.
 func (c *Scan) Close() {
 	if c.summaries != nil {
 		c.summaries.Close()
@@ -34,6 +34,15 @@ func (c *Scan) read(ctx context.Context, m *Message) ([]byte, error) {
 		c.summaries = c.s.engine.Blobs().Summaries()
 	}
 	return c.summaries.Read(ctx, m.Blob)
+}
+
+// Known is that of the store, which keeps it. Errors: NotFound, Corrupt.
+func (c *Scan) Known(ctx context.Context, m *Message) (Known, error) {
+	if k := c.s.summaries.get(m.Blob); k.Summary != nil {
+		return k, nil
+	}
+	b, err := c.read(ctx, m)
+	return c.s.learn(ctx, m, b, err)
 }
 
 // Fields returns the header fields that a summary holds, and whether they are

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"strings"
 	"testing"
 
 	"github.com/angarium/angarium/internal/mail"
@@ -54,6 +55,12 @@ func TestScan(t *testing.T) {
 				if s.summaries.get(m.Blob).Summary != nil {
 					t.Fatal("the scan filled the cache")
 				}
+				other := s.Scan()
+				known, err := other.Known(ctx, m)
+				other.Close()
+				if err != nil || known.Again || known.Parts[0].Envelope.Subject != fmt.Sprint(i) || s.summaries.get(m.Blob).Summary != known.Summary {
+					t.Fatalf("known %+v, %v", known, err)
+				}
 				sum, err := c.Summary(ctx, m)
 				want, err2 := s.Summary(ctx, m)
 				if err != nil || err2 != nil || !bytes.Equal(sum.Append(nil), want.Append(nil)) {
@@ -62,4 +69,41 @@ func TestScan(t *testing.T) {
 			}
 		})
 	}
+}
+
+// BenchmarkKnown reads what is known of messages of 10 KB that are not in the
+// cache, one after the other.
+func BenchmarkKnown(b *testing.B) {
+	s, a, box := bigList(b, 0)
+	text := "Subject: x\r\nFrom: Ada <ada@example.org>\r\nTo: Bob <bob@example.org>\r\nDate: Sat, 28 Nov 2026 07:38:31 +0000\r\nMessage-ID: <1@example.org>\r\n\r\n" + strings.Repeat("text ", 2000)
+	update(b, a, func(tx *Tx) error {
+		for range 2000 {
+			st, err := s.Stage(ctx)
+			if err != nil {
+				return err
+			}
+			defer st.Discard()
+			st.Write([]byte(text))
+			if _, err := tx.Append(box.ID, must(st.Seal()), AppendOptions{}); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	_, l, err := a.Messages(ctx, box.ID)
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.ReportAllocs()
+	for b.Loop() {
+		s.Spare()
+		c := s.Scan()
+		for _, m := range l.Range(0, l.Len()) {
+			if _, err := c.Known(ctx, m); err != nil {
+				b.Fatal(err)
+			}
+		}
+		c.Close()
+	}
+	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*l.Len()), "ns/message")
 }

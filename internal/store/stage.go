@@ -83,6 +83,11 @@ func (s *Store) Known(ctx context.Context, m *Message) (Known, error) {
 		return k, nil
 	}
 	b, err := s.engine.Blobs().Summary(ctx, m.Blob)
+	return s.learn(ctx, m, b, err)
+}
+
+// learn keeps a summary that was read, or not.
+func (s *Store) learn(ctx context.Context, m *Message, b []byte, err error) (Known, error) {
 	var sum *message.Summary
 	if err == nil {
 		sum, err = message.DecodeSummary(b)
