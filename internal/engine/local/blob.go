@@ -102,19 +102,15 @@ func (w *writer) writeFrames(least int) error {
 		if err := w.writeAt(w.buf[:n], segmentHeader+recordHeader+w.at); err != nil {
 			return err
 		}
-		w.table = appendFrame(w.table, w.buf[:n], false)
+		w.table = appendFrame(w.table, w.buf[:n], 0)
 		w.at += int64(n)
 		w.buf = append(w.buf[:0], w.buf[n:]...)
 	}
 	return nil
 }
 
-func appendFrame(table, stored []byte, zstd bool) []byte {
-	n := uint32(len(stored))
-	if zstd {
-		n |= frameZstd
-	}
-	table = binary.LittleEndian.AppendUint32(table, n)
+func appendFrame(table, stored []byte, coding uint32) []byte {
+	table = binary.LittleEndian.AppendUint32(table, uint32(len(stored))|coding)
 	return binary.LittleEndian.AppendUint32(table, checksum(stored))
 }
 
@@ -126,7 +122,7 @@ func (w *writer) Seal(summary []byte) (engine.BlobID, int64, error) {
 	if w.file != nil {
 		return w.sealFile(summary)
 	}
-	start := startBlob(w.size, plainTable(w.buf), summary, [32]byte(w.digest.Sum(nil)))
+	start := startBlob(head{size: w.size, sha256: [32]byte(w.digest.Sum(nil))}, plainTable(w.buf), summary)
 	r := record{length: int64(len(start) + len(w.buf))}
 	w.e.mu.Lock()
 	defer w.e.mu.Unlock()
@@ -211,35 +207,20 @@ func (w *writer) Release() {
 	delete(w.e.mu.sealed, w.id)
 }
 
-// encodeBlob returns the payload of a blob's record. compress returns a denser
-// form of a frame, or nil.
-func encodeBlob(octets, summary []byte, digest [32]byte, compress func([]byte) []byte) []byte {
-	var table, frames []byte
-	for frame := range slices.Chunk(octets, frameOctets) {
-		stored := compress(frame)
-		dense := stored != nil
-		if !dense {
-			stored = frame
-		}
-		table = appendFrame(table, stored, dense)
-		frames = append(frames, stored...)
-	}
-	return append(startBlob(int64(len(octets)), table, summary, digest), frames...)
-}
-
 // plainTable returns the table of frames that are stored as they are.
 func plainTable(octets []byte) (table []byte) {
 	for frame := range slices.Chunk(octets, frameOctets) {
-		table = appendFrame(table, frame, false)
+		table = appendFrame(table, frame, 0)
 	}
 	return table
 }
 
 // startBlob returns what stands before a blob's frames: its head, its summary and
-// the frames' table.
-func startBlob(size int64, table, summary []byte, digest [32]byte) []byte {
-	h := head{size: size, sha256: digest, frames: uint32(len(table) / frameEntry), tableSum: checksum(table), summaryAt: blobHead,
-		summaryLen: uint32(len(summary)), summarySum: checksum(summary), tableAt: blobHead + int64(len(summary))}
+// the frames' table. h tells what the octets are.
+func startBlob(h head, table, summary []byte) []byte {
+	h.frames, h.tableSum = uint32(len(table)/frameEntry), checksum(table)
+	h.summaryAt, h.summaryLen, h.summarySum = blobHead, uint32(len(summary)), checksum(summary)
+	h.tableAt = blobHead + int64(len(summary))
 	h.framesAt = h.tableAt + int64(len(table))
 	b := make([]byte, blobHead, h.framesAt)
 	h.encode(b)

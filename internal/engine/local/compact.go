@@ -11,7 +11,6 @@ import (
 
 	"github.com/angarium/angarium/internal/engine"
 	"github.com/angarium/angarium/internal/errs"
-	"github.com/klauspost/compress/zstd"
 )
 
 // housekeep looks for segments to compact from time to time.
@@ -42,7 +41,37 @@ func (e *Engine) housekeep(ctx context.Context) {
 // those that are old. It copies, reads the copies back, makes their places
 // durable, and only then deletes.
 func (e *Engine) Compact(ctx context.Context) (done Compacted, err error) {
+	if e.activeIsOld() {
+		if err := e.endActive(); err != nil {
+			return done, err
+		}
+	}
 	return e.rewrite(ctx, e.opts.DeadShare)
+}
+
+// activeIsOld reports whether the segment that is being written could be
+// compressed, were it complete. Without this a store that gets little mail would
+// never be.
+func (e *Engine) activeIsOld() bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	s := e.mu.segments[e.mu.chunks[len(e.mu.chunks)-1].segment]
+	return e.isOldLocked(s) && s.live >= e.trainOctets() && !e.lossy.Load() && e.stopped() == nil
+}
+
+// isOldLocked reports whether a segment has the age at which it is compressed.
+func (e *Engine) isOldLocked(s *segment) bool {
+	return e.opts.DenseAfter > 0 && s.info.created < e.opts.Now().Add(-e.opts.DenseAfter).Unix()
+}
+
+// endActive lets the log go on in a new segment. The one before is complete then.
+func (e *Engine) endActive() error {
+	e.mu.Lock()
+	if e.mu.offset > segmentHeader {
+		e.rotateLocked()
+	}
+	e.mu.Unlock()
+	return e.commitMoves([]move{{}})
 }
 
 // Reclaim rewrites every segment with octets that nobody keeps. Errors: Denied
@@ -51,12 +80,7 @@ func (e *Engine) Reclaim(ctx context.Context) error {
 	if e.lossy.Load() {
 		return errs.New("local.Reclaim", errs.Denied, "the store is damaged, and nothing is removed from its files before angarium repair")
 	}
-	e.mu.Lock()
-	if e.mu.offset > segmentHeader {
-		e.rotateLocked()
-	}
-	e.mu.Unlock()
-	if err := e.commitMoves([]move{{}}); err != nil { // the segment before is complete then
+	if err := e.endActive(); err != nil {
 		return err
 	}
 	_, err := e.rewrite(ctx, 0)
@@ -138,14 +162,12 @@ func (e *Engine) victims(deadShare float64) (victims []segment) {
 	for id := range e.mu.sealed {
 		claimed[position(id).segment()] = true
 	}
-	dense := e.opts.Now().Add(-e.opts.DenseAfter).Unix()
 	for n, s := range e.mu.segments {
 		if n >= active && s.info.kind == kindLog || claimed[n] || s.size == 0 || s.damaged || n == newest {
 			continue
 		}
-		dead := s.size - s.live - segmentHeader
-		old := e.opts.DenseAfter > 0 && s.info.kind != kindDense && s.info.created < dense
-		if float64(dead) > deadShare*float64(s.size) || old {
+		dead := s.size - s.live - s.own - segmentHeader
+		if float64(dead) > deadShare*float64(s.size) || s.info.kind != kindDense && e.isOldLocked(s) {
 			victims = append(victims, *s)
 		}
 	}
@@ -176,18 +198,31 @@ func (e *Engine) removeSegment(n uint32) error {
 	return errs.As("local.Compact", errs.Temporary, "a segment cannot be removed", err)
 }
 
-// denser writes moved blobs into segments of their own.
+// denser writes moved blobs into segments of their own. The first blobs of a
+// segment wait in memory until its dictionary can be made from them.
 type denser struct {
-	e      *Engine
-	enc    *zstd.Encoder
-	file   *openFile
-	info   segmentInfo
-	offset int64
-	prev   uint32
-	moves  []move
-	size   int64
+	e       *Engine
+	pending []pending
+	waiting int64 // octets of the messages in pending
+	moves   []move
+	size    int64
 
-	unsynced int64 // octets since the last sync
+	// Of the segment that is being written:
+	file       *openFile
+	info       segmentInfo
+	offset     int64
+	prev       uint32
+	blobs      int    // in it
+	dictionary []byte // the payload of its record; nil: it has none
+	coder      *coder
+	unsynced   int64 // octets since the last sync
+}
+
+// pending is a blob that was read and is to be written.
+type pending struct {
+	id              engine.BlobID
+	octets, summary []byte
+	sha256          [32]byte
 }
 
 // syncStep is how many octets the background work syncs at once: commits wait
@@ -242,7 +277,7 @@ func (e *Engine) scanLocked(ctx context.Context, v segment, fn func(record, []by
 	return end, err
 }
 
-// copy appends one blob to the dense segment.
+// copy reads one blob, and writes it or lets it wait.
 func (d *denser) copy(ctx context.Context, id engine.BlobID) error {
 	opened, err := d.e.Blobs().Open(ctx, id)
 	if err != nil {
@@ -261,54 +296,73 @@ func (d *denser) copy(ctx context.Context, id engine.BlobID) error {
 	if err != nil {
 		return err
 	}
-	payload := append(binary.LittleEndian.AppendUint64(nil, uint64(id)), encodeBlob(octets, summary, b.head.sha256, d.compress)...)
-	return d.append(ctx, id, payload)
+	d.pending = append(d.pending, pending{id, octets, summary, b.head.sha256})
+	d.waiting += int64(len(octets))
+	return d.write(ctx, false)
 }
 
-// compress returns a frame in zstd, or nil when that saves little.
-func (d *denser) compress(frame []byte) []byte {
-	if d.enc == nil {
-		d.enc, _ = zstd.NewWriter(nil, zstd.WithEncoderLevel(zstd.SpeedDefault), zstd.WithEncoderConcurrency(1), zstd.WithWindowSize(frameOctets))
+// write writes what waits. It begins a segment only with enough to make its
+// dictionary from, or when that is all there is.
+func (d *denser) write(ctx context.Context, all bool) error {
+	for len(d.pending) > 0 {
+		if d.file == nil {
+			if !all && d.waiting < d.e.trainOctets() {
+				return nil
+			}
+			if err := d.start(); err != nil {
+				return err
+			}
+		}
+		p := d.pending[0]
+		payload := d.coder.encode(p)
+		if d.blobs > 0 && d.offset+int64(len(payload)) > d.e.opts.SegmentOctets {
+			if err := d.end(ctx); err != nil {
+				return err
+			}
+			continue
+		}
+		pos, size, err := d.append(recMoved, payload, 8+blobHead)
+		if err != nil {
+			return err
+		}
+		d.moves = append(d.moves, move{p.id, pos, size})
+		d.blobs++
+		d.pending[0], d.pending = pending{}, d.pending[1:]
+		d.waiting -= int64(len(p.octets))
 	}
-	c := d.enc.EncodeAll(frame, nil)
-	if len(c) > len(frame)-len(frame)/16 {
-		return nil
-	}
-	return c
+	return nil
 }
 
-func (d *denser) append(ctx context.Context, id engine.BlobID, payload []byte) error {
-	if d.file != nil && d.offset+int64(len(payload)) > d.e.opts.SegmentOctets {
-		if err := d.finish(ctx); err != nil {
-			return err
-		}
-	}
-	if d.file == nil {
-		if err := d.start(); err != nil {
-			return err
-		}
-	}
-	r := record{length: int64(len(payload)), typ: recMoved, flags: flagMust, pos: at(d.info.number, d.offset), prev: d.prev, payload: checksum(payload[:8+blobHead])}
+// append writes a record, whose checksum covers sumLen octets of the payload.
+func (d *denser) append(typ byte, payload []byte, sumLen int) (pos position, size int64, err error) {
+	r := record{length: int64(len(payload)), typ: typ, flags: flagMust, pos: at(d.info.number, d.offset), prev: d.prev, payload: checksum(payload[:sumLen])}
 	b := make([]byte, r.size())
 	copy(b[recordHeader:], payload)
 	r.encode(b, d.e.uuid)
 	if _, err := d.file.WriteAt(b, d.offset); err != nil {
-		return errs.As("local.Compact", writeKind(err), "", err)
+		return 0, 0, errs.As("local.Compact", writeKind(err), "", err)
 	}
 	d.offset += r.size()
 	d.size += r.size()
 	if d.unsynced += r.size(); d.unsynced >= syncStep {
 		d.unsynced = 0
 		if err := d.file.Sync(); err != nil {
-			return errs.As("local.Compact", errs.Temporary, "", err)
+			return 0, 0, errs.As("local.Compact", errs.Temporary, "", err)
 		}
 	}
 	d.prev = r.sum
-	d.moves = append(d.moves, move{id, r.pos, r.size()})
-	return nil
+	return r.pos, r.size(), nil
 }
 
-func (d *denser) start() error {
+// start begins a segment for what waits, with a dictionary made from it.
+func (d *denser) start() (err error) {
+	dictionary := makeDictionary(d.pending)
+	if d.coder, err = newCoder(dictionary); err == nil {
+		d.dictionary, err = dictionaryRecord(dictionary)
+	}
+	if err != nil {
+		return errs.As("local.Compact", errs.Internal, "", err)
+	}
 	d.e.mu.Lock()
 	n := d.e.nextSegmentLocked()
 	d.e.mu.Unlock()
@@ -321,18 +375,40 @@ func (d *denser) start() error {
 	if d.file, err = d.e.files.get(n); err != nil {
 		return err
 	}
-	d.offset = segmentHeader
-	_, err = d.file.WriteAt(d.info.encode(d.e.uuid), 0)
+	d.offset, d.blobs = segmentHeader, 0
+	if _, err = d.file.WriteAt(d.info.encode(d.e.uuid), 0); err != nil {
+		return errs.As("local.Compact", errs.Temporary, "", err)
+	}
 	d.prev = d.info.sum
-	return errs.As("local.Compact", errs.Temporary, "", err)
+	if d.dictionary != nil {
+		_, _, err = d.append(recDictionary, d.dictionary, len(d.dictionary))
+	}
+	return err
 }
 
-// finish makes the dense segment durable and reads it back.
+// finish writes all that waits, and ends the last segment.
 func (d *denser) finish(ctx context.Context) error {
+	if err := d.write(ctx, true); err != nil {
+		return err
+	}
+	return d.end(ctx)
+}
+
+// end writes the copy of the dictionary, makes the segment durable and reads it
+// back.
+func (d *denser) end(ctx context.Context) error {
 	if d.file == nil {
 		return nil
 	}
 	defer d.close()
+	own := int64(0)
+	if d.dictionary != nil {
+		_, size, err := d.append(recDictionary, d.dictionary, len(d.dictionary))
+		if err != nil {
+			return err
+		}
+		own = 2 * size
+	}
 	err := d.file.Sync()
 	if err == nil {
 		err = d.e.fs.SyncDir(path.Join(d.e.dir, logDir))
@@ -340,12 +416,13 @@ func (d *denser) finish(ctx context.Context) error {
 	if err != nil {
 		return errs.As("local.Compact", errs.Temporary, "", err)
 	}
-	seg := segment{info: d.info, size: d.offset}
+	seg := segment{info: d.info, size: d.offset, own: own}
 	d.e.mu.Lock()
 	d.e.mu.segments[d.info.number] = &seg
 	d.e.mu.Unlock()
 	_, err = d.e.scanLocked(ctx, segment{info: d.info, size: d.offset}, func(record, []byte) error { return nil })
-	return err
+	// Not Corrupt: that would be of the segment that is being moved.
+	return errs.As("local.Compact", errs.Temporary, "what was written cannot be read back", err)
 }
 
 // movesMax is how many moves one record holds: commits wait while they are

@@ -22,6 +22,8 @@
 //     was durable before it was written. So a bad record without such a proof
 //     behind it is where the log ends (decision 0010).
 //  8. While commits may be lost to damage, no segment is deleted.
+//  9. A dense segment needs no octet outside it to be read: its dictionary is in
+//     it, twice. A dense frame was decoded and compared before it was written.
 //
 // Goroutines: flush (writes and syncs groups), apply (index, wakes committers)
 // and housekeep (compaction). Close waits for all of them.

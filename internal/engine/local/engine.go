@@ -111,10 +111,11 @@ type Engine struct {
 	uuid [16]byte
 	lock io.Closer
 
-	index    *pebble.DB
-	applied  position // how far the index had come when it was opened
-	rowsOnly bool     // it holds rows that the log has lost
-	files    *fileCache
+	index        *pebble.DB
+	applied      position // how far the index had come when it was opened
+	rowsOnly     bool     // it holds rows that the log has lost
+	files        *fileCache
+	dictionaries dictionaries
 	// Of flush alone:
 	active    vfs.File      // the segment being written
 	synced    position      // the log's end that is durable
@@ -164,6 +165,7 @@ type segment struct {
 	info    segmentInfo
 	size    int64
 	live    int64 // octets of records of blobs that are kept
+	own     int64 // octets of the dictionary and its copy
 	damaged bool  // its header is; left alone for ever
 	blank   bool  // its header is zero, as when the power went before its sync
 }

@@ -1,12 +1,15 @@
 package local
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"syscall"
 	"testing"
 
+	"github.com/angarium/angarium/internal/engine"
 	"github.com/angarium/angarium/internal/engine/enginetest"
 	"github.com/angarium/angarium/internal/vfs"
 )
@@ -141,5 +144,55 @@ func TestRepairFormat(t *testing.T) {
 	}
 	if _, err := RepairFormat(vfs.NewMem(), "store", false); err == nil {
 		t.Fatal("an empty directory was repaired")
+	}
+}
+
+// TestReadBack: what compaction wrote and the disk does not give back is not
+// taken for moved, and nothing is deleted for it.
+func TestReadBack(t *testing.T) {
+	disk, o := vfs.NewMem(), options()
+	fault := &vfs.Fault{FS: disk}
+	e := open(t, fault, o)
+	defer e.Close()
+	blobs := map[engine.BlobID][]byte{}
+	octets := random(800_000) // more than a segment holds, so that one ends in the midst of another
+	for v := range engine.Version(100) {
+		part := octets[:8000]
+		octets = octets[8000:]
+		id, w := enginetest.MakeBlob(t, e, part, nil)
+		var b engine.Batch
+		b.Keep(id)
+		if _, err := enginetest.Space(t, e, 1).Commit(t.Context(), v, &b); err != nil {
+			t.Fatal(err)
+		}
+		w.Release()
+		blobs[id] = part
+	}
+	before, _ := disk.List("store/log")
+	spoilt := false
+	fault.Fail = func(op vfs.Op, _ int64) error {
+		names, _ := disk.List("store/log")
+		f, err := disk.Open("store/log/" + names[len(names)-1])
+		if b := make([]byte, segmentHeader); op == vfs.OpSyncDir && err == nil && !spoilt {
+			if f.ReadAt(b, 0); b[36] == kindDense {
+				f.WriteAt([]byte("bad"), segmentHeader+recordHeader+8+48) // in a digest
+				spoilt = true
+			}
+		}
+		return err
+	}
+	if err := e.Reclaim(t.Context()); err == nil || !spoilt {
+		t.Errorf("spoilt: %v, %v", spoilt, err)
+	}
+	after, _ := disk.List("store/log")
+	for _, name := range before {
+		if !slices.Contains(after, name) {
+			t.Errorf("%s was deleted", name)
+		}
+	}
+	for id, want := range blobs {
+		if got, err := enginetest.ReadBlob(e, id); err != nil || !bytes.Equal(got, want) {
+			t.Errorf("blob %d: %d octets, %v", id, len(got), err)
+		}
 	}
 }

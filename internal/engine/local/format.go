@@ -4,22 +4,24 @@ import (
 	"encoding/binary"
 	"fmt"
 	"hash/crc32"
+	"math"
 	"slices"
 )
 
 // All numbers are little endian.
 const (
-	segmentMagic   = "ANGLOG\r\n"
-	formatMajor    = 1
-	formatMinor    = 7
-	segmentHeader  = 64
-	recordMagic    = 0x52474e41 // "ANGR"
-	recordHeader   = 40
-	blobHead       = 88
-	frameEntry     = 8
-	frameOctets    = 64 << 10
-	frameZstd      = 1 << 31 // in a frame's stored length
-	frameStoredMax = 1<<31 - 1
+	segmentMagic  = "ANGLOG\r\n"
+	formatMajor   = 1
+	formatMinor   = 8
+	segmentHeader = 64
+	recordMagic   = 0x52474e41 // "ANGR"
+	recordHeader  = 40
+	blobHead      = 88
+	frameEntry    = 8
+	frameOctets   = 64 << 10
+	frameCoding   = 3 << 30 // bits of a frame's stored length: how it is stored
+	frameZstd     = 1 << 31 // compressed
+	framePacked   = 1 << 30 // see pack.go; since format 1.8
 )
 
 // Kinds of segments.
@@ -33,13 +35,14 @@ const (
 const (
 	recBlob       = 1
 	recCommit     = 2
-	recMoved      = 3 // the original BlobID, then as recBlob
-	recRelocate   = 4 // pairs of BlobID and new position
-	recCheckBegin = 5 // position up to which commits are in the rows
-	recCheckRows  = 6 // index rows
-	recCheckEnd   = 7 // position of the begin record
-	recClock      = 8 // seconds since 1970; may be skipped
-	recCheckCount = 9 // number of row records, before the end record; may be skipped
+	recMoved      = 3  // the original BlobID, then as recBlob
+	recRelocate   = 4  // pairs of BlobID and new position
+	recCheckBegin = 5  // position up to which commits are in the rows
+	recCheckRows  = 6  // index rows
+	recCheckEnd   = 7  // position of the begin record
+	recClock      = 8  // seconds since 1970; may be skipped
+	recCheckCount = 9  // number of row records, before the end record; may be skipped
+	recDictionary = 10 // of a dense segment, compressed; since format 1.8
 )
 
 // Flags of records.
@@ -175,6 +178,7 @@ type head struct {
 	tableSum   uint32
 	framesAt   int64
 	sha256     [32]byte
+	dictionary int64 // offset in the segment of the dictionary's record, 0 for none; since format 1.8
 }
 
 func (h *head) encode(b []byte) {
@@ -187,7 +191,7 @@ func (h *head) encode(b []byte) {
 	binary.LittleEndian.PutUint32(b[36:], h.tableSum)
 	binary.LittleEndian.PutUint64(b[40:], uint64(h.framesAt))
 	copy(b[48:80], h.sha256[:])
-	clear(b[80:blobHead])
+	binary.LittleEndian.PutUint64(b[80:], uint64(h.dictionary))
 }
 
 // decodeHead reads a blob's head; length is what the payload has from the
@@ -206,9 +210,10 @@ func decodeHead(b []byte, length int64) (h head, ok bool) {
 		tableSum:   binary.LittleEndian.Uint32(b[36:]),
 		framesAt:   int64(binary.LittleEndian.Uint64(b[40:])),
 		sha256:     [32]byte(b[48:80]),
+		dictionary: int64(binary.LittleEndian.Uint64(b[80:])),
 	}
 	inside := func(from, n int64) bool { return from >= blobHead && n >= 0 && from <= length && n <= length-from }
-	ok = h.size >= 0 && inside(h.summaryAt, int64(h.summaryLen)) && inside(h.tableAt, int64(h.frames)*frameEntry) &&
+	ok = h.size >= 0 && h.dictionary >= 0 && h.dictionary <= math.MaxUint32 && inside(h.summaryAt, int64(h.summaryLen)) && inside(h.tableAt, int64(h.frames)*frameEntry) &&
 		inside(h.framesAt, 0) && int64(h.frames) == (h.size+frameOctets-1)/frameOctets
 	return h, ok
 }
@@ -217,7 +222,7 @@ func decodeHead(b []byte, length int64) (h head, ok bool) {
 type frame struct {
 	at     int64 // from the head's start
 	stored int64
-	zstd   bool
+	coding uint32 // 0: as it is
 	sum    uint32
 }
 
@@ -228,8 +233,8 @@ func decodeTable(frames []frame, b []byte, h *head, length int64) (_ []frame, ok
 	next := h.framesAt
 	for i := range frames {
 		n := binary.LittleEndian.Uint32(b[i*frameEntry:])
-		f := frame{next, int64(n &^ frameZstd), n&frameZstd != 0, binary.LittleEndian.Uint32(b[i*frameEntry+4:])}
-		if next += f.stored; next > length || !f.zstd && f.stored != h.rawLen(i) {
+		f := frame{next, int64(n &^ frameCoding), n & frameCoding, binary.LittleEndian.Uint32(b[i*frameEntry+4:])}
+		if next += f.stored; next > length || f.coding == frameCoding || f.coding == 0 && f.stored != h.rawLen(i) {
 			return nil, false
 		}
 		frames[i] = f

@@ -437,7 +437,11 @@ func FuzzDecodeCommit(f *testing.F) {
 }
 
 func FuzzBlobIntact(f *testing.F) {
-	f.Add(encodeBlob([]byte("octets"), []byte("summary"), [32]byte{}, func([]byte) []byte { return nil }))
+	c, err := newCoder(nil)
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(c.encode(pending{octets: lines(random(600), 76), summary: []byte("summary")})[8:])
 	f.Fuzz(func(t *testing.T, b []byte) { blobIntact(b) })
 }
 

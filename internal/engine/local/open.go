@@ -36,6 +36,7 @@ func Open(ctx context.Context, fsys vfs.FS, dir string, o Options) (*Engine, err
 	e.mu.sealed = map[engine.BlobID]*sealed{}
 	e.mu.segments = map[uint32]*segment{}
 	e.mu.found = map[position]bool{}
+	e.dictionaries.m = map[position]*usedDictionary{}
 	e.files = &fileCache{m: map[uint32]*openFile{}, open: func(n uint32) (vfs.File, error) { return fsys.Open(e.segmentName(n)) }}
 	if err := e.claim(); err != nil {
 		return nil, err
@@ -211,16 +212,21 @@ func (e *Engine) readSegment(n uint32) (*segment, error) {
 	if err != nil {
 		return nil, errs.As("local.Open", errs.Temporary, "", err)
 	}
-	b := make([]byte, segmentHeader)
+	b := make([]byte, segmentHeader+recordHeader)
 	if size >= segmentHeader {
-		if _, err := f.ReadAt(b, 0); err != nil {
+		if _, err := f.ReadAt(b, 0); err != nil && err != io.EOF {
 			return nil, errs.As("local.Open", errs.Temporary, "", err)
 		}
 	}
+	first, b := b[segmentHeader:], b[:segmentHeader]
 	info, what := decodeSegment(b, e.uuid)
 	switch {
 	case what == "" && info.number == n:
-		return &segment{info: info, size: size}, nil
+		seg := &segment{info: info, size: size}
+		if r, ok := decodeRecord(first, at(n, segmentHeader), e.uuid); ok && isDictionary(r) {
+			seg.own = 2 * r.size()
+		}
+		return seg, nil
 	case size <= segmentHeader:
 		return nil, nil
 	}

@@ -12,7 +12,6 @@ import (
 	"github.com/angarium/angarium/internal/engine"
 	"github.com/angarium/angarium/internal/errs"
 	"github.com/angarium/angarium/internal/vfs"
-	"github.com/klauspost/compress/zstd"
 	"golang.org/x/sys/unix"
 )
 
@@ -127,14 +126,6 @@ func (c *fileCache) closeAll() {
 const firstRead = 16 << 10
 
 var readBuffers = sync.Pool{New: func() any { return new([firstRead]byte) }}
-
-var zstdReader = sync.OnceValue(func() *zstd.Decoder {
-	d, err := zstd.NewReader(nil, zstd.WithDecoderConcurrency(2), zstd.WithDecoderMaxMemory(16<<20))
-	if err != nil {
-		panic(err) // the options are constants
-	}
-	return d
-})
 
 // blob is an open blob.
 type blob struct {
@@ -347,7 +338,7 @@ func (b *blob) ReadAt(p []byte, off int64) (n int, err error) {
 // readWhole reads as many raw frames from the i-th on as fit into p.
 func (b *blob) readWhole(p []byte, i int) (n int, err error) {
 	last := i
-	for last < len(b.frames) && !b.frames[last].zstd && n+int(b.frames[last].stored) <= len(p) {
+	for last < len(b.frames) && b.frames[last].coding == 0 && n+int(b.frames[last].stored) <= len(p) {
 		n += int(b.frames[last].stored)
 		last++
 	}
@@ -395,13 +386,26 @@ func (b *blob) frame(i int) ([]byte, error) {
 	if checksum(stored) != f.sum {
 		return nil, corrupt("local.ReadAt", "a frame's checksum is wrong")
 	}
-	if !f.zstd {
+	if f.coding == 0 {
 		return stored, nil
 	}
-	if m.octets, err = zstdReader().DecodeAll(stored, m.octets[:0]); err != nil || int64(len(m.octets)) != b.head.rawLen(i) {
+	d, err := b.dictionary()
+	if err != nil {
+		return nil, err
+	}
+	var ok bool
+	if m.octets, ok = expandFrame(m.octets[:0], f.coding, stored, int(b.head.rawLen(i)), d); !ok {
 		return nil, corrupt("local.ReadAt", "a compressed frame is damaged")
 	}
 	return m.octets, nil
+}
+
+// dictionary returns the one that the blob's frames were made with, nil for none.
+func (b *blob) dictionary() (*dictionary, error) {
+	if b.head.dictionary == 0 {
+		return nil, nil
+	}
+	return b.e.dictionary(b.file, at(b.file.number, b.head.dictionary))
 }
 
 // recordSize returns what a blob's record takes in the log, 0 when it cannot

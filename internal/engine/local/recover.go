@@ -11,6 +11,7 @@ import (
 
 	"github.com/angarium/angarium/internal/engine"
 	"github.com/angarium/angarium/internal/errs"
+	"github.com/angarium/angarium/internal/vfs"
 	"github.com/cockroachdb/pebble/v2"
 )
 
@@ -411,12 +412,17 @@ func anyRecord(record) bool { return true }
 // nextRecord finds the next offset behind from where the header of a wanted
 // record is, or the segment's size.
 func (e *Engine) nextRecord(seg segment, from int64, wanted func(record) bool) (int64, error) {
-	n, size := seg.info.number, seg.size
-	f, err := e.files.get(n)
+	f, err := e.files.get(seg.info.number)
 	if err != nil {
 		return 0, errs.As("local.scan", errs.Temporary, "", err)
 	}
 	defer e.files.done(f)
+	return e.nextRecordIn(f, seg, from, wanted)
+}
+
+// nextRecordIn is nextRecord in a file that is open.
+func (e *Engine) nextRecordIn(f vfs.File, seg segment, from int64, wanted func(record) bool) (int64, error) {
+	n, size := seg.info.number, seg.size
 	buf := make([]byte, 1<<20)
 	for offset := (from + 8) &^ 7; offset < size; offset += int64(len(buf)) - recordHeader&^7 {
 		got, err := f.ReadAt(buf, offset)

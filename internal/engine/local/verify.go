@@ -15,7 +15,8 @@ import (
 	"github.com/angarium/angarium/internal/errs"
 )
 
-// Verify reads the headers of all segments and all records that are no blobs.
+// Verify reads the headers of all segments and all records that are no blobs:
+// those of the log, and the dictionaries.
 // Blobs are verified one by one by who keeps them.
 func (e *Engine) Verify(ctx context.Context, pace func(octets int64) error) iter.Seq2[engine.Damage, error] {
 	return func(yield func(engine.Damage, error) bool) {
@@ -116,7 +117,16 @@ func (v *verifier) segment(ctx context.Context, seg segment) error {
 		}
 	}
 	if seg.info.kind != kindLog {
-		return v.pace(segmentHeader)
+		damaged, err := v.e.damagedDictionaries(seg)
+		if err != nil {
+			return err
+		}
+		for _, pos := range damaged {
+			if err := v.report(pos, 0, "the segment's dictionary is damaged there"); err != nil {
+				return err
+			}
+		}
+		return v.pace(segmentHeader + seg.own)
 	}
 	for offset := int64(segmentHeader); offset < seg.size; {
 		stop, err := v.e.scan(ctx, seg, offset, false, v.record)
