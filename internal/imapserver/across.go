@@ -2,6 +2,7 @@ package imapserver
 
 import (
 	"context"
+	"errors"
 	"io"
 
 	"github.com/angarium/angarium/internal/errs"
@@ -17,14 +18,14 @@ func (s *session) copyAcross(ctx context.Context, uids mail.UIDSet, to *tree, bo
 	if uids.Len() > acrossMax {
 		return done, &refusal{"LIMIT", "too many messages for one command into another account; nothing was copied"}
 	}
-	ctx, cancel := context.WithTimeout(ctx, changeTimeMax)
-	defer cancel()
 	var a appending
 	defer a.discard()
-	for _, m := range s.view.list.Select(uids) {
-		if err := s.stageCopy(ctx, m, &a); err != nil {
-			return done, err
-		}
+	err = s.stageCopies(ctx, uids, &a)
+	if errors.Is(err, context.DeadlineExceeded) {
+		err = &refusal{"LIMIT", "the copy takes too long; nothing was copied"}
+	}
+	if err != nil {
+		return done, err
 	}
 	err = s.change(ctx, to, func(tx *store.Tx) error {
 		target, err := s.again(tx, to, box.ID)
@@ -49,6 +50,38 @@ func (s *session) copyAcross(ctx context.Context, uids mail.UIDSet, to *tree, bo
 	})
 	return done, err
 }
+
+// stageCopies writes messages of the selected mailbox again, many of them in turn
+// with whatever else computes for long.
+func (s *session) stageCopies(ctx context.Context, uids mail.UIDSet, a *appending) error {
+	ctx, cancel := context.WithTimeout(ctx, changeTimeMax)
+	defer cancel()
+	pause := func(context.Context) error { return nil }
+	if uids.Len() > turnAcross {
+		turn, err := s.conn.Work().Take(ctx, uint64(s.user.Account))
+		if err != nil {
+			return err
+		}
+		defer func() {
+			turn.End()
+			s.turn += turn.Waited()
+		}()
+		pause = turn.Pause
+	}
+	for _, m := range s.view.list.Select(uids) {
+		if err := pause(ctx); err != nil {
+			return err
+		}
+		if err := s.stageCopy(ctx, m, a); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// turnAcross is how many messages are copied without a turn: each is read as when
+// it came.
+const turnAcross = 100
 
 // stageCopy writes a message of the selected mailbox again.
 func (s *session) stageCopy(ctx context.Context, m *store.Message, a *appending) error {
@@ -83,7 +116,7 @@ func (s *session) stageCopy(ctx context.Context, m *store.Message, a *appending)
 		}
 	}
 	a.messages = append(a.messages, copied)
-	return ctx.Err()
+	return ctx.Err() // reading obeys it only before it begins
 }
 
 // moveAcross is copyAcross, and then the messages are expunged: if that fails,

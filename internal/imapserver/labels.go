@@ -114,14 +114,14 @@ func (s *session) labelsOf(ctx context.Context, uids mail.UIDSet) (labels, error
 }
 
 func fetchGmailMessageID(f *fetcher, _ *imapwire.FetchItem) error {
-	f.out = strconv.AppendUint(append(f.out, "X-GM-MSGID "...), uint64(f.m.ID), 10)
+	f.out = strconv.AppendUint(append(f.out, "X-GM-MSGID "...), f.s.view.ids.MessageNumber(f.m.ID), 10)
 	return nil
 }
 
 func fetchGmailThreadID(f *fetcher, _ *imapwire.FetchItem) error {
 	sum, err := f.summary()
 	if err == nil {
-		f.out = strconv.AppendUint(append(f.out, "X-GM-THRID "...), uint64(store.ThreadOf(f.m, sum)), 10)
+		f.out = strconv.AppendUint(append(f.out, "X-GM-THRID "...), f.s.view.ids.ThreadNumber(store.ThreadOf(f.m, sum)), 10)
 	}
 	return err
 }

@@ -12,15 +12,17 @@ func (q *Query) compileID(k *imapwire.SearchKey) test {
 	ids := store.ObjectIDs{Account: q.Account, User: q.User}
 	switch k.Op {
 	case imapwire.SearchEmailID:
-		return rowTest(func(m *store.Message) bool { return ids.Message(m.ID) == k.Text })
+		id, ok := ids.ParseMessage(k.Text)
+		return rowTest(func(m *store.Message) bool { return ok && m.ID == id })
 	case imapwire.SearchLabel:
 		return rowTest(func(m *store.Message) bool {
 			_, ok := slices.BinarySearch(k.IDs, uint64(m.ID))
 			return ok && q.User == q.Account // whose labels they are
 		})
 	}
+	id, ok := ids.ParseThread(k.Text)
 	return test{costSummary, func(c *cursor, _ int, m *store.Message) (bool, error) {
 		s, err := c.summary(m)
-		return s != nil && ids.Thread(store.ThreadOf(m, s)) == k.Text, err
+		return ok && s != nil && store.ThreadOf(m, s) == id, err
 	}}
 }

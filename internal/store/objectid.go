@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"strconv"
+	"strings"
 
 	"github.com/angarium/angarium/internal/message"
 )
@@ -30,6 +31,49 @@ func (x ObjectIDs) Thread(id ThreadID) string {
 	}
 	home, n := homeOf(x.Account, uint64(id))
 	return x.text('T', home, n)
+}
+
+// MessageNumber returns the id of a message as a number: that in its EMAILID, or
+// for one of another account what it would be in the user's.
+func (x ObjectIDs) MessageNumber(id MessageID) uint64 { return x.number(uint64(id)) }
+
+// ThreadNumber does likewise.
+func (x ObjectIDs) ThreadNumber(id ThreadID) uint64 { return x.number(uint64(id)) }
+
+func (x ObjectIDs) number(id uint64) uint64 {
+	if n := carry(id, x.Account, x.User); n != 0 {
+		return n
+	}
+	return id
+}
+
+// ParseMessage returns the message of an EMAILID, or of its number behind "M".
+func (x ObjectIDs) ParseMessage(text string) (id MessageID, ok bool) {
+	n := x.parse(text)
+	id = MessageID(n)
+	return id, x.Message(id) == text || text == "M"+strconv.FormatUint(x.MessageNumber(id), 10)
+}
+
+// ParseThread returns the thread of a THREADID, or of its number behind "T".
+func (x ObjectIDs) ParseThread(text string) (id ThreadID, ok bool) {
+	n := x.parse(text)
+	id = ThreadID(n)
+	return id, x.Thread(id) == text || text == "T"+strconv.FormatUint(x.ThreadNumber(id), 10)
+}
+
+// parse returns the id that a text may mean, as it stands in the account.
+func (x ObjectIDs) parse(text string) uint64 {
+	number, account, _ := strings.Cut(text[min(1, len(text)):], "_")
+	id, _ := strconv.ParseUint(number, 10, 64)
+	home, n := homeOf(x.User, id)
+	if account != "" {
+		given, _ := strconv.ParseUint(account, 10, 64)
+		home = AccountID(given)
+	}
+	if home == x.Account {
+		return n
+	}
+	return carry(n, home, x.Account)
 }
 
 func (x ObjectIDs) text(prefix byte, home AccountID, n uint64) string {
