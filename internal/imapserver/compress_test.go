@@ -64,7 +64,7 @@ func TestCompressionBombs(t *testing.T) {
 	}
 	// 1 : 1000 within a line.
 	c := s.compressed(t)
-	c.Send(t, "a "+strings.Repeat("x", 2*imapwire.LineMax)+"\r\n")
+	c.Send(t, "a "+strings.Repeat("x", 2*imapwire.CommandMax)+"\r\n")
 	expect(t, c, "* BYE [LIMIT] The command is too long")
 	// Within a literal.
 	c = s.compressed(t)

@@ -176,6 +176,7 @@ func (s *session) login(id auth.Identity) error {
 	s.own = s.treeOf(acct, id.Name, "")
 	s.stop = acct.Watch(s.conn.Wake)
 	s.conn.Known()
+	s.conn.LargeOutput(true)
 	s.conn.SetUser(id.Name, "")
 	s.dec.SetLimits(imapwire.AfterLogin)
 	s.recut()

@@ -149,7 +149,7 @@ func TestLimits(t *testing.T) {
 			t.Errorf("a line of %d octets: %s", n, got)
 		}
 	}
-	first.Send(t, "a "+strings.Repeat("x", imapwire.LineMax)+"\r\n")
+	first.Send(t, "a "+strings.Repeat("x", imapwire.CommandMax)+"\r\n")
 	if got := first.Line(); !strings.HasPrefix(got, "* BYE [LIMIT]") {
 		t.Error(got)
 	}

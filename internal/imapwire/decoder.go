@@ -78,8 +78,9 @@ func (d *Decoder) Next() error {
 }
 
 func (d *Decoder) nextLine() error {
-	line, err := d.src.ReadLine(d.limits.Line)
+	line, err := d.src.ReadLine(int(d.limits.Command - d.octets))
 	d.line, d.pos = line, 0
+	d.octets += int64(len(line))
 	if err != nil {
 		d.err = err
 	}
@@ -121,13 +122,13 @@ func (d *Decoder) Skip() error {
 			d.line = nil
 			return nil
 		}
-		if n > d.limits.LiteralSum*64 {
+		if n > d.limits.Command*64 {
 			return ErrTooMuch
 		}
 		if _, err := io.CopyN(io.Discard, d.src, n); err != nil {
 			return err
 		}
-		d.err = nil
+		d.err, d.octets = nil, 0 // nothing of what was before is kept
 		if err := d.nextLine(); err != nil {
 			return err
 		}
@@ -411,7 +412,7 @@ func (d *Decoder) literal() string {
 	}
 	d.literals++
 	d.octets += n
-	if n > d.limits.Literal || d.literals > LiteralsMax || d.octets > d.limits.LiteralSum {
+	if n > d.limits.Literal || d.literals > LiteralsMax || d.octets > d.limits.Command {
 		if sync {
 			d.Fail("the literal is too large")
 		} else {
@@ -424,20 +425,36 @@ func (d *Decoder) literal() string {
 			return ""
 		}
 	}
-	// Memory grows with what arrives, not with what is announced.
-	var b strings.Builder
-	if _, err := io.CopyN(&b, d.src, n); err != nil {
+	b, err := d.readLiteral(int(n))
+	if err != nil {
 		d.err = err
 		return ""
 	}
 	if d.nextLine() != nil {
 		return ""
 	}
-	if !d.anyOctets && strings.IndexByte(b.String(), 0) >= 0 {
+	if !d.anyOctets && strings.IndexByte(b, 0) >= 0 {
 		d.Fail("a literal holds NUL")
 		return ""
 	}
-	return b.String()
+	return b
+}
+
+// readLiteral reads n octets. Memory grows with what arrives, not with what is
+// announced, and beside it nothing is held while more is awaited.
+func (d *Decoder) readLiteral(n int) (string, error) {
+	b := make([]byte, 0, min(n, 1024))
+	for len(b) < n {
+		if len(b) == cap(b) {
+			b = append(make([]byte, 0, min(n, 2*cap(b))), b...)
+		}
+		got, err := d.src.Read(b[len(b):cap(b)])
+		if got == 0 && err != nil {
+			return "", err
+		}
+		b = b[:len(b)+got]
+	}
+	return string(b), nil
 }
 
 // Literal8 takes the "~" before a literal of any octets (RFC 3516 §4.4).

@@ -7,9 +7,8 @@ package imapwire
 
 // Limits of one command (reliability paper 4.4).
 const (
-	LineMax         = 2 << 20   // octets of a line after login; UID sets of SOGo and of sync tools have 1 MiB
-	LiteralMax      = 128 << 10 // octets of a literal after login that is not a message
-	LiteralSumMax   = 1 << 20   // octets of all of them
+	CommandMax      = 2 << 20   // octets of a command's lines and literals after login; UID sets of SOGo and of sync tools have 1 MiB
+	LiteralMax      = 128 << 10 // octets of a literal after login
 	BeforeLoginMax  = 8 << 10   // octets of each of these before login, when nobody is known
 	LiteralsMax     = 1000      // literals of one command
 	DepthMax        = 64        // nested parentheses
@@ -20,14 +19,13 @@ const (
 	numberDigitsMax = 19
 )
 
-// Limits are those that logging in changes, in octets.
+// Limits are those that logging in changes, in octets. Messages do not count.
 type Limits struct {
-	Line       int
-	Literal    int64
-	LiteralSum int64
+	Command int64 // of all lines and literals of a command: as much of it may be kept
+	Literal int64
 }
 
 var (
-	BeforeLogin = Limits{BeforeLoginMax, BeforeLoginMax, BeforeLoginMax}
-	AfterLogin  = Limits{LineMax, LiteralMax, LiteralSumMax}
+	BeforeLogin = Limits{BeforeLoginMax, BeforeLoginMax}
+	AfterLogin  = Limits{CommandMax, LiteralMax}
 )

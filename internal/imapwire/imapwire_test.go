@@ -80,6 +80,7 @@ func TestContinuation(t *testing.T) {
 // TestLimits: each at the limit and beyond (reliability paper 4.4).
 func TestLimits(t *testing.T) {
 	literal := func(n int) string { return fmt.Sprintf("{%d+}\r\n%s", n, strings.Repeat("x", n)) }
+	counted := func(text string) int { return len(strings.ReplaceAll(text, "\r\n", "")) }
 	read := func(text string, f func(d *Decoder)) error {
 		d, _ := decode(t, text)
 		f(d)
@@ -95,18 +96,14 @@ func TestLimits(t *testing.T) {
 	}{
 		{"LiteralMax", literal, one, LiteralMax},
 		{"LiteralsMax", func(n int) string { return "(" + strings.TrimSpace(strings.Repeat("{1+}\r\nx ", n)) + ")" }, many, LiteralsMax},
-		{"LiteralSumMax", func(n int) string {
-			var b strings.Builder
-			b.WriteByte('(')
-			for n > 0 {
-				k := min(n, LiteralMax)
-				b.WriteString(literal(k))
-				if n -= k; n > 0 {
-					b.WriteByte(' ')
-				}
-			}
-			return b.String() + ")"
-		}, many, LiteralSumMax},
+		{"CommandMax, literals", func(n int) string {
+			text := "(" + strings.Repeat(literal(LiteralMax)+" ", CommandMax/LiteralMax-1)
+			return text + strings.Repeat("x", n-counted(text)-1) + ")"
+		}, many, CommandMax},
+		{"CommandMax, lines", func(n int) string {
+			text := "(" + strings.Repeat(`"`+strings.Repeat("x", CommandMax/10)+`" {1+}`+"\r\nx ", 9)
+			return text + strings.Repeat("x", n-counted(text)-1) + ")"
+		}, many, CommandMax},
 		{"TokensMax", func(n int) string { return "(" + strings.TrimSpace(strings.Repeat("x ", n)) + ")" }, many, TokensMax},
 		{"FetchItemsMax", func(n int) string { return "(" + strings.TrimSpace(strings.Repeat("BODY[] ", n)) + ")" }, func(d *Decoder) { d.FetchItems() }, FetchItemsMax},
 		{"FieldNamesMax", func(n int) string { return "BODY[HEADER.FIELDS (" + strings.TrimSpace(strings.Repeat("a ", n)) + ")]" }, func(d *Decoder) { d.FetchItems() }, FieldNamesMax},
@@ -119,11 +116,15 @@ func TestLimits(t *testing.T) {
 		}
 	}
 	for n, good := range map[int]bool{BeforeLoginMax - 1: true, BeforeLoginMax: true, BeforeLoginMax + 1: false} {
-		for name, text := range map[string]string{"one": literal(n), "two": literal(10) + literal(n-10)} {
+		for name, text := range map[string]string{
+			"one":                  literal(n - len("{8000+}")),
+			"two":                  literal(10) + literal(n-10-len("{10+}{8000+}")),
+			"a line and a literal": `"` + strings.Repeat("x", 4000) + `"` + literal(n-4002-len("{4000+}")),
+		} {
 			d, _ := decode(t, text)
 			d.SetLimits(BeforeLogin)
 			d.AString()
-			if name == "two" {
+			if name != "one" {
 				d.AString()
 			}
 			if (d.Err() == nil) != good {
@@ -195,10 +196,10 @@ func TestNumSet(t *testing.T) {
 // TestLongNumSet: a set may be as long as the line, more than TokensMax
 // numbers.
 func TestLongNumSet(t *testing.T) {
-	text := strings.Repeat("1,3,", LineMax/4-1) + "5:70"
+	text := strings.Repeat("1,3,", CommandMax/4-1) + "5:70"
 	d, _ := decode(t, text)
 	set := d.NumSet()
-	if err := d.End(); err != nil || len(text) != LineMax || len(set) != LineMax/2-1 {
+	if err := d.End(); err != nil || len(text) != CommandMax || len(set) != CommandMax/2-1 {
 		t.Errorf("%d octets, %d ranges: %v", len(text), len(set), err)
 	}
 	if got := len(set.Resolve(9)); got != 3 {

@@ -111,7 +111,7 @@ func (c *Conn) readCompressed(p []byte) (int, error) {
 			return n, err
 		}
 		if c.compressed == nil {
-			return c.nc.Read(p)
+			return c.readWire(p)
 		}
 		if err := c.take(); err != nil {
 			return 0, err
@@ -123,7 +123,7 @@ func (c *Conn) readCompressed(p []byte) (int, error) {
 func (c *Conn) take() error {
 	z := c.compressed
 	in := readBuffers.Get().(*[readBuffer]byte)
-	n, err := c.nc.Read(in[:])
+	n, err := c.readWire(in[:])
 	if n == 0 {
 		readBuffers.Put(in)
 		return readError(err)

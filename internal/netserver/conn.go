@@ -23,6 +23,10 @@ import (
 const (
 	readBuffer  = 16 << 10 // a whole TLS record's text, so that none stays inside the TLS layer while parked
 	writeBuffer = 16 << 10
+	// firstWriteBuffer is for answers to a peer without LargeOutput: with it, a
+	// full read buffer and a command, nobody costs more than 32 KiB
+	// (reliability paper S1).
+	firstWriteBuffer = 4 << 10
 	// How long a client may take no output (reliability paper 4.4): one that
 	// must show soon who it is, and any other unless the options say otherwise.
 	stalledBeforeDeadlineMax = 30 * time.Second
@@ -39,6 +43,7 @@ var (
 
 var readBuffers = sync.Pool{New: func() any { return new([readBuffer]byte) }}
 var writeBuffers = sync.Pool{New: func() any { return new([writeBuffer]byte) }}
+var firstWriteBuffers = sync.Pool{New: func() any { return new([firstWriteBuffer]byte) }}
 
 // Conn is one client connection.
 type Conn struct {
@@ -47,6 +52,8 @@ type Conn struct {
 	s      *Server
 	secure bool // the octets do not leave the machine
 	tls    *tls.Conn
+	// records is what is between TLS and the wire.
+	records *recordConn
 	// tlsConfig is that of the listener: tickets of one connection resume another.
 	tlsConfig *tls.Config
 	id        string
@@ -69,8 +76,9 @@ type Conn struct {
 
 	in     *[readBuffer]byte // nil while parked
 	r, w   int               // in[r:w] is unread
-	out    *[writeBuffer]byte
-	n      int // out[:n] is unwritten
+	out    []byte            // a whole buffer of one of the pools, or nil
+	n      int               // out[:n] is unwritten
+	large  bool              // the next one is large
 	outErr error
 
 	compressed *compression // nil: octets go as they are
@@ -158,15 +166,25 @@ func (c *Conn) room() {
 // fill waits for more input. The buffer must have room.
 func (c *Conn) fill() error {
 	c.room()
-	c.startWait()
-	n, err := c.read(c.in[c.w:])
-	c.endWait()
+	n, err := c.wait(c.in[c.w:])
 	c.w += n
+	return err
+}
+
+// wait waits for octets from the peer. What was answered goes before, so that
+// no output is held while a peer sends half a command.
+func (c *Conn) wait(p []byte) (int, error) {
+	if c.n > 0 {
+		c.Flush() // its error stays, and the peer may have more to say
+	}
+	c.startWait()
+	n, err := c.read(p)
+	c.endWait()
 	c.received += int64(n)
 	if n > 0 {
-		return nil
+		return n, nil
 	}
-	return readError(err)
+	return 0, readError(err)
 }
 
 func readError(err error) error {
@@ -227,7 +245,16 @@ func (c *Conn) read(p []byte) (int, error) {
 	if c.compressed != nil {
 		return c.readCompressed(p)
 	}
-	return c.nc.Read(p)
+	return c.readWire(p)
+}
+
+// readWire takes octets from the peer as they are, or as TLS gives them.
+func (c *Conn) readWire(p []byte) (int, error) {
+	n, err := c.nc.Read(p)
+	if n > 0 && c.records != nil {
+		c.records.useless = 0
+	}
+	return n, err
 }
 
 // Read returns octets, those in the buffer first.
@@ -242,14 +269,7 @@ func (c *Conn) Read(p []byte) (int, error) {
 func (c *Conn) readSome(p []byte) (int, error) {
 	if c.r == c.w {
 		if len(p) >= readBuffer {
-			c.startWait()
-			n, err := c.read(p)
-			c.endWait()
-			c.received += int64(n)
-			if n > 0 {
-				return n, nil
-			}
-			return 0, readError(err)
+			return c.wait(p)
 		}
 		if err := c.fill(); err != nil {
 			return 0, err
@@ -299,12 +319,10 @@ func (c *Conn) Write(p []byte) (int, error) {
 			c.writeOut(p)
 			break
 		}
-		if c.out == nil {
-			c.out = writeBuffers.Get().(*[writeBuffer]byte)
-		}
+		c.outRoom()
 		k := copy(c.out[c.n:], p)
 		c.n += k
-		if p = p[k:]; c.n == writeBuffer {
+		if p = p[k:]; c.n == len(c.out) {
 			c.Flush()
 		}
 	}
@@ -319,12 +337,10 @@ func (c *Conn) WriteString(s string) (int, error) {
 		tap.Sent([]byte(s))
 	}
 	for len(s) > 0 && c.outErr == nil {
-		if c.out == nil {
-			c.out = writeBuffers.Get().(*[writeBuffer]byte)
-		}
+		c.outRoom()
 		k := copy(c.out[c.n:], s)
 		c.n += k
-		if s = s[k:]; c.n == writeBuffer {
+		if s = s[k:]; c.n == len(c.out) {
 			c.Flush()
 		}
 	}
@@ -334,10 +350,34 @@ func (c *Conn) WriteString(s string) (int, error) {
 // AvailableBuffer returns an empty slice of the free part of the output
 // buffer, to be appended to and given to Write at once.
 func (c *Conn) AvailableBuffer() []byte {
-	if c.out == nil {
-		c.out = writeBuffers.Get().(*[writeBuffer]byte)
-	}
+	c.outRoom()
 	return c.out[c.n:c.n]
+}
+
+// LargeOutput says whether much output may wait to be sent at once: to a peer
+// that nobody knows there is little to say.
+func (c *Conn) LargeOutput(large bool) { c.large = large }
+
+// outRoom makes sure that there is an output buffer.
+func (c *Conn) outRoom() {
+	switch {
+	case c.out != nil:
+	case c.large:
+		c.out = writeBuffers.Get().(*[writeBuffer]byte)[:]
+	default:
+		c.out = firstWriteBuffers.Get().(*[firstWriteBuffer]byte)[:]
+	}
+}
+
+// releaseOutput gives the output buffer back.
+func (c *Conn) releaseOutput() {
+	switch len(c.out) {
+	case writeBuffer:
+		writeBuffers.Put((*[writeBuffer]byte)(c.out))
+	case firstWriteBuffer:
+		firstWriteBuffers.Put((*[firstWriteBuffer]byte)(c.out))
+	}
+	c.out = nil
 }
 
 func (c *Conn) writeOut(p []byte) {
@@ -378,10 +418,7 @@ func (c *Conn) Flush() error {
 		c.n = 0
 		c.writeOut(c.out[:n])
 	}
-	if c.out != nil {
-		writeBuffers.Put(c.out)
-		c.out = nil
-	}
+	c.releaseOutput()
 	return c.outErr
 }
 
@@ -398,7 +435,8 @@ func (c *Conn) StartTLS(ctx context.Context) error {
 }
 
 func (c *Conn) handshake(ctx context.Context) error {
-	t := tls.Server(&recordConn{Conn: c.plain}, c.tlsConfig)
+	records := &recordConn{Conn: c.plain}
+	t := tls.Server(records, c.tlsConfig)
 	ctx, cancel := context.WithTimeout(ctx, c.s.opts.HandshakeTime)
 	defer cancel()
 	// On a goroutine of its own, so that the session's stack stays small.
@@ -408,7 +446,8 @@ func (c *Conn) handshake(ctx context.Context) error {
 		c.plain.Close()
 		return errs.As("netserver.handshake", errs.Temporary, "", err)
 	}
-	c.nc, c.tls = t, t
+	records.useless = 0
+	c.nc, c.tls, c.records = t, t, records
 	return nil
 }
 
@@ -421,10 +460,7 @@ func (c *Conn) release() {
 		readBuffers.Put(c.in)
 		c.in, c.r, c.w = nil, 0, 0
 	}
-	if c.out != nil {
-		writeBuffers.Put(c.out)
-		c.out = nil
-	}
+	c.releaseOutput()
 	if c.compressed != nil {
 		c.compressed.release()
 	}

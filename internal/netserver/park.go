@@ -193,13 +193,23 @@ func (c *Conn) Gone() bool {
 // recordConn hands one TLS record at a time to the TLS layer above it, so that
 // no part of a further one is inside that layer while the connection is
 // parked: what waits, waits in the kernel, where Park sees it.
+//
+// It also ends what only fills the memory of that layer, which by itself keeps
+// handshake messages of 64 KiB, before and after the handshake.
 type recordConn struct {
 	net.Conn
-	left   int // octets of the current record still to be handed over
-	header [5]byte
-	have   int // of the header
-	given  int // of the header
+	left    int // octets of the current record still to be handed over
+	header  [5]byte
+	have    int // of the header
+	given   int // of the header
+	useless int // octets since the last of which the layer made text
 }
+
+// uselessMax is how many octets TLS may take without giving any: a record of
+// text has 16 KiB and some, the first message of a client mostly 2 KiB.
+const uselessMax = 20 << 10
+
+var errUseless = errors.New("the client sends TLS records that say nothing")
 
 func (r *recordConn) Read(p []byte) (int, error) {
 	if len(p) == 0 {
@@ -222,6 +232,9 @@ func (r *recordConn) Read(p []byte) (int, error) {
 		}
 		if r.have == len(r.header) {
 			r.left = int(r.header[3])<<8 | int(r.header[4])
+			if r.useless += len(r.header) + r.left; r.useless > uselessMax {
+				return 0, errUseless
+			}
 		}
 	}
 	if r.given < r.have {

@@ -290,6 +290,7 @@ func (s *session) open(id auth.Identity) error {
 	}
 	s.id, s.acct = id, acct
 	s.conn.Known()
+	s.conn.LargeOutput(true)
 	s.conn.SetUser(id.Name, "")
 	return nil
 }

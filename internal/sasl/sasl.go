@@ -11,8 +11,8 @@ import (
 
 // Limits of an exchange (reliability paper 4.4).
 const (
-	ResponseMax = 16 << 10 // octets of one response, before decoding
-	fieldMax    = 1024     // octets of a name or password
+	ResponseMax = 8 << 10 // octets of one response, before decoding
+	fieldMax    = 1024    // octets of a name or password
 )
 
 // ErrMalformed is a response that is none of the mechanism.

@@ -9,6 +9,7 @@ import (
 	"math/rand/v2"
 	"net"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -77,6 +78,61 @@ func drip(nc net.Conn, text string) {
 		_, err = io.WriteString(nc, "A")
 		time.Sleep(20 * time.Millisecond) // a slow client
 	}
+}
+
+// TestA1: before a login brackets, literals, responses and halves of them cost
+// the server next to nothing, whatever is sent and whoever does not read the
+// answers, and so does half a handshake (S1).
+func TestA1(t *testing.T) {
+	const n, heapMax, tlsMax = 20, 32 << 10, 32 << 10 // octets
+	_, all := protocols(t)
+	for _, p := range all {
+		for _, f := range servertest.Floods[p.name] {
+			addr, most := p.plain, int64(heapMax)
+			switch {
+			case f.TLS == servertest.InsideTLS:
+				continue // the client's own memory is as much; test/hostile has it in another process
+			case f.TLS == servertest.Handshake:
+				addr = p.implicit
+				fallthrough
+			case strings.Contains(f.Name, "handshake"):
+				most += tlsMax
+			}
+			before := servertest.Held()
+			conns := begin(t, n, &f, addr)
+			// The sessions may still be at work, and then more is garbage.
+			grown := int64(0)
+			for end := time.Now().Add(5 * time.Second); ; {
+				grown = (servertest.Held().Heap - before.Heap) / n
+				if grown <= most || time.Now().After(end) {
+					break
+				}
+			}
+			t.Logf("%s, %s: %d octets a connection", p.name, f.Name, grown)
+			if grown > most {
+				t.Errorf("%s, %s: %d octets a connection", p.name, f.Name, grown)
+			}
+			for _, nc := range conns {
+				nc.Close()
+			}
+			servertest.AwaitReleased(t, before)
+		}
+	}
+}
+
+// begin begins n floods at once.
+func begin(t *testing.T, n int, f *servertest.Flood, addr string) []net.Conn {
+	t.Helper()
+	conns, failed := make([]net.Conn, n), make([]error, n)
+	var wg sync.WaitGroup
+	for i := range conns {
+		wg.Go(func() { conns[i], failed[i] = f.Begin(addr) })
+	}
+	wg.Wait()
+	if err := errors.Join(failed...); err != nil {
+		t.Fatal(err)
+	}
+	return conns
 }
 
 // TestA2: who sends an octet now and then is sent away when the time for the
