@@ -230,6 +230,25 @@ func BenchmarkSetFlags10k(b *testing.B) {
 	}
 }
 
+// TestFlagMerger: what is known of other messages, and of the one before, changes
+// nothing for a message.
+func TestFlagMerger(t *testing.T) {
+	sets := []mail.Flags{{}, mail.NewFlags(0), mail.NewFlags(mail.Seen), mail.NewFlags(mail.Flagged, "a"), mail.NewFlags(mail.Seen, "a", "b")}
+	for op := range FlagsRemove + 1 {
+		c := FlagChange{Op: op, Flags: mail.NewFlags(mail.Seen, "b")}
+		for _, first := range sets {
+			merge := flagMerger{change: c, known: map[mail.Flags]mail.Flags{}}
+			for _, second := range sets {
+				for _, f := range []mail.Flags{first, second, second, first} {
+					if got, err := merge.apply(f); err != nil || got != c.Apply(f) {
+						t.Errorf("change %d makes %v, %v of %v, want %v", op, got, err, f, c.Apply(f))
+					}
+				}
+			}
+		}
+	}
+}
+
 // TestAppendMany: what the appended messages of one Update cost does not depend
 // on how many the mailbox has.
 func TestAppendMany(t *testing.T) {

@@ -358,7 +358,7 @@ func (tx *Tx) SetFlags(mb MailboxID, uids mail.UIDSet, c FlagChange) (modified m
 		}
 	}
 	e := &flagsEdit{tx: tx, list: editList(l)}
-	merge := flagMerger{c, map[mail.Flags]mail.Flags{}}
+	merge := flagMerger{change: c, known: map[mail.Flags]mail.Flags{}}
 	for _, m := range l.Select(uids) {
 		if err := tx.step(); err != nil {
 			return nil, err
@@ -437,13 +437,24 @@ func (e *flagsEdit) end() {
 }
 
 // flagMerger applies one change, once to each set of flags that there is: many
-// messages have the same.
+// messages have the same, and most the same as the one before, for which nothing
+// is looked up.
 type flagMerger struct {
-	change FlagChange
-	known  map[mail.Flags]mail.Flags
+	change      FlagChange
+	known       map[mail.Flags]mail.Flags
+	last, after mail.Flags // the flags of the one before, and with the change; once something is known
 }
 
 func (f *flagMerger) apply(flags mail.Flags) (mail.Flags, error) {
+	if flags == f.last && len(f.known) > 0 {
+		return f.after, nil
+	}
+	out, err := f.merge(flags)
+	f.last, f.after = flags, out
+	return out, err
+}
+
+func (f *flagMerger) merge(flags mail.Flags) (mail.Flags, error) {
 	if out, ok := f.known[flags]; ok {
 		return out, nil
 	}
