@@ -3,6 +3,7 @@ package imapserver
 import (
 	"context"
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 
@@ -49,6 +50,33 @@ func fill(t *testing.T, s *testServer, n int) (*store.Account, store.MailboxID) 
 		t.Fatal(err)
 	}
 	return acct, box.ID
+}
+
+// TestThreadsInPieces: what is sent piece by piece reads as one answer.
+func TestThreadsInPieces(t *testing.T) {
+	s := newTestServer(t, Options{})
+	const n = threadsPiece // several pieces: three numbers of Threads for each message
+	fill(t, s, n)
+	want := "* THREAD ("
+	for i := range n {
+		want += fmt.Sprintf("(%d)", i+1)
+	}
+	want += ")" // all have one subject (RFC 5256 §3 REFERENCES, step 5)
+	c := s.dial(t)
+	c.Line()
+	c.Send(t, "a LOGIN ada secret\r\nb SELECT INBOX\r\nc THREAD REFERENCES UTF-8 ALL\r\n")
+	for {
+		line := c.Line()
+		if strings.HasPrefix(line, "* THREAD") {
+			if line != want {
+				t.Errorf("got %d octets, want %d: %.200s", len(line), len(want), line)
+			}
+			return
+		}
+		if strings.HasPrefix(line, "c ") || strings.HasPrefix(line, "<") {
+			t.Fatal(line)
+		}
+	}
 }
 
 // TestTurns: while others compute, long commands wait for their turn and short

@@ -356,11 +356,11 @@ func flatten(roots []*node) (t Threads) {
 	return t
 }
 
-// Append appends the threads as they stand in the response, with the number of
-// each message.
-func (t Threads) Append(b []byte, number func(index int) uint32) []byte {
-	for n, x := range t {
-		if n > 0 && x != threadCloses && t[n-1] >= 0 {
+// Append appends a part of the threads, what is from one place to before another,
+// as it stands in the response, with the number of each message.
+func (t Threads) Append(b []byte, from, to int, number func(index int) uint32) []byte {
+	for n, x := range t[from:to] {
+		if n += from; n > 0 && x != threadCloses && t[n-1] >= 0 {
 			b = append(b, ' ')
 		}
 		switch x {

@@ -15,10 +15,15 @@ type testFields struct {
 	sent        int64
 }
 
-// threadOf arranges messages, whose dates are in order where they have none.
+// threadOf arranges messages, whose dates are in order where they have none. The
+// answer is made of the smallest parts.
 func threadOf(messages []testFields) string {
-	roots := threadItems(itemsOf(messages))
-	return string(flatten(roots).Append(nil, func(i int) uint32 { return uint32(i + 1) }))
+	threads := flatten(threadItems(itemsOf(messages)))
+	var b []byte
+	for n := range threads {
+		b = threads.Append(b, n, n+1, func(i int) uint32 { return uint32(i + 1) })
+	}
+	return string(b)
 }
 
 func itemsOf(messages []testFields) []item {
