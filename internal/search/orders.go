@@ -119,6 +119,13 @@ func newOrder(l *store.MessageList, by []int32) *order {
 // over returns the indexes of a list's messages in order, and of those that the
 // order does not have.
 func (o *order) over(l *store.MessageList) (sorted, added []int) {
+	if o.isOf(l) { // whose indexes are those of the order
+		sorted = make([]int, len(o.by))
+		for n, i := range o.by {
+			sorted[n] = int(i)
+		}
+		return sorted, nil
+	}
 	at := make([]int32, len(o.uids)) // index in the list, from 1
 	k := 0
 	for i, m := range l.Range(0, l.Len()) {
