@@ -147,7 +147,7 @@ type Engine struct {
 		durable     position // the log's end that is synced
 		buffered    int64
 		waiters     []*waiter
-		wanted      int // waiters for which flush waits
+		wanted      int // waiters for which flush waits: fewer do not wake it
 		versions    map[engine.SpaceID]engine.Version
 		sealed      map[engine.BlobID]*sealed // by a writer that was not released
 		segments    map[uint32]*segment
