@@ -22,7 +22,7 @@ func TestServer(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(h.violations) > 0 || h.operations < 100 || len(h.reads) == 0 {
+	if len(h.violations) > 0 || h.operations < 100 || len(h.reads) == 0 || len(h.grants) == 0 || len(h.attempts) == 0 {
 		t.Errorf("seed %d: %d operations, %v", o.seed, h.operations, h.violations[:min(5, len(h.violations))])
 	}
 }
@@ -233,6 +233,92 @@ func TestBadHistories(t *testing.T) {
 		h.audit("b", c.found)
 		expect(t, name, h, c.want)
 	}
+}
+
+// TestBadRights: what is done or told against the rights, and refused in spite of
+// them, is noticed.
+func TestBadRights(t *testing.T) {
+	const second = idleSlack
+	grants := []granted{{interval{10 * second, 11 * second}, letters("lrs")}, {interval{20 * second, 21 * second}, letters("l")}, {interval{30 * second, 31 * second}, letters("lrsi")}}
+	told := func(text string) *rights { r := letters(text); return &r }
+	for name, c := range map[string]struct {
+		begin, end int64 // in seconds
+		needs      string
+		outcome    outcome
+		told       *rights
+		want       int
+	}{
+		"before any":                  {1, 2, "r", done, nil, 26},
+		"with the right":              {12, 13, "rs", done, nil, 0},
+		"while it is given":           {10, 12, "r", done, nil, 0},
+		"while it is given, refused":  {10, 12, "r", refused, nil, 0},
+		"with the right, refused":     {12, 13, "rs", refused, nil, 26},
+		"with the right, ended":       {12, 13, "r", ended, nil, 26},
+		"begun before it was taken":   {19, 25, "r", done, nil, 0},
+		"while it is taken":           {20, 25, "r", done, nil, 0},
+		"after it was taken":          {22, 23, "r", done, nil, 26},
+		"after it was taken, refused": {22, 23, "r", refused, nil, 0},
+		"after it was taken, ended":   {22, 23, "r", ended, nil, 0},
+		"one of two":                  {22, 23, "lr", done, nil, 26},
+		"never given":                 {32, 33, "ri", done, nil, 0},
+		"not given, refused":          {32, 33, "rw", refused, nil, 0},
+		"not given, done":             {32, 33, "rw", done, nil, 26},
+		"given again, refused":        {32, 33, "rsi", refused, nil, 26},
+		"MYRIGHTS":                    {22, 23, "lr", done, told("l"), 0},
+		"MYRIGHTS, those of before":   {22, 23, "lr", done, told("lrs"), 26},
+		"MYRIGHTS, one missing":       {12, 13, "lr", done, told("ls"), 26},
+		"MYRIGHTS of nothing":         {1, 2, "lr", done, told(""), 26},
+		"MYRIGHTS, refused":           {22, 23, "lr", refused, told(""), 26},
+	} {
+		h := newHistory()
+		h.grants = grants
+		h.attempts = []attempt{{interval: interval{c.begin * second, c.end * second}, needs: letters(c.needs), outcome: c.outcome, told: c.told}}
+		h.judge()
+		expect(t, name, h, c.want)
+	}
+}
+
+// TestBadPushes: what a visitor hears of a mailbox is noticed when the right was
+// taken away more than a second before.
+func TestBadPushes(t *testing.T) {
+	const box = `"Other Users/a@b.example/c"`
+	for name, c := range map[string]struct {
+		line   string
+		rights string // that were left, a second ago or just now
+		before time.Duration
+		want   int
+	}{
+		"EXISTS":                    {"* 1 EXISTS", "l", 2 * time.Second, 26},
+		"EXISTS at once":            {"* 1 EXISTS", "l", 0, 0},
+		"STATUS":                    {"* STATUS " + box + " (UIDNEXT 3)", "l", 2 * time.Second, 26},
+		"STATUS at once":            {"* STATUS " + box + " (UIDNEXT 3)", "l", 0, 0},
+		"STATUS of another":         {`* STATUS "Other Users/a@b.example/d" (UIDNEXT 3)`, "l", 2 * time.Second, 0},
+		"LIST":                      {`* LIST () "/" ` + box, "r", 2 * time.Second, 26},
+		"LIST, that it is gone":     {`* LIST (\NonExistent) "/" ` + box, "r", 0, 0},
+		"LIST of what is seen":      {`* LIST () "/" ` + box, "l", 2 * time.Second, 0},
+		"FETCH":                     {"* 1 FETCH (FLAGS ())", "l", 2 * time.Second, 26},
+		"EXPUNGE":                   {"* 1 EXPUNGE", "", 2 * time.Second, 26},
+		"EXISTS, the right is back": {"* 1 EXISTS", "r", 2 * time.Second, 0},
+	} {
+		h := newHistory()
+		taken := now() - int64(c.before)
+		h.grants = []granted{{interval{1, 2}, letters("lr")}, {interval{taken - 2, taken - 1}, letters(c.rights)}}
+		v := &visitor{session: &session{h: h, user: "v@b.example", homes: map[string]string{"c": "a@b.example", "d": "a@b.example"},
+			view: &view{box: "c", uids: []uint32{4}, keywords: map[string]bool{}}}, box: "c"}
+		v.hear([]string{c.line}, now())
+		h.judge()
+		expect(t, name, h, c.want)
+	}
+}
+
+// TestBadPosts: a message that was refused and is there is noticed.
+func TestBadPosts(t *testing.T) {
+	h := newHistory()
+	h.posted("x")
+	h.auditPosts(map[string][]uint32{"x": {1, 2}})
+	expect(t, "posted", h, 0)
+	h.auditPosts(map[string][]uint32{"y": {1}})
+	expect(t, "refused", h, 26)
 }
 
 // TestGoodHistories: nothing is found in what a server without faults does.

@@ -73,12 +73,15 @@ type history struct {
 	versions   map[version]string // flags
 	watches    []*watched
 	conditions []condition
+	grants     []granted // in order
+	attempts   []attempt
+	posts      map[string]bool // tokens of what is put where rights change
 	violations []violation
 }
 
 func newHistory() *history {
 	return &history{uids: map[string]map[uint32]string{}, recent: map[string]map[uint32]int{},
-		vanished: map[string]map[uint32]bool{}, versions: map[version]string{}, writes: map[register][]write{}, reads: map[register][]read{}}
+		vanished: map[string]map[uint32]bool{}, posts: map[string]bool{}, versions: map[version]string{}, writes: map[register][]write{}, reads: map[register][]read{}}
 }
 
 func now() int64 { return time.Now().UnixNano() }
@@ -173,6 +176,7 @@ func (h *history) judge() {
 	h.judgeTold(byBox)
 	h.judgeWatches(byBox)
 	h.judgeConditions()
+	h.judgeRights()
 	h.judgeFlags()
 }
 

@@ -1,11 +1,14 @@
 // Command check shows that a mail server keeps IMAP's promises to many clients
-// at once. Clients of one account append, flag, move, copy, expunge and look at
+// at once. Clients of an account append, flag, move, copy, expunge and look at
 // messages that name themselves, beside deliveries over LMTP and a POP3 client;
 // what each was told, and when, is compared with what can have been (invariants
-// 1 to 17, 19 to 22, 24, 25 and 28 of the reliability paper; test/kill has 27 and
+// 1 to 17, 19 to 22, 24 to 26 and 28 of the reliability paper; test/kill has 27 and
 // 29). Every other client enables QRESYNC, keeps what it knows of mailboxes that
 // it leaves, and catches up when it comes back; some of these have UIDONLY too,
-// others NOTIFY or IMAP4rev2. In the end all mailboxes are read once more.
+// others NOTIFY or IMAP4rev2. With a second account, one of the mailboxes is its,
+// and half of the clients: all see each other's. Beside them a mailbox is shared
+// whose owner gives and takes rights all the time (26). In the end all mailboxes
+// are read once more.
 //
 //	go run ./test/check --seconds 60 --seed 1
 //	go run ./test/check --server 127.0.0.1:11143 --user user0001@peer.localdomain --password secret
@@ -33,6 +36,7 @@ const sessionsMax = 12
 // options of a run.
 type options struct {
 	addr, user, password string
+	guest                string // a second account with the same password; "": none
 	lmtp, pop3           string // "": not used
 	seconds, round       float64
 	seed                 uint64
@@ -46,7 +50,8 @@ func main() {
 	flag.StringVar(&o.lmtp, "lmtp", "", "address of its LMTP server, which delivers into the account's INBOX")
 	flag.StringVar(&o.pop3, "pop3", "", "address of its POP3 server")
 	flag.StringVar(&o.user, "user", "check@check.example", "account, whose mailboxes the run makes")
-	flag.StringVar(&o.password, "password", "check-test", "its password")
+	flag.StringVar(&o.guest, "guest", "", "a second account, to share mailboxes with, for a server that has them below \"Other Users/\" (this project's own: there is one)")
+	flag.StringVar(&o.password, "password", "check-test", "their password")
 	flag.Float64Var(&o.seconds, "seconds", 30, "how long")
 	flag.Float64Var(&o.round, "round", 60, "seconds after which all is read once more, and new mailboxes are begun")
 	flag.Uint64Var(&o.seed, "seed", uint64(time.Now().UnixNano()), "seed of the random choices")
@@ -131,7 +136,8 @@ func serve(o *options) (stop func(), err error) {
 		}
 		srv.Args = []string{"--config", config}
 	}
-	if err := srv.Import(o.user + ":" + o.password); err != nil {
+	o.guest = "guest@" + o.user[strings.IndexByte(o.user, '@')+1:]
+	if err := srv.Import(o.user+":"+o.password, o.guest+":"+o.password); err != nil {
 		return nil, err
 	}
 	if err := srv.Start(); err != nil {
@@ -144,71 +150,178 @@ func serve(o *options) (stop func(), err error) {
 // Check runs the clients and judges what they saw.
 func Check(o options) (*history, error) {
 	h := newHistory()
-	var boxes []string
-	for i := range 3 {
-		boxes = append(boxes, fmt.Sprintf("check-%d-%d", o.seed, i))
-	}
-	copies := fmt.Sprintf("check-%d-copies", o.seed)
-	admin, err := o.dial()
+	p, err := o.prepare()
 	if err != nil {
 		return nil, err
 	}
-	defer admin.Close()
-	for _, box := range append(boxes, copies) {
-		if _, err := admin.Do(fmt.Sprintf("CREATE %q", box)); err != nil {
-			return nil, err
-		}
-		defer admin.Do(fmt.Sprintf("DELETE %q", box))
-	}
-	if o.lmtp != "" {
-		boxes = append(boxes, "INBOX")
-		defer o.empty(admin)
-	}
-	if err := o.fill(h, admin, boxes); err != nil {
+	defer p.clear()
+	if err := p.fill(h); err != nil {
 		return nil, err
 	}
-	end := now() + int64(o.seconds*float64(time.Second))
-	failures := make([]error, o.sessions+1)
-	var wg sync.WaitGroup
-	for id := range o.sessions {
-		wg.Go(func() {
-			c, err := o.dial()
-			if err != nil {
-				failures[id] = err
-				return
-			}
-			defer c.Close()
-			s := &session{h: h, id: id, rng: rand.New(rand.NewPCG(o.seed, uint64(id))), c: c, boxes: boxes, copy: copies, own: map[string][]*instance{}}
-			failures[id] = s.run(end)
-		})
-	}
-	if o.lmtp != "" {
-		wg.Go(func() { failures[o.sessions] = newMailer(h, o).run(end) })
-	}
-	wg.Wait()
-	if err := errors.Join(failures...); err != nil {
+	if err := p.traffic(h, now()+int64(o.seconds*float64(time.Second))); err != nil {
 		return nil, err
 	}
 	h.judge()
-	for _, box := range append(boxes, copies) {
-		found, err := contents(admin, box)
+	return h, p.audit(h)
+}
+
+// place is the mailboxes of a round, whose names are there once in both accounts.
+type place struct {
+	options
+	admins  map[string]*harness.IMAP // by account
+	homes   map[string]string        // of all mailboxes: the account
+	boxes   []string                 // where messages come and go
+	copies  string                   // where they are copied to
+	changes string                   // whose rights change; "": there is none
+	visits  string                   // of the guest, for what is taken out of it
+}
+
+// prepare makes the mailboxes.
+func (o options) prepare() (*place, error) {
+	p := &place{options: o, admins: map[string]*harness.IMAP{}, homes: map[string]string{}}
+	box := func(home, name string) string {
+		name = fmt.Sprintf("check-%d-%s", o.seed, name)
+		p.homes[name] = home
+		return name
+	}
+	last := o.user
+	if o.guest != "" {
+		last = o.guest
+		p.changes, p.visits = box(o.user, "changes"), box(o.guest, "visits")
+	}
+	p.boxes = []string{box(o.user, "0"), box(o.user, "1"), box(last, "2")}
+	p.copies = box(o.user, "copies")
+	for _, user := range []string{o.user, last} {
+		c, err := o.dial(user)
 		if err != nil {
 			return nil, err
 		}
-		h.audit(box, found)
+		p.admins[user] = c
+	}
+	for name, home := range p.homes {
+		if _, err := p.admins[home].Do(fmt.Sprintf("CREATE %q", name)); err != nil {
+			return nil, err
+		}
+	}
+	if o.lmtp != "" {
+		p.boxes = append(p.boxes, inbox)
+		p.homes[inbox] = o.user
+	}
+	return p, p.share()
+}
+
+const inbox = "INBOX"
+
+// share gives each user all rights for the mailboxes of the other.
+func (p *place) share() error {
+	other := map[string]string{p.user: p.guest, p.guest: p.user}
+	for _, name := range append(p.boxes[:len(p.boxes):len(p.boxes)], p.copies) {
+		home := p.homes[name]
+		if other[home] == "" {
+			continue
+		}
+		if _, err := p.admins[home].Do(fmt.Sprintf("SETACL %q %q %s", name, other[home], standardRights)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// clear takes away what the next round begins without.
+func (p *place) clear() {
+	for _, c := range p.admins {
+		c.Do("SELECT " + inbox) // so that the mailboxes can be deleted
+	}
+	for name, home := range p.homes {
+		if name == inbox {
+			empty(p.admins[home])
+		} else {
+			p.admins[home].Do(fmt.Sprintf("DELETE %q", name))
+		}
+	}
+	for _, c := range p.admins {
+		c.Close()
+	}
+}
+
+// traffic runs all clients.
+func (p *place) traffic(h *history, end int64) error {
+	failures := make([]error, p.sessions+visitorsMax+2)
+	var wg sync.WaitGroup
+	for id := range p.sessions {
+		wg.Go(func() {
+			s := p.session(h, id, []string{p.user, p.guest}[id/profiles%2])
+			var err error
+			if s.c, err = p.dial(s.user); err != nil {
+				failures[id] = err
+				return
+			}
+			defer s.c.Close()
+			failures[id] = s.run(end)
+		})
+	}
+	if p.lmtp != "" {
+		wg.Go(func() { failures[p.sessions] = newMailer(h, p.options).run(end) })
+	}
+	if p.guest != "" {
+		wg.Go(func() {
+			x := &sharer{h: h, rng: p.rng(p.sessions), c: p.admins[p.user], box: p.changes, visitor: p.guest}
+			failures[p.sessions+1] = x.run(end)
+		})
+		for i := range visitorsMax {
+			id := p.sessions + 2 + i
+			wg.Go(func() { failures[id] = p.visitor(h, id).run(end) })
+		}
+	}
+	wg.Wait()
+	return errors.Join(failures...)
+}
+
+func (p *place) rng(id int) *rand.Rand { return rand.New(rand.NewPCG(p.seed, uint64(id))) }
+
+// session returns a client that is not connected yet.
+func (p *place) session(h *history, id int, user string) *session {
+	if user == "" {
+		user = p.user // there is no second one
+	}
+	return &session{h: h, id: id, rng: p.rng(id), user: user, boxes: p.boxes, homes: p.homes, copy: p.copies, own: map[string][]*instance{}}
+}
+
+func (p *place) visitor(h *history, id int) *visitor {
+	v := &visitor{session: p.session(h, id, p.guest), box: p.changes, mine: p.visits, notified: id%2 == 1,
+		dial: func() (*harness.IMAP, error) { return p.options.dial(p.guest) }}
+	if v.notified {
+		v.others = map[string]*status{}
+	}
+	return v
+}
+
+// audit reads the mailboxes once more.
+func (p *place) audit(h *history) error {
+	for box, home := range p.homes {
+		found, err := contents(p.admins[home], box)
+		if err != nil {
+			return err
+		}
+		switch box {
+		case p.visits:
+		case p.changes:
+			h.auditPosts(found)
+		default:
+			h.audit(box, found)
+		}
 		h.auditVanished(box, found)
 	}
-	_, err = admin.Do("SELECT INBOX") // so that the mailboxes can be deleted
-	return h, err
+	return nil
 }
 
 // fill puts more messages into mailboxes than a command may be for.
-func (o *options) fill(h *history, admin *harness.IMAP, boxes []string) error {
-	for _, box := range boxes {
-		for n := range o.limit * 5 / 4 {
-			token := fmt.Sprintf("fill-%d-%s-%d", o.seed, box, n)
+func (p *place) fill(h *history) error {
+	for _, box := range p.boxes {
+		for n := range p.limit * 5 / 4 {
+			token := fmt.Sprintf("fill-%d-%s-%d", p.seed, box, n)
 			i := h.arriving(token, box)
-			if _, err := admin.Append(box, "", "Subject: "+token+"\r\n\r\n"+token+"\r\n"); err != nil {
+			if _, err := p.admins[p.homes[box]].Append(box, "", "Subject: "+token+"\r\n\r\n"+token+"\r\n"); err != nil {
 				return err
 			}
 			h.change(i, func() { i.arrive.end = now() })
@@ -217,9 +330,9 @@ func (o *options) fill(h *history, admin *harness.IMAP, boxes []string) error {
 	return nil
 }
 
-// empty takes everything out of the INBOX, which the next round begins with.
-func (o *options) empty(admin *harness.IMAP) {
-	admin.Do("SELECT INBOX")
+// empty takes everything out of the INBOX, which is selected and which the next
+// round begins with.
+func empty(admin *harness.IMAP) {
 	for ok := true; ok; {
 		lines, err := admin.Do(`UID STORE 1:* +FLAGS.SILENT (\Deleted)`)
 		_, ok = lowest(lines)
@@ -253,12 +366,12 @@ func everything(fetch func(set string) (lines []string, err error)) error {
 	}
 }
 
-func (o *options) dial() (*harness.IMAP, error) {
+func (o *options) dial(user string) (*harness.IMAP, error) {
 	c, err := harness.DialIMAP(o.addr)
 	if err != nil {
 		return nil, err
 	}
-	if err := c.Login(o.user, o.password); err != nil {
+	if err := c.Login(user, o.password); err != nil {
 		c.Close()
 		return nil, err
 	}

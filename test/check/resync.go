@@ -156,7 +156,7 @@ func (s *session) catchUp(box string) error {
 		}
 	}
 	c := s.caches[box]
-	command := fmt.Sprintf("SELECT %q", box)
+	command := fmt.Sprintf("SELECT %q", s.name(box))
 	if c == nil {
 		c = &cache{flags: map[uint32]string{}, modseqs: map[uint32]uint64{}}
 		s.caches[box] = c

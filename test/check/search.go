@@ -73,7 +73,7 @@ func (s *session) notify() error {
 	clear(s.others)
 	list := make([]string, 0, len(s.boxes))
 	for _, box := range s.boxes {
-		list = append(list, strconv.Quote(box))
+		list = append(list, strconv.Quote(s.name(box)))
 	}
 	_, _, _, err := s.do("NOTIFY SET STATUS (selected (MessageNew MessageExpunge FlagChange)) (mailboxes ("+
 		strings.Join(list, " ")+") (MessageNew MessageExpunge))", false)
@@ -82,7 +82,8 @@ func (s *session) notify() error {
 
 func (s *session) status(line string) {
 	name, items, _ := strings.Cut(strings.TrimPrefix(line, "* STATUS "), " (")
-	box := strings.Trim(name, `"`)
+	name = strings.Trim(name, `"`)
+	box := name[strings.LastIndexByte(name, '/')+1:]
 	x := s.others[box]
 	if x == nil {
 		x = &status{}

@@ -25,8 +25,10 @@ type session struct {
 	id    int
 	rng   *rand.Rand
 	c     *harness.IMAP
+	user  string
 	boxes []string
-	copy  string // the mailbox for copies
+	homes map[string]string // of mailboxes: whose they are
+	copy  string            // the mailbox for copies
 	view  *view
 	next  *view // of the mailbox that is being selected, until the server says that the other is closed
 	// caches are what a client with QRESYNC knows of mailboxes; nil: it has not
@@ -41,6 +43,14 @@ type session struct {
 // byUID reports whether the session may not use sequence numbers: with NOTIFY
 // an EXPUNGE may be under way when a command is sent (RFC 5465 §5.3).
 func (s *session) byUID() bool { return s.uidOnly || s.others != nil }
+
+// name returns how the session's user names a mailbox.
+func (s *session) name(box string) string {
+	if home := s.homes[box]; home != s.user {
+		return "Other Users/" + home + "/" + box
+	}
+	return box
+}
 
 func (s *session) keyword() string { return fmt.Sprintf("k%d", s.id) }
 
@@ -265,6 +275,9 @@ func (s *session) run(end int64) error {
 	return nil
 }
 
+// profiles is how many there are.
+const profiles = 6
+
 // profile turns extensions on, where the server has them.
 func (s *session) profile() error {
 	lines, err := s.c.Do("CAPABILITY")
@@ -273,7 +286,7 @@ func (s *session) profile() error {
 	}
 	caps := strings.Join(lines, " ") + " "
 	has := func(name string) bool { return strings.Contains(caps, " "+name+" ") }
-	switch k := s.id % 6; {
+	switch k := s.id % profiles; {
 	case k == 1 && has("UIDONLY") && has("QRESYNC"):
 		_, err = s.c.Do("ENABLE QRESYNC UIDONLY")
 		s.caches, s.uidOnly = map[string]*cache{}, true
@@ -337,7 +350,7 @@ func (s *session) choose(box string) error {
 	if s.caches != nil {
 		return s.catchUp(box)
 	}
-	lines, at, err := s.selects(box, fmt.Sprintf("SELECT %q", box))
+	lines, at, err := s.selects(box, fmt.Sprintf("SELECT %q", s.name(box)))
 	if n, ok := harness.Number(lines, "[UIDNEXT "); ok {
 		s.h.wasTold(told{at, box, uint32(n), -1})
 	}
@@ -367,7 +380,7 @@ func (s *session) append(box string) error {
 	token := fmt.Sprintf("t%d-%d", s.id, s.n)
 	i := s.h.arriving(token, box)
 	text := "Subject: " + token + "\r\n\r\n" + strings.Repeat(token+"\r\n", 1+s.rng.IntN(40))
-	lines, _, at, err := s.do(fmt.Sprintf("APPEND %q {%d+}\r\n%s", box, len(text), text), false)
+	lines, _, at, err := s.do(fmt.Sprintf("APPEND %q {%d+}\r\n%s", s.name(box), len(text), text), false)
 	if err != nil {
 		return err
 	}
@@ -509,7 +522,7 @@ func (s *session) move() error {
 	}
 	target := s.h.arriving(i.token, to)
 	s.h.change(i, func() { i.leave.begin, target.copied = now(), true })
-	lines, _, at, err := s.do(fmt.Sprintf("UID MOVE %d %q", i.uid, to), false)
+	lines, _, at, err := s.do(fmt.Sprintf("UID MOVE %d %q", i.uid, s.name(to)), false)
 	if err != nil {
 		return err
 	}
@@ -558,7 +571,7 @@ func (s *session) copies() error {
 	s.n++
 	target := s.h.arriving(i.token, s.copy)
 	s.h.change(target, func() { target.copied = true })
-	lines, _, at, err := s.do(fmt.Sprintf("UID COPY %d %q", i.uid, s.copy), false)
+	lines, _, at, err := s.do(fmt.Sprintf("UID COPY %d %q", i.uid, s.name(s.copy)), false)
 	if err != nil {
 		return err
 	}
@@ -575,11 +588,11 @@ func (s *session) count(box string) error {
 	if box == s.view.box {
 		return nil
 	}
-	lines, _, at, err := s.do(fmt.Sprintf("STATUS %q (MESSAGES UIDNEXT)", box), false)
+	lines, _, at, err := s.do(fmt.Sprintf("STATUS %q (MESSAGES UIDNEXT)", s.name(box)), false)
 	// NOTIFY may tell of others in the same answer.
 	lines = slices.DeleteFunc(lines, func(l string) bool {
 		name, ok := strings.CutPrefix(l, "* STATUS ")
-		return !ok || !strings.HasPrefix(strings.Trim(name, `"`), box)
+		return !ok || !strings.HasPrefix(strings.Trim(name, `"`), s.name(box))
 	})
 	lines = lines[max(0, len(lines)-1):]
 	messages, ok := harness.Number(lines, "MESSAGES ")
