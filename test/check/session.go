@@ -17,6 +17,7 @@ type view struct {
 	box      string
 	uids     []uint32 // by sequence number; 0: not told yet
 	keywords map[string]bool
+	examined bool // with EXAMINE, which takes \Recent from nobody (RFC 3501 §6.3.2)
 }
 
 // session is one IMAP client.
@@ -239,7 +240,7 @@ func (s *session) fetch(n int, line string) *fetched {
 			if !strings.HasPrefix(k, `\`) && !v.keywords[strings.ToLower(k)] {
 				s.h.violate(11, "session %d, %s: keyword %s in FETCH before FLAGS named it", s.id, v.box, k)
 			}
-			if strings.EqualFold(k, `\Recent`) && f.uid != 0 {
+			if strings.EqualFold(k, `\Recent`) && f.uid != 0 && !v.examined {
 				s.h.sawRecent(v.box, f.uid, s.id)
 			}
 		}
@@ -363,7 +364,7 @@ func (s *session) choose(box string) error {
 // selects selects a mailbox. Until [CLOSED] what is told is of the one before
 // (RFC 7162 §3.2.11, invariant 12).
 func (s *session) selects(box, command string) ([]string, interval, error) {
-	s.next = &view{box: box, keywords: map[string]bool{}}
+	s.next = &view{box: box, keywords: map[string]bool{}, examined: strings.HasPrefix(command, "EXAMINE")}
 	if s.view == nil {
 		s.view, s.next = s.next, nil
 	}

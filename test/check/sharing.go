@@ -107,7 +107,6 @@ type visitor struct {
 	*session
 	box, mine string // the shared mailbox, and one of the visitor's own
 	notified  bool   // it asks for NOTIFY
-	examined  bool   // the selected mailbox is, and so cannot be changed
 	dial      func() (*harness.IMAP, error)
 }
 
@@ -164,6 +163,9 @@ func (v *visitor) step() error {
 		if ok, err := v.inside(v.expand(visit.selected)); err != nil || !ok {
 			return err
 		}
+		if v.rng.IntN(2) == 0 { // rights are taken away before the next command
+			time.Sleep(time.Duration(v.rng.Int64N(idleSlack / 5)))
+		}
 	}
 	token := ""
 	if visit.command == "APPEND $box" {
@@ -189,11 +191,10 @@ func (v *visitor) fill(command string) string {
 // inside selects a mailbox where it is not selected, and reports whether there are
 // messages in it that the server told of.
 func (v *visitor) inside(box string) (ok bool, err error) {
-	if v.view == nil || v.view.box != box || v.examined || v.rng.IntN(20) == 0 {
+	if v.view == nil || v.view.box != box || v.view.examined || v.rng.IntN(20) == 0 {
 		command := fmt.Sprintf("SELECT %q", v.name(box))
 		if box == v.mine {
 			_, _, err = v.selects(box, command)
-			v.examined = false
 			return len(v.view.uids) > 0, err
 		}
 		if ok, err = v.try("r", command, ""); err != nil || !ok {
@@ -230,10 +231,10 @@ func (v *visitor) try(needs, command, token string) (ok bool, err error) {
 	case errors.As(err, &no):
 		a.outcome = refused
 	default:
+		if slices.ContainsFunc(lines, answers) {
+			v.h.attempted(a) // the server ended the session too late
+		}
 		return false, v.leftWith(lines, begin, err, token)
-	}
-	if choosing {
-		v.examined = verb == "EXAMINE"
 	}
 	if choosing && a.outcome != done {
 		v.view = nil
@@ -259,6 +260,12 @@ func (v *visitor) leftWith(lines []string, begin int64, err error, token string)
 	v.c.Close()
 	v.c, v.view = nil, nil
 	return nil
+}
+
+// answers reports whether a response is what somebody who may not read wanted.
+func answers(line string) bool {
+	_, name := numbered(line)
+	return name == "FETCH" || strings.HasPrefix(line, "* SEARCH")
 }
 
 // lists reports whether LIST told of the shared mailbox.
