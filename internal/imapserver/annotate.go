@@ -22,7 +22,7 @@ func (s *session) tellAnnotations(v *view) {
 		return
 	}
 	level := strconv.Itoa(store.AnnotationMax)
-	if v.readOnly || v.rights&mail.RightAnnotate == 0 && !v.mine() {
+	if v.readOnly() || v.rights&mail.RightAnnotate == 0 && !v.mine() {
 		level = "READ-ONLY"
 	}
 	if !v.mine() {
@@ -188,7 +188,7 @@ func parseStoreAnnotation(d *imapwire.Decoder, set imapwire.NumSet, cond store.C
 
 func (s *session) storeAnnotations(ctx context.Context, set imapwire.NumSet, values []imapwire.AnnotationValue, cond store.Condition) error {
 	v := s.view
-	if v.readOnly {
+	if v.examined {
 		return errReadOnly
 	}
 	changes, err := annotationChanges(values)

@@ -17,7 +17,7 @@ func parseExpunge(s *session, d *imapwire.Decoder) request {
 		set = d.NumSet()
 	}
 	return func(ctx context.Context, s *session) error {
-		if s.view.readOnly {
+		if s.view.examined {
 			return errReadOnly
 		}
 		return s.expunge(ctx, set)

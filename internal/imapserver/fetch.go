@@ -155,7 +155,7 @@ func (s *session) fetch(ctx context.Context, set imapwire.NumSet, p plan, mods i
 	if err := f.flush(); err != nil {
 		return err
 	}
-	if len(unseen) > 0 && !v.readOnly {
+	if len(unseen) > 0 && !v.examined {
 		seen := &storeCommand{FlagChange: store.FlagChange{Op: store.FlagsAdd, Flags: mail.NewFlags(mail.Seen)}}
 		if _, _, err := s.setFlags(ctx, unseen, seen); err != nil && !errs.Is(err, errs.Denied) { // RFC 4314 §4
 			return err

@@ -11,7 +11,7 @@ import (
 func parseMove(s *session, d *imapwire.Decoder) request {
 	set, name := setAndMailbox(d)
 	return func(ctx context.Context, s *session) error {
-		if s.view.readOnly {
+		if s.view.examined {
 			return errReadOnly
 		}
 		uids, err := s.view.resolve(set, s.byUID)

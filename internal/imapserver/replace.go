@@ -20,7 +20,7 @@ func parseReplace(s *session, d *imapwire.Decoder) request {
 	d.Space()
 	return func(ctx context.Context, s *session) error {
 		v := s.view
-		if v.readOnly {
+		if v.examined {
 			return errReadOnly
 		}
 		uids, err := v.resolve(set, s.byUID)

@@ -41,7 +41,7 @@ func (s *session) flagNames(v *view) {
 	all := mail.NewFlags(mail.AllSystemFlags, v.box.Keywords...)
 	b = all.AppendText(b)
 	b = append(b, ")\r\n* OK [PERMANENTFLAGS ("...)
-	if !v.readOnly {
+	if !v.readOnly() {
 		b = v.rights.Allowed(all).AppendText(b)
 		if v.rights&mail.RightWrite != 0 {
 			b = append(b, ` \*`...)

@@ -214,6 +214,33 @@ func TestA29Rights(t *testing.T) {
 	}
 }
 
+// TestGrantedWrite: what is allowed while a mailbox is selected may be done by the
+// next command, and the client is told that it is not read-only any more, or that
+// it is (RFC 3501 §7.1, RFC 4314 §5.2).
+func TestGrantedWrite(t *testing.T) {
+	const box = `"Other Users/ada@localhost/Work"`
+	for command, choose := range map[string]string{"STORE 1 +FLAGS.SILENT (\\Answered)": "SELECT", "EXPUNGE": "SELECT", "MOVE 1 Archive": "SELECT", "REPLACE 1 " + box + " {1+}\r\nx": "SELECT",
+		"STORE 1 +FLAGS.SILENT (\\Flagged)": "EXAMINE", "UID EXPUNGE 1": "EXAMINE"} {
+		s := newSharing(t, Options{})
+		s.grant("Work", mail.RightLookup|mail.RightRead)
+		if out := s.must(s.bela, choose+" "+box); !strings.Contains(out, "t OK [READ-ONLY]") {
+			t.Fatal(out)
+		}
+		if out := s.do(s.bela, command); !strings.Contains(out, "t NO [NOPERM]") && choose == "SELECT" {
+			t.Errorf("%s without rights: %s", command, out)
+		}
+		s.grant("Work", mail.AllRights)
+		out := s.do(s.bela, command)
+		if told := strings.Contains(out, "* OK [READ-WRITE]"); told != (choose == "SELECT") || told != strings.Contains(out, "t OK") {
+			t.Errorf("%s after %s: %s", command, choose, out)
+		}
+		s.grant("Work", mail.RightLookup|mail.RightRead)
+		if out := s.must(s.bela, "NOOP"); strings.Contains(out, "* OK [READ-ONLY]") != (choose == "SELECT") {
+			t.Errorf("%s: %s", choose, out)
+		}
+	}
+}
+
 // TestGrantedTold: a user that watches is told of what others share with them.
 func TestGrantedTold(t *testing.T) {
 	s := newSharing(t, Options{})

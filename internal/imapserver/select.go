@@ -15,7 +15,7 @@ func parseSelect(s *session, d *imapwire.Decoder) request { return selectRequest
 // parseExamine is EXAMINE (RFC 3501 §6.3.2).
 func parseExamine(s *session, d *imapwire.Decoder) request { return selectRequest(s, d, true) }
 
-func selectRequest(s *session, d *imapwire.Decoder, readOnly bool) request {
+func selectRequest(s *session, d *imapwire.Decoder, examined bool) request {
 	d.Space()
 	name := d.Mailbox()
 	var p selectParameters
@@ -28,7 +28,7 @@ func selectRequest(s *session, d *imapwire.Decoder, readOnly bool) request {
 		}
 		s.unselect(ctx) // also when this fails
 		s.enable(p.enable)
-		v, err := s.open(ctx, name, readOnly)
+		v, err := s.open(ctx, name, examined)
 		if err != nil {
 			return err
 		}
@@ -40,19 +40,12 @@ func selectRequest(s *session, d *imapwire.Decoder, readOnly bool) request {
 		if err := s.resync(ctx, p.known); err != nil {
 			return err
 		}
-		s.code = "READ-WRITE"
-		if v.readOnly {
-			s.code = "READ-ONLY"
-		}
+		s.code = v.accessCode()
 		return nil
 	}
 }
 
-// writeRights are those of which a mailbox that is not read-only needs one (RFC
-// 4314 §5.2, RFC 5257 §3.4): all flags are shared by those who see the mailbox.
-const writeRights = mail.RightInsert | mail.RightExpunge | mail.RightSeen | mail.RightWrite | mail.RightDeleted | mail.RightAnnotate
-
-func (s *session) open(ctx context.Context, name string, readOnly bool) (*view, error) {
+func (s *session) open(ctx context.Context, name string, examined bool) (*view, error) {
 	x, box, err := s.mailbox(ctx, name)
 	if err != nil {
 		return nil, err
@@ -60,8 +53,7 @@ func (s *session) open(ctx context.Context, name string, readOnly bool) (*view, 
 	if box.NoSelect {
 		return nil, errs.New("imapserver.select", errs.Invalid, "this is only a name above other mailboxes")
 	}
-	v := &view{tree: x.tree, rights: x.rights(box), key: x.AccessKey(box.ID)}
-	v.readOnly = readOnly || v.rights&writeRights == 0
+	v := &view{tree: x.tree, rights: x.rights(box), examined: examined, key: x.AccessKey(box.ID)}
 	if v.box, v.list, err = v.acct.Messages(ctx, box.ID); err != nil {
 		return nil, err
 	}
@@ -73,6 +65,14 @@ func (s *session) open(ctx context.Context, name string, readOnly bool) (*view, 
 		v.stop = v.acct.Watch(s.conn.Wake)
 	}
 	return v, nil
+}
+
+// accessCode returns the response code for how the mailbox is selected.
+func (v *view) accessCode() string {
+	if v.readOnly() {
+		return "READ-ONLY"
+	}
+	return "READ-WRITE"
 }
 
 // tellUnseen sends the first unseen message, where the older version wants it.

@@ -61,7 +61,7 @@ func (c *storeCommand) modifiers(d *imapwire.Decoder) {
 
 func (s *session) storeFlags(ctx context.Context, set imapwire.NumSet, c storeCommand) error {
 	v := s.view
-	if v.readOnly {
+	if v.examined {
 		return errReadOnly
 	}
 	uids, err := v.resolve(set, s.byUID)

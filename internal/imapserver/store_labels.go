@@ -51,7 +51,7 @@ func parseStoreLabels(d *imapwire.Decoder, set imapwire.NumSet, op store.FlagOp,
 
 func (s *session) storeLabels(ctx context.Context, set imapwire.NumSet, c labelChange) error {
 	v := s.view
-	if v.readOnly {
+	if v.examined {
 		return errReadOnly
 	}
 	if !v.mine() {

@@ -35,7 +35,7 @@ func (s *session) sync(ctx context.Context, expunges bool) error {
 	if err != nil {
 		return s.syncError(err)
 	}
-	rights, before := v.tree.rights(box), v.rights
+	rights, before, access := v.tree.rights(box), v.rights, v.accessCode()
 	if v.rights = rights; rights&mail.RightRead == 0 {
 		return errMailboxGone
 	}
@@ -66,6 +66,9 @@ func (s *session) sync(ctx context.Context, expunges bool) error {
 	}
 	if len(box.Keywords) != len(oldBox.Keywords) || rights != before { // RFC 4314 §5.1.1
 		s.flagNames(v)
+	}
+	if now := v.accessCode(); now != access { // RFC 3501 §7.1
+		s.line("* OK [" + now + "] Rights for the mailbox have changed")
 	}
 	if t.changed = changes.Changed; quiet {
 		t.changed = nil // RFC 5465 §5

@@ -17,10 +17,10 @@ type view struct {
 	synced   mail.ModSeq     // of the account when sync looked last
 	complete mail.ModSeq     // of the mailbox: everything until then was told
 	key      store.AccessKey // as far as the client was told of it
-	readOnly bool
-	recent   mail.UIDSet // \Recent for this session (RFC 3501 §2.3.2)
-	echo     mail.UIDSet // whose flags the next sync tells, changed or not
-	touched  mail.UIDSet // whose mod-sequence it tells (RFC 7162 §3.1.3)
+	examined bool            // with EXAMINE: nothing is changed, whatever the rights
+	recent   mail.UIDSet     // \Recent for this session (RFC 3501 §2.3.2)
+	echo     mail.UIDSet     // whose flags the next sync tells, changed or not
+	touched  mail.UIDSet     // whose mod-sequence it tells (RFC 7162 §3.1.3)
 	silent   silentStore
 	saved    mail.UIDSet // what SEARCH with SAVE found (RFC 5182)
 	contexts []*searchContext
@@ -155,7 +155,7 @@ func (v *view) recentCount() int {
 // claim makes the mailbox's new messages recent for this session; one that may
 // not write takes them from nobody.
 func (v *view) claim(from mail.UID, box *store.Mailbox) {
-	if v.readOnly {
+	if v.readOnly() {
 		from = max(from, v.acct.RecentFrom(box))
 	} else {
 		from = max(from, v.acct.ClaimRecent(box))
@@ -164,6 +164,14 @@ func (v *view) claim(from mail.UID, box *store.Mailbox) {
 		v.recent = v.recent.AppendRange(mail.UIDRange{First: from, Last: box.UIDNext - 1})
 	}
 }
+
+// writeRights are those of which a mailbox that is not read-only needs one (RFC
+// 4314 §5.2, RFC 5257 §3.4): all flags are shared by those who see the mailbox.
+const writeRights = mail.RightInsert | mail.RightExpunge | mail.RightSeen | mail.RightWrite | mail.RightDeleted | mail.RightAnnotate
+
+// readOnly reports what the client is told. Rights may have come since: what a
+// command may change is decided by those that there are then.
+func (v *view) readOnly() bool { return v.examined || v.rights&writeRights == 0 }
 
 // numbers yields the sequence numbers of UIDs in descending order.
 func (v *view) numbers(uids mail.UIDSet, yield func(n int)) {
