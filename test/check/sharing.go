@@ -107,6 +107,7 @@ type visitor struct {
 	*session
 	box, mine string // the shared mailbox, and one of the visitor's own
 	notified  bool   // it asks for NOTIFY
+	answered  int64  // when the last command was
 	dial      func() (*harness.IMAP, error)
 }
 
@@ -149,6 +150,7 @@ func (v *visitor) enter() (err error) {
 	if v.c, err = v.dial(); err != nil || !v.notified {
 		return err
 	}
+	v.answered = now()
 	_, _, _, err = v.do(fmt.Sprintf("NOTIFY SET (selected (MessageNew MessageExpunge FlagChange)) (mailboxes %q (MessageNew MessageExpunge MailboxName))", v.name(v.box)), false)
 	return err
 }
@@ -209,14 +211,15 @@ func (v *visitor) inside(box string) (ok bool, err error) {
 func (v *visitor) try(needs, command, token string) (ok bool, err error) {
 	verb, _, _ := strings.Cut(command, " ")
 	choosing := verb == "SELECT" || verb == "EXAMINE"
-	begin := now()
+	begin, last := now(), v.answered
 	var lines []string
 	if choosing {
 		lines, _, err = v.selects(v.box, command)
 	} else {
 		lines, _, _, err = v.do(command, false)
 	}
-	a := attempt{interval: interval{begin, now()}, session: v.id, text: fmt.Sprintf("%.60q", command), needs: letters(needs)}
+	v.answered = now()
+	a := attempt{interval: interval{begin, v.answered}, session: v.id, text: fmt.Sprintf("%.60q", command), needs: letters(needs)}
 	if verb == "MYRIGHTS" {
 		told := myRights(lines)
 		a.told = &told
@@ -233,6 +236,9 @@ func (v *visitor) try(needs, command, token string) (ok bool, err error) {
 	default:
 		if slices.ContainsFunc(lines, answers) {
 			v.h.attempted(a) // the server ended the session too late
+		}
+		if v.notified {
+			begin = last // it may have ended since
 		}
 		return false, v.leftWith(lines, begin, err, token)
 	}
@@ -262,10 +268,9 @@ func (v *visitor) leftWith(lines []string, begin int64, err error, token string)
 	return nil
 }
 
-// answers reports whether a response is what somebody who may not read wanted.
+// answers reports whether a response is to a command, not unasked.
 func answers(line string) bool {
-	_, name := numbered(line)
-	return name == "FETCH" || strings.HasPrefix(line, "* SEARCH")
+	return strings.Contains(line, " BODY[") || strings.HasPrefix(line, "* SEARCH")
 }
 
 // lists reports whether LIST told of the shared mailbox.
@@ -286,7 +291,7 @@ func myRights(lines []string) (r rights) {
 // wait listens to what the server tells unasked, in IDLE or after NOTIFY.
 func (v *visitor) wait() error {
 	if v.notified {
-		_, err := v.listen(now())
+		_, err := v.listen(v.answered)
 		return err
 	}
 	if ok, err := v.inside(v.box); err != nil || !ok {
