@@ -369,7 +369,8 @@ func (s *session) selects(box, command string) ([]string, interval, error) {
 		s.view, s.next = s.next, nil
 	}
 	lines, _, at, err := s.do(command, false)
-	if s.next != nil {
+	var refused *harness.Answer
+	if answered := err == nil || errors.As(err, &refused); answered && s.next != nil {
 		s.h.violate(12, "session %d: %s is answered, and the mailbox before is not [CLOSED]", s.id, command)
 		s.view, s.next = s.next, nil
 	}

@@ -264,7 +264,7 @@ func (v *visitor) leftWith(lines []string, begin int64, err error, token string)
 		v.h.posted(token)
 	}
 	v.c.Close()
-	v.c, v.view = nil, nil
+	v.c, v.view, v.next = nil, nil, nil
 	return nil
 }
 
