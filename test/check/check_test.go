@@ -35,20 +35,23 @@ func TestBadLines(t *testing.T) {
 		quiet bool
 		want  int // 0: all is well
 	}{
-		"good":                 {[]string{"* 2 EXISTS", "* 1 FETCH (UID 4 FLAGS (k1))", "* 2 FETCH (UID 5)", "* 1 EXPUNGE", "* 1 FETCH (UID 5)"}, false, 0},
-		"EXISTS shrinks":       {[]string{"* 2 EXISTS", "* 1 EXISTS"}, false, 6},
-		"EXPUNGE of nothing":   {[]string{"* 1 EXISTS", "* 2 EXPUNGE"}, false, 6},
-		"EXPUNGE of 0":         {[]string{"* 1 EXISTS", "* 0 EXPUNGE"}, false, 6},
-		"EXPUNGE during FETCH": {[]string{"* 1 EXISTS", "* 1 EXPUNGE"}, true, 7},
-		"FETCH before EXISTS":  {[]string{"* 1 FETCH (UID 4)"}, false, 9},
-		"UID changes":          {[]string{"* 1 EXISTS", "* 1 FETCH (UID 4)", "* 1 FETCH (UID 5)"}, false, 9},
-		"UIDs descend":         {[]string{"* 2 EXISTS", "* 1 FETCH (UID 4)", "* 2 FETCH (UID 3)"}, false, 9},
-		"unannounced keyword":  {[]string{"* 1 EXISTS", "* 1 FETCH (UID 4 FLAGS (k9))"}, false, 11},
-		"announced keyword":    {[]string{"* 1 EXISTS", `* FLAGS (\Seen k9)`, "* 1 FETCH (UID 4 FLAGS (k9))"}, false, 0},
+		"good":                        {[]string{"* 2 EXISTS", "* 1 FETCH (UID 4 FLAGS (k1))", "* 2 FETCH (UID 5)", "* 1 EXPUNGE", "* 1 FETCH (UID 5)"}, false, 0},
+		"EXISTS shrinks":              {[]string{"* 2 EXISTS", "* 1 EXISTS"}, false, 6},
+		"EXPUNGE of nothing":          {[]string{"* 1 EXISTS", "* 2 EXPUNGE"}, false, 6},
+		"EXPUNGE of 0":                {[]string{"* 1 EXISTS", "* 0 EXPUNGE"}, false, 6},
+		"EXPUNGE during FETCH":        {[]string{"* 1 EXISTS", "* 1 EXPUNGE"}, true, 7},
+		"FETCH before EXISTS":         {[]string{"* 1 FETCH (UID 4)"}, false, 9},
+		"UID changes":                 {[]string{"* 1 EXISTS", "* 1 FETCH (UID 4)", "* 1 FETCH (UID 5)"}, false, 9},
+		"UIDs descend":                {[]string{"* 2 EXISTS", "* 1 FETCH (UID 4)", "* 2 FETCH (UID 3)"}, false, 9},
+		"unannounced keyword":         {[]string{"* 1 EXISTS", "* 1 FETCH (UID 4 FLAGS (k9))"}, false, 11},
+		"announced keyword":           {[]string{"* 1 EXISTS", `* FLAGS (\Seen k9)`, "* 1 FETCH (UID 4 FLAGS (k9))"}, false, 0},
+		"recent, as another was told": {[]string{"* 1 EXISTS", `* 1 FETCH (UID 7 FLAGS (\Recent))`}, false, 24},
+		"recent, read-only":           {[]string{"* 1 EXISTS", "OK [READ-ONLY] SELECT completed", `* 1 FETCH (UID 7 FLAGS (\Recent))`}, false, 0},
 		"another message": {[]string{"* 1 EXISTS", "* 1 FETCH (UID 4 BODY[HEADER.FIELDS (SUBJECT)] {12}\r\nSubject: a\r\n)",
 			"* 1 FETCH (UID 4 BODY[HEADER.FIELDS (SUBJECT)] {12}\r\nSubject: b\r\n)"}, false, 1},
 	} {
 		h := newHistory()
+		h.sawRecent("b", 7, 9)
 		s := &session{h: h, view: &view{box: "b", keywords: map[string]bool{"k1": true}}}
 		for _, l := range c.lines {
 			s.line(l, c.quiet, "TEST")

@@ -17,7 +17,8 @@ type view struct {
 	box      string
 	uids     []uint32 // by sequence number; 0: not told yet
 	keywords map[string]bool
-	examined bool // with EXAMINE, which takes \Recent from nobody (RFC 3501 §6.3.2)
+	examined bool // with EXAMINE: nothing can be changed
+	readOnly bool // it was at some time: then \Recent was taken from nobody (RFC 3501 §6.3.2)
 }
 
 // session is one IMAP client.
@@ -154,6 +155,7 @@ func (s *session) line(line string, quiet bool, command string) *fetched {
 	if v == nil {
 		return nil
 	}
+	v.readOnly = v.readOnly || strings.HasPrefix(strings.TrimPrefix(line, "* "), "OK [READ-ONLY]")
 	n, name := numbered(line)
 	switch name {
 	case "EXISTS":
@@ -240,7 +242,7 @@ func (s *session) fetch(n int, line string) *fetched {
 			if !strings.HasPrefix(k, `\`) && !v.keywords[strings.ToLower(k)] {
 				s.h.violate(11, "session %d, %s: keyword %s in FETCH before FLAGS named it", s.id, v.box, k)
 			}
-			if strings.EqualFold(k, `\Recent`) && f.uid != 0 && !v.examined {
+			if strings.EqualFold(k, `\Recent`) && f.uid != 0 && !v.readOnly {
 				s.h.sawRecent(v.box, f.uid, s.id)
 			}
 		}
