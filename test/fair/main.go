@@ -10,7 +10,6 @@
 package main
 
 import (
-	"bytes"
 	"errors"
 	"flag"
 	"fmt"
@@ -126,11 +125,12 @@ func login(address, user string) (*harness.IMAP, error) {
 	return c, err
 }
 
-// repeat is the noise: one command after the other for d. It prints how many
-// there were and how many of them the server refused.
+// repeat is the noise: one command after the other for d. It prints a line when it
+// begins, and then how many there were and how many of them the server refused.
 func repeat(address, command string, d time.Duration) error {
-	repeated, refused, end := 0, 0, time.Now().Add(d)
 	if command == compute {
+		fmt.Println(begins)
+		repeated, refused, end := 0, 0, time.Now().Add(d)
 		for ; time.Now().Before(end); repeated++ {
 		}
 		fmt.Println(repeated, refused)
@@ -141,6 +141,8 @@ func repeat(address, command string, d time.Duration) error {
 		return err
 	}
 	defer c.Close()
+	fmt.Println(begins)
+	repeated, refused, end := 0, 0, time.Now().Add(d)
 	for ; time.Now().Before(end); repeated++ {
 		err := c.Skip(command)
 		var no *harness.Answer
@@ -154,23 +156,33 @@ func repeat(address, command string, d time.Duration) error {
 	return nil
 }
 
+const begins = "begins"
+
 // startNoise starts repeat in a process of its own, so that who measures does
-// nothing else. The function that it returns waits for the end.
+// nothing else, and returns when it has logged in: what that costs is not measured.
+// The function that it returns waits for the end.
 func startNoise(address, command string, d time.Duration) (func() (repeated, refused int, err error), error) {
 	self, err := os.Executable()
 	if err != nil {
 		return nil, err
 	}
-	var out bytes.Buffer
 	cmd := exec.Command(self, "--seconds", strconv.Itoa(int(d.Seconds())), "--loud", address, command)
-	cmd.Stdout, cmd.Stderr = &out, os.Stderr
+	cmd.Stderr = os.Stderr
+	out, err := cmd.StdoutPipe()
+	if err == nil {
+		err = cmd.Start()
+	}
+	if err != nil {
+		return nil, err
+	}
+	var word string
+	if _, err := fmt.Fscanln(out, &word); err != nil || word != begins {
+		return nil, errors.Join(fmt.Errorf("%s cannot begin", command), err, cmd.Wait())
+	}
 	return func() (repeated, refused int, err error) {
-		if err := cmd.Wait(); err != nil {
-			return 0, 0, err
-		}
-		_, err = fmt.Sscan(out.String(), &repeated, &refused)
-		return repeated, refused, err
-	}, cmd.Start()
+		_, err = fmt.Fscanln(out, &repeated, &refused)
+		return repeated, refused, errors.Join(err, cmd.Wait())
+	}, nil
 }
 
 // sample is what fetchers saw, and how often the noise was made.
@@ -199,12 +211,24 @@ func measure(address string, d time.Duration, command string) (*sample, error) {
 	var mu sync.Mutex
 	var failure error
 	var wg sync.WaitGroup
+	var sessions []*harness.IMAP
 	for range fetchers {
 		c, err := login(address, quiet)
 		if err != nil {
 			return nil, err
 		}
 		defer c.Close()
+		sessions = append(sessions, c)
+	}
+	wait := func() (repeated, refused int, err error) { return 0, 0, nil }
+	if command != "" {
+		var err error
+		if wait, err = startNoise(address, command, d); err != nil {
+			return nil, err
+		}
+	}
+	end := time.Now().Add(d)
+	for _, c := range sessions {
 		wg.Go(func() {
 			times, err := fetch(c, &stop)
 			mu.Lock()
@@ -213,19 +237,12 @@ func measure(address string, d time.Duration, command string) (*sample, error) {
 			s.times = append(s.times, times...)
 		})
 	}
-	end := time.Now().Add(d)
-	if command != "" {
-		wait, err := startNoise(address, command, d)
-		if err == nil {
-			s.repeated, s.refused, err = wait()
-		}
-		mu.Lock()
-		failure = errors.Join(failure, err)
-		mu.Unlock()
-	}
 	time.Sleep(time.Until(end)) // the time is what is measured
 	stop.Store(true)
 	wg.Wait()
+	var err error
+	s.repeated, s.refused, err = wait()
+	failure = errors.Join(failure, err)
 	slices.Sort(s.times)
 	if failure == nil && len(s.times) == 0 {
 		failure = errors.New("nothing was fetched")
