@@ -20,25 +20,49 @@ const (
 	tries = 10
 )
 
-// Check fails the test when what prepare returns takes more than Max times as
-// long for each doubling of n. It doubles twice, which tells better what grows
-// from what varies. The time is the processor time of the calling goroutine's
-// thread: work on other goroutines does not count.
-func Check(t testing.TB, name string, n int, prepare func(n int) (run func())) {
-	t.Helper()
-	small, large := prepare(n), prepare(4*n)
-	best := math.Inf(1)
-	var short, long time.Duration
-	for range tries {
-		a, b := Time(small), Time(large)
-		if ratio := float64(b) / float64(max(a, time.Microsecond)); ratio < best {
-			best, short, long = ratio, a, b
+// Growth is how long a computation took at n, 2n and 4n.
+type Growth struct {
+	N    int
+	Took [3]time.Duration
+}
+
+// Ratio is how many times as long each doubling of n takes. Two doublings tell
+// better what grows from what varies.
+func (g Growth) Ratio() float64 {
+	return math.Sqrt(float64(g.Took[2]) / float64(max(g.Took[0], time.Microsecond)))
+}
+
+// Measure measures until the growth is no more than Max, or tries are over. It
+// keeps the pair of times with the least ratio. took takes the time of one
+// computation.
+func Measure(n int, took func(n int) (time.Duration, error)) (best Growth, err error) {
+	for i := range tries {
+		g := Growth{N: n}
+		for k := range g.Took {
+			if g.Took[k], err = took(n << k); err != nil {
+				return g, err
+			}
 		}
-		if best <= Max*Max {
-			return
+		if i == 0 || g.Ratio() < best.Ratio() {
+			best = g
+		}
+		if best.Ratio() <= Max {
+			break
 		}
 	}
-	t.Errorf("%s: %d takes %v, %d takes %v: %.1f times as long", name, n, short, 4*n, long, best)
+	return best, nil
+}
+
+// Check fails the test when what prepare returns takes more than Max times as
+// long for each doubling of n. The time is the processor time of the calling
+// goroutine's thread: work on other goroutines does not count.
+func Check(t testing.TB, name string, n int, prepare func(n int) (run func())) {
+	t.Helper()
+	prepared := map[int]func(){n: prepare(n), 2 * n: prepare(2 * n), 4 * n: prepare(4 * n)}
+	g, _ := Measure(n, func(n int) (time.Duration, error) { return Time(prepared[n]), nil })
+	if g.Ratio() > Max {
+		t.Errorf("%s: %d takes %v, %d %v, %d %v: %.1f times as long for each doubling", name, n, g.Took[0], 2*n, g.Took[1], 4*n, g.Took[2], g.Ratio())
+	}
 }
 
 // Time returns the processor time that a function takes on its thread.

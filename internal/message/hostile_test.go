@@ -11,24 +11,7 @@ import (
 // TestA20: encoded words and charsets that are no words and no charsets take
 // linear time and no more memory than text of that length may.
 func TestA20(t *testing.T) {
-	repeat := func(text string) func(n int) string {
-		return func(n int) string { return strings.Repeat(text, n/len(text)) }
-	}
-	for name, shape := range map[string]func(n int) string{
-		"openings":            repeat("=?"),
-		"no end":              repeat("=?a?q?b "),
-		"no text":             repeat("=?a?q?"),
-		"words":               repeat("=?utf-8?q?=C3=A4?= "),
-		"unknown charsets":    repeat("=?x-none?b?AAAA?= "),
-		"charsets in turn":    repeat("=?utf-8?q?a?= =?iso-8859-1?q?b?= "),
-		"languages":           repeat("=?utf-8*de*en*fr?q?a?= "),
-		"iso-2022-jp escapes": func(n int) string { return "=?iso-2022-jp?b?" + strings.Repeat("GyRCGyhC", n/8) + "?=" },
-		"iso-2022-jp words":   repeat("=?iso-2022-jp?b?GyRC?= "),
-		"utf-16, odd":         repeat("=?utf-16?b?2AA=?= "),
-		"utf-7":               repeat("=?utf-7?q?+AGE-?= "),
-		"base64 of nothing":   repeat("=?utf-8?b?====?= "),
-		"8 bit":               repeat("\xff\xfe\x80"),
-	} {
+	for name, shape := range doubling.Words {
 		doubling.Check(t, name, 100<<10, func(n int) func() {
 			text := shape(n)
 			return func() { message.DecodeHeader(text) }
@@ -62,6 +45,17 @@ func TestA20Subjects(t *testing.T) {
 		doubling.Check(t, name, 10_000, func(n int) func() {
 			text := shape(n)
 			return func() { message.BaseSubject(text) }
+		})
+	}
+}
+
+// TestA15: parts, boundaries, fields, parameters, addresses and references made
+// to be slow take linear time (also A16 to A19).
+func TestA15(t *testing.T) {
+	for name, shape := range doubling.Messages {
+		doubling.Check(t, name, 100<<10, func(n int) func() {
+			text := []byte(shape(n))
+			return func() { message.Parse(text) }
 		})
 	}
 }

@@ -16,48 +16,12 @@ import (
 
 // TestA21: chains, loops and crowds of references take n log n.
 func TestA21(t *testing.T) {
-	id := func(i int) string { return fmt.Sprint("id", i) }
-	many := func(n int) (refs []string) {
-		for i := range n {
-			refs = append(refs, id(i))
-		}
-		return refs
-	}
-	for name, shape := range map[string]func(i, n int) testFields{
-		"chain":       func(i, n int) testFields { return testFields{id: id(i), refs: []string{id(i - 1)}} },
-		"backwards":   func(i, n int) testFields { return testFields{id: id(i), refs: []string{id(i + 1)}} },
-		"cycle":       func(i, n int) testFields { return testFields{id: id(i), refs: []string{id((i + 1) % n)}} },
-		"itself":      func(i, n int) testFields { return testFields{id: id(i), refs: []string{id(i), id(i)}} },
-		"one id":      func(i, n int) testFields { return testFields{id: "same", refs: []string{"same"}} },
-		"one subject": func(i, n int) testFields { return testFields{id: id(i), subject: "S", reply: i%2 == 0} },
-		"one field": func(i, n int) testFields {
-			if i == 0 {
-				return testFields{id: id(n), refs: many(n)}
-			}
-			return testFields{id: id(i)}
-		},
-		// Each second message has a child below it when it is hung below the
-		// end of a chain as long as all of them.
-		"below a chain": func(i, n int) testFields {
-			switch {
-			case i == 0:
-				return testFields{refs: many(n)}
-			case i%2 == 1:
-				return testFields{refs: []string{fmt.Sprint("x", i), fmt.Sprint("y", i)}}
-			}
-			return testFields{refs: []string{id(n - 1), fmt.Sprint("x", i-1)}}
-		},
-		"two ends": func(i, n int) testFields {
-			if i%2 == 0 {
-				return testFields{refs: []string{id(i), id(i + 2)}}
-			}
-			return testFields{refs: []string{id(n + i + 2), id(n + i), id(0)}}
-		},
-	} {
+	for name, shape := range doubling.Threads {
 		doubling.Check(t, name, 4000, func(n int) func() {
 			all := make([]testFields, n)
 			for i := range all {
-				all[i] = shape(i, n)
+				m := shape(i, n)
+				all[i] = testFields{id: m.ID, refs: m.Refs, subject: m.Subject, reply: m.Reply}
 			}
 			items := itemsOf(all)
 			return func() { threadItems(items) }
