@@ -41,6 +41,7 @@ type Decoder struct {
 	line      []byte
 	pos       int
 	tokens    int
+	keys      int // of a search
 	literals  int
 	octets    int64
 	err       error
@@ -73,7 +74,7 @@ func (d *Decoder) Needs(capability string) {
 
 // Next waits for the next command.
 func (d *Decoder) Next() error {
-	d.tokens, d.literals, d.octets, d.err = 0, 0, 0, nil
+	d.tokens, d.keys, d.literals, d.octets, d.err = 0, 0, 0, 0, nil
 	return d.nextLine()
 }
 

@@ -13,6 +13,7 @@ const (
 	LiteralsMax     = 1000      // literals of one command
 	DepthMax        = 64        // nested parentheses
 	TokensMax       = 100_000   // tokens of one command
+	SearchKeysMax   = 10_000    // keys of one search; each is some 600 octets while it runs
 	NonSyncMax      = 4096      // LITERAL- (RFC 7888 §5)
 	FetchItemsMax   = 100       // data items of one FETCH: each is answered for each message
 	FieldNamesMax   = 1000      // header field names of one section: each is compared with each field

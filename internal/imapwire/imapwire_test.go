@@ -8,6 +8,7 @@ import (
 	"io"
 	"math/rand/v2"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -107,6 +108,7 @@ func TestLimits(t *testing.T) {
 		{"TokensMax", func(n int) string { return "(" + strings.TrimSpace(strings.Repeat("x ", n)) + ")" }, many, TokensMax},
 		{"FetchItemsMax", func(n int) string { return "(" + strings.TrimSpace(strings.Repeat("BODY[] ", n)) + ")" }, func(d *Decoder) { d.FetchItems() }, FetchItemsMax},
 		{"FieldNamesMax", func(n int) string { return "BODY[HEADER.FIELDS (" + strings.TrimSpace(strings.Repeat("a ", n)) + ")]" }, func(d *Decoder) { d.FetchItems() }, FieldNamesMax},
+		{"SearchKeysMax", func(n int) string { return strings.TrimSpace(strings.Repeat("ALL ", n)) }, func(d *Decoder) { d.SearchProgram() }, SearchKeysMax},
 		{"DepthMax", func(n int) string { return strings.Repeat("(", n) + "ALL" + strings.Repeat(")", n) }, func(d *Decoder) { d.SearchProgram() }, DepthMax},
 	} {
 		for n, good := range map[int]bool{tc.max - 1: true, tc.max: true, tc.max + 1: false} {
@@ -199,11 +201,42 @@ func TestLongNumSet(t *testing.T) {
 	text := strings.Repeat("1,3,", CommandMax/4-1) + "5:70"
 	d, _ := decode(t, text)
 	set := d.NumSet()
-	if err := d.End(); err != nil || len(text) != CommandMax || len(set) != CommandMax/2-1 {
-		t.Errorf("%d octets, %d ranges: %v", len(text), len(set), err)
+	if err := d.End(); err != nil || len(text) != CommandMax || cap(set) > 4*compactRanges {
+		t.Errorf("%d octets, %d ranges: %v", len(text), cap(set), err)
 	}
 	if got := len(set.Resolve(9)); got != 3 {
 		t.Errorf("%d ranges behind one another", got)
+	}
+}
+
+// TestCompactNumSet: a set means the same whether it was compacted or not, for
+// any largest number.
+func TestCompactNumSet(t *testing.T) {
+	r := rand.New(rand.NewPCG(1, 2))
+	one := func() string {
+		if r.IntN(4) == 0 {
+			return "*"
+		}
+		return strconv.Itoa(1 + r.IntN(30))
+	}
+	for range 2000 {
+		var words []string
+		for range 1 + r.IntN(8) {
+			word := one()
+			if r.IntN(2) == 0 {
+				word += ":" + one()
+			}
+			words = append(words, word)
+		}
+		text := strings.Join(words, ",")
+		d, _ := decode(t, text)
+		set := d.NumSet()
+		compacted := slices.Clone(set).compact()
+		for largest := range uint32(32) {
+			if got, want := compacted.Resolve(largest), set.Resolve(largest); !slices.Equal(got, want) {
+				t.Fatalf("%s with %d: %v, compacted %v", text, largest, want, got)
+			}
+		}
 	}
 }
 

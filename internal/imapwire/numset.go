@@ -1,6 +1,7 @@
 package imapwire
 
 import (
+	"cmp"
 	"slices"
 	"sort"
 	"strconv"
@@ -38,6 +39,7 @@ func (d *Decoder) NumSet() NumSet {
 // PlainNumSet reads a sequence set that cannot be "$".
 func (d *Decoder) PlainNumSet() NumSet {
 	var s NumSet
+	compact := compactRanges
 	for d.err == nil {
 		r := NumRange{}
 		r.First, r.FirstStar = d.seqNumber()
@@ -48,8 +50,55 @@ func (d *Decoder) PlainNumSet() NumSet {
 		if s = append(s, r); !d.Take(',') {
 			return s
 		}
+		if len(s) >= compact {
+			s = s.compact()
+			compact = max(compactRanges, 2*len(s))
+		}
 	}
 	return s
+}
+
+// compactRanges is from how many ranges on a set is compacted while it is read:
+// a line has room for a million times the same number.
+const compactRanges = 4096
+
+// compact merges ranges in place, but leaves those with "*".
+func (s NumSet) compact() NumSet {
+	for i := range s {
+		s[i].order()
+	}
+	return merge(s)
+}
+
+// order puts the smaller number first (RFC 3501 §9 seq-range). What "*" is, is
+// not known.
+func (r *NumRange) order() {
+	if r.First > r.Last {
+		r.First, r.Last, r.FirstStar, r.LastStar = r.Last, r.First, r.LastStar, r.FirstStar
+	}
+}
+
+// merge sorts ranges and merges them in place. Those with "*" come last, and only
+// equal ones are merged: "5:*" and "7:*" are 3:5 and 3:7 in a mailbox of three.
+func merge(ranges []NumRange) []NumRange {
+	slices.SortFunc(ranges, func(a, b NumRange) int {
+		switch {
+		case a.LastStar == b.LastStar:
+			return cmp.Compare(a.First, b.First)
+		case a.LastStar:
+			return 1
+		}
+		return -1
+	})
+	merged := ranges[:0]
+	for _, r := range ranges {
+		if n := len(merged); n > 0 && (r == merged[n-1] || !r.LastStar && int64(r.First) <= int64(merged[n-1].Last)+1) {
+			merged[n-1].Last = max(merged[n-1].Last, r.Last)
+			continue
+		}
+		merged = append(merged, r)
+	}
+	return merged
 }
 
 // seqNumber reads a number of a set. It is no word of the command to be
@@ -91,16 +140,7 @@ func (s NumSet) Resolve(largest uint32) []NumRange {
 			out = append(out, NumRange{First: max(r.First, 1), Last: r.Last})
 		}
 	}
-	slices.SortFunc(out, func(a, b NumRange) int { return int(int64(a.First) - int64(b.First)) })
-	merged := out[:0]
-	for _, r := range out {
-		if n := len(merged); n > 0 && int64(r.First) <= int64(merged[n-1].Last)+1 {
-			merged[n-1].Last = max(merged[n-1].Last, r.Last)
-			continue
-		}
-		merged = append(merged, r)
-	}
-	return merged
+	return merge(out)
 }
 
 // AppendNumSet appends ascending numbers as a sequence set.

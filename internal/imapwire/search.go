@@ -158,6 +158,9 @@ func (d *Decoder) searchKey(depth int, charset *string) *SearchKey {
 		d.Fail("the search is nested too deeply")
 		return nil
 	}
+	if d.keys++; d.keys > SearchKeysMax {
+		d.Fail("too many keys in one search")
+	}
 	if !d.token() {
 		return nil
 	}

@@ -50,7 +50,7 @@ func TestA22(t *testing.T) {
 		"words":       "UNKEYWORD none ",
 		"annotations": "NOT ANNOTATION /*%*%x value \"nothing\" ",
 	} {
-		key := parsed(t, strings.Repeat(word, imapwire.TokensMax/8)+"ALL")
+		key := parsed(t, strings.Repeat(word, imapwire.SearchKeysMax/2-1)+"ALL")
 		ctx, cancel := context.WithCancel(t.Context())
 		cancel()
 		took := doubling.Time(func() {
