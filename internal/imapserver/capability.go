@@ -3,7 +3,6 @@ package imapserver
 import (
 	"context"
 	"math"
-	"slices"
 	"strconv"
 	"strings"
 
@@ -21,33 +20,50 @@ func (s *session) capability(context.Context) error {
 
 // capabilities returns what the server can do in this state.
 func (s *session) capabilities() string {
-	return strings.Join(slices.DeleteFunc(strings.Fields(s.uncut()), func(c string) bool {
+	var b strings.Builder
+	b.Grow(capabilitiesUsual)
+	for c := range strings.FieldsSeq(s.uncut()) {
 		name, _, _ := strings.Cut(c, "APPENDLIMIT=")
-		return s.cut[c] || c == capCompress && s.conn.Compressed() || c == capApplePush && s.state == notAuthenticated || name == "" && s.cut["APPENDLIMIT"]
-	}), " ")
+		if s.cut[c] || c == capCompress && s.conn.Compressed() || c == capApplePush && s.state == notAuthenticated || name == "" && s.cut["APPENDLIMIT"] {
+			continue
+		}
+		if b.Len() > 0 {
+			b.WriteByte(' ')
+		}
+		b.WriteString(c)
+	}
+	return b.String()
 }
+
+// capabilitiesUsual is how long the list mostly is. What would be made on the way
+// to it is there while a client that nobody knows does not read the answer.
+const capabilitiesUsual = 1500 // octets
 
 // uncut returns what it can do with nothing cut.
 func (s *session) uncut() string {
-	caps := "IMAP4rev1 IMAP4rev2 " + s.literals() + s.srv.caps
-	caps += " APPENDLIMIT=" + strconv.FormatInt(s.opts.MessageMax, 10) // RFC 7889 §2
-	caps += s.opts.limitCapability()
+	var b strings.Builder
+	b.Grow(capabilitiesUsual)
+	b.WriteString("IMAP4rev1 IMAP4rev2 " + s.literals())
+	b.WriteString(s.srv.caps)
+	b.WriteString(" APPENDLIMIT=" + strconv.FormatInt(s.opts.MessageMax, 10)) // RFC 7889 §2
+	b.WriteString(s.opts.limitCapability())
 	if s.offers("ACL") {
-		caps += " RIGHTS=" + mail.ExtraRights // RFC 4314 §2.2
+		b.WriteString(" RIGHTS=" + mail.ExtraRights) // RFC 4314 §2.2
 	}
 	if s.state != notAuthenticated {
-		return caps
+		return b.String()
 	}
 	if s.conn.TLSAvailable() {
-		caps += " STARTTLS"
+		b.WriteString(" STARTTLS")
 	}
 	if !s.conn.Secure() {
-		return caps + " LOGINDISABLED"
+		b.WriteString(" LOGINDISABLED")
+		return b.String()
 	}
 	for _, m := range sasl.Names() {
-		caps += " AUTH=" + m
+		b.WriteString(" AUTH=" + m)
 	}
-	return caps
+	return b.String()
 }
 
 // literals is the capability of literals that do not wait (RFC 7888).

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/angarium/angarium/internal/imapwire"
+	"github.com/angarium/angarium/internal/sasl"
 	"github.com/angarium/angarium/internal/servertest"
 )
 
@@ -68,6 +69,20 @@ func TestA1Ends(t *testing.T) {
 		go io.WriteString(c.Conn, "a NOOP "+strings.Repeat(token, 1_000_000/len(token))) // no line end
 		if got := c.Line(); !strings.HasPrefix(got, "* BYE [LIMIT]") {
 			t.Errorf("%s: %s", token, got)
+		}
+	}
+}
+
+// TestA1Login: names and passwords that are longer than any may be are no login,
+// and are not held until a check of them has its turn.
+func TestA1Login(t *testing.T) {
+	s := newHostileServer(t, Options{})
+	for n, want := range map[int]string{sasl.FieldMax: "\r\na NO [AUTHENTICATIONFAILED]", sasl.FieldMax + 1: "\r\na BAD"} {
+		long := strings.Repeat("x", n)
+		for _, login := range []string{"LOGIN ada " + long, "LOGIN " + long + " secret"} {
+			if out := s.talk(t, []byte("a "+login+"\r\n")); !strings.Contains(out, want) {
+				t.Errorf("%d octets, %.20s: %.200s", n, login, out[strings.Index(out, "\r\n")+2:])
+			}
 		}
 	}
 }

@@ -5,6 +5,7 @@ import (
 
 	"github.com/angarium/angarium/internal/auth"
 	"github.com/angarium/angarium/internal/imapwire"
+	"github.com/angarium/angarium/internal/sasl"
 )
 
 // parseLogin is LOGIN (RFC 3501 §6.2.3).
@@ -13,6 +14,10 @@ func parseLogin(s *session, d *imapwire.Decoder) request {
 	user := d.AString()
 	d.Space()
 	password := d.AString()
+	if len(user) > sasl.FieldMax || len(password) > sasl.FieldMax {
+		// They would be held while the attempt waits for its turn and its delay.
+		d.Fail("the name or the password is too long")
+	}
 	return func(ctx context.Context, s *session) error {
 		if !s.conn.Secure() {
 			return errNoPrivacy

@@ -12,7 +12,7 @@ import (
 // Limits of an exchange (reliability paper 4.4).
 const (
 	ResponseMax = 8 << 10 // octets of one response, before decoding
-	fieldMax    = 1024    // octets of a name or password
+	FieldMax    = 1024    // octets of a name or password, with LOGIN of IMAP too
 )
 
 // ErrMalformed is a response that is none of the mechanism.
@@ -62,7 +62,7 @@ func Decode(s []byte) ([]byte, error) {
 
 func good(fields ...[]byte) bool {
 	for _, f := range fields {
-		if len(f) > fieldMax || bytes.IndexByte(f, 0) >= 0 || !utf8.Valid(f) {
+		if len(f) > FieldMax || bytes.IndexByte(f, 0) >= 0 || !utf8.Valid(f) {
 			return false
 		}
 	}

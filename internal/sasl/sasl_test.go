@@ -17,8 +17,8 @@ func TestPlain(t *testing.T) {
 		"\x00ada\x00sec\x00ret": nil,
 		"\x00ada\x00\xff":       nil,
 		"":                      nil,
-		"\x00a\x00" + strings.Repeat("x", fieldMax):   {"", "a", strings.Repeat("x", fieldMax)},
-		"\x00a\x00" + strings.Repeat("x", fieldMax+1): nil,
+		"\x00a\x00" + strings.Repeat("x", FieldMax):   {"", "a", strings.Repeat("x", FieldMax)},
+		"\x00a\x00" + strings.Repeat("x", FieldMax+1): nil,
 	} {
 		m, _ := New("PLAIN")
 		if c, done, err := m.Step(nil); c == nil || len(c) > 0 || done || err != nil {
@@ -80,7 +80,7 @@ func FuzzExchange(f *testing.F) {
 				break
 			}
 		}
-		if c := m.Credentials(); len(c.User) > fieldMax || len(c.Password) > fieldMax {
+		if c := m.Credentials(); len(c.User) > FieldMax || len(c.Password) > FieldMax {
 			t.Error("over a limit")
 		}
 	})
