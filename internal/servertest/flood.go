@@ -1,7 +1,9 @@
 package servertest
 
 import (
+	"bytes"
 	"crypto/tls"
+	"fmt"
 	"io"
 	"net"
 	"strings"
@@ -12,9 +14,11 @@ import (
 // Flood is what somebody sends, without a login, who wants the server to keep
 // as much for him as it can (reliability paper A1 to A4, A9, A10).
 type Flood struct {
-	Name string
-	Text string
-	TLS  TLS
+	Name   string
+	Before string // what is sent first, until there is
+	Ready  string // in the answers
+	Text   string
+	TLS    TLS
 }
 
 // TLS is how a flood has to do with it.
@@ -51,10 +55,10 @@ var Floods = map[string][]Flood{
 		{Name: "a response", Text: "a AUTHENTICATE PLAIN\r\n" + strings.Repeat("A", 16384)},
 		{Name: "a response of the longest", Text: "a ID (" + longID + ")\r\na AUTHENTICATE PLAIN\r\n" + strings.Repeat("A", 8190)},
 		{Name: "exchanges one behind the other", Text: strings.Repeat("a AUTHENTICATE LOGIN\r\nQUFB\r\n*\r\n", 2) + "a AUTHENTICATE LOGIN\r\n" + strings.Repeat("QUFB", 300) + "\r\n" + strings.Repeat("A", 8190)},
-		{Name: "a wrong password", Text: "a ID (" + longID + ")\r\na LOGIN \"" + strings.Repeat("x", 4000) + "\" \"" + strings.Repeat("x", 4000) + "\"\r\n" + strings.Repeat("a", 16384)},
+		{Name: "a wrong password", Text: "a ID (" + longID + ")\r\na LOGIN \"" + strings.Repeat("x", 1024) + "\" \"" + strings.Repeat("x", 1024) + "\"\r\n" + strings.Repeat("a", 16384)},
 		{Name: "half a handshake", Text: halfHello, TLS: Handshake},
 		{Name: "most of a handshake", Text: halfHello[:16_389] + "\x16\x03\x01\x0c\x00" + strings.Repeat("x", 3000), TLS: Handshake},
-		{Name: "STARTTLS and half a handshake", Text: "a STARTTLS\r\n" + halfHello},
+		{Name: "STARTTLS and half a handshake", Before: "a STARTTLS\r\n", Ready: "a OK", Text: halfHello},
 		{Name: "a literal inside TLS", Text: "a LOGIN {8000+}\r\n" + strings.Repeat("x", 7900), TLS: InsideTLS},
 		{Name: "answers not read inside TLS", Text: strings.Repeat("a CAPABILITY\r\n", 40_000), TLS: InsideTLS},
 	},
@@ -93,20 +97,40 @@ func (f *Flood) Begin(addr string) (net.Conn, error) {
 	if f.TLS == InsideTLS {
 		c = tls.Client(nc, &tls.Config{InsecureSkipVerify: true})
 	}
-	nc.SetDeadline(time.Now().Add(10 * time.Second))
+	nc.SetDeadline(time.Now().Add(20 * time.Second))
 	if f.TLS != Handshake {
-		if _, err := c.Read(make([]byte, 2000)); err != nil { // the greeting
-			nc.Close()
-			return nil, err
+		_, err = c.Read(make([]byte, 2000)) // the greeting
+	}
+	if err == nil && f.Before != "" {
+		err = await(c, f.Before, f.Ready)
+	}
+	if err != nil {
+		nc.Close()
+		return nil, err
+	}
+	for text := f.Text; text != ""; {
+		piece := text[:min(len(text), 64<<10)]
+		nc.SetWriteDeadline(time.Now().Add(300 * time.Millisecond))
+		if _, err := io.WriteString(c, piece); err != nil {
+			break // what is too much ends the connection meanwhile
+		}
+		text = text[len(piece):]
+	}
+	return nc, nil
+}
+
+// await sends a text and reads until something is in the answers.
+func await(c net.Conn, text, ready string) error {
+	if _, err := io.WriteString(c, text); err != nil {
+		return err
+	}
+	var got []byte
+	for !bytes.Contains(got, []byte(ready)) {
+		piece := make([]byte, 4096)
+		n, err := c.Read(piece)
+		if got = append(got, piece[:n]...); err != nil {
+			return fmt.Errorf("no %q after %.500q: %w", ready, got, err)
 		}
 	}
-	text := f.Text
-	if command, rest, ok := strings.Cut(text, "STARTTLS\r\n"); ok { // what comes with it is not taken
-		io.WriteString(c, command+"STARTTLS\r\n")
-		c.Read(make([]byte, 2000))
-		text = rest
-	}
-	nc.SetWriteDeadline(time.Now().Add(300 * time.Millisecond))
-	io.WriteString(c, text) // what is too much ends the connection meanwhile
-	return nc, nil
+	return nil
 }

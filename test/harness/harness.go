@@ -154,6 +154,15 @@ func listenBelow() (ln net.Listener, err error) {
 	return nil, fmt.Errorf("no free port: %w", err)
 }
 
+// FreeAddress returns a loopback address that nobody listens on.
+func FreeAddress() (string, error) {
+	ln, err := listenBelow()
+	if err != nil {
+		return "", err
+	}
+	return ln.Addr().String(), ln.Close()
+}
+
 // Start runs `angarium serve` and returns when it answers on IMAP and LMTP.
 func (s *Server) Start() error {
 	args := append([]string{"serve", "--data", s.Data,
