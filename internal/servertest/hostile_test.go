@@ -18,6 +18,7 @@ import (
 	"github.com/angarium/angarium/internal/netserver"
 	"github.com/angarium/angarium/internal/pop3server"
 	"github.com/angarium/angarium/internal/servertest"
+	"github.com/angarium/angarium/test/harness/flood"
 )
 
 // The names of these tests are those of the attacks in the reliability paper.
@@ -87,12 +88,12 @@ func TestA1(t *testing.T) {
 	const n, heapMax, tlsMax = 20, 32 << 10, 32 << 10 // octets
 	_, all := protocols(t)
 	for _, p := range all {
-		for _, f := range servertest.Floods[p.name] {
+		for _, f := range flood.Known[p.name] {
 			addr, most := p.plain, int64(heapMax)
 			switch {
-			case f.TLS == servertest.InsideTLS:
+			case f.TLS == flood.InsideTLS:
 				continue // the client's own memory is as much; test/hostile has it in another process
-			case f.TLS == servertest.Handshake:
+			case f.TLS == flood.Handshake:
 				addr = p.implicit
 				fallthrough
 			case strings.Contains(f.Name, "handshake"):
@@ -121,7 +122,7 @@ func TestA1(t *testing.T) {
 }
 
 // begin begins n floods at once.
-func begin(t *testing.T, n int, f *servertest.Flood, addr string) []net.Conn {
+func begin(t *testing.T, n int, f *flood.Flood, addr string) []net.Conn {
 	t.Helper()
 	conns, failed := make([]net.Conn, n), make([]error, n)
 	var wg sync.WaitGroup

@@ -9,8 +9,8 @@ import (
 	"sync"
 	"time"
 
-	"github.com/angarium/angarium/internal/servertest"
 	"github.com/angarium/angarium/test/harness"
+	"github.com/angarium/angarium/test/harness/flood"
 )
 
 const (
@@ -26,8 +26,8 @@ func (b *bench) protocols() []protocol {
 	return []protocol{{"imap", b.srv.IMAP, b.srv.IMAPS}, {"pop3", b.srv.POP3, b.srv.POP3S}, {"lmtp", b.srv.LMTP, ""}}
 }
 
-func (p *protocol) addr(f *servertest.Flood) string {
-	if f.TLS == servertest.NoTLS {
+func (p *protocol) addr(f *flood.Flood) string {
+	if f.TLS == flood.NoTLS {
 		return p.plain
 	}
 	return p.implicit
@@ -36,12 +36,12 @@ func (p *protocol) addr(f *servertest.Flood) string {
 // anonymous is S1 for each kind of flood.
 func (b *bench) anonymous() error {
 	for _, p := range b.protocols() {
-		for _, f := range servertest.Floods[p.name] {
+		for _, f := range flood.Known[p.name] {
 			if b.named != "" && f.Name != b.named {
 				continue
 			}
 			limit := 32.
-			if f.TLS != servertest.NoTLS || strings.Contains(f.Name, "handshake") {
+			if f.TLS != flood.NoTLS || strings.Contains(f.Name, "handshake") {
 				limit += 32
 			}
 			begin := func(int) (net.Conn, error) { return f.Begin(p.addr(&f)) }
@@ -95,13 +95,13 @@ func each(n int, fn func(i int) error) error {
 // server lets a quarter of its connections be nobody's: the oldest ones end.
 func (b *bench) crowd(n int) error {
 	type kind struct {
-		f    servertest.Flood
+		f    flood.Flood
 		addr string
 	}
 	var kinds []kind
 	for _, p := range b.protocols() {
-		for _, f := range servertest.Floods[p.name] {
-			if f.TLS != servertest.InsideTLS && p.name != "lmtp" {
+		for _, f := range flood.Known[p.name] {
+			if f.TLS != flood.InsideTLS && p.name != "lmtp" {
 				kinds = append(kinds, kind{f, p.addr(&f)})
 			}
 		}
@@ -142,7 +142,7 @@ func (b *bench) crowd(n int) error {
 
 // loggedIn begins a session that sends a text.
 func (b *bench) loggedIn(text string) func(int) (net.Conn, error) {
-	f := servertest.Flood{Before: fmt.Sprintf("l LOGIN %q %q\r\ns SELECT INBOX\r\n", user, password), Ready: "\r\ns OK", Text: text}
+	f := flood.Flood{Before: fmt.Sprintf("l LOGIN %q %q\r\ns SELECT INBOX\r\n", user, password), Ready: "\r\ns OK", Text: text}
 	return func(int) (net.Conn, error) { return f.Begin(b.srv.IMAP) }
 }
 
@@ -178,7 +178,7 @@ func (b *bench) sessions() error {
 	}
 	transaction := "LHLO me\r\nMAIL FROM:<>\r\n" + strings.Repeat("RCPT TO:<ada+"+strings.Repeat("d", 900)+"@hostile.example>\r\n", 1000)
 	for name, text := range map[string]string{"1000 recipients": transaction, "half a message": transaction + "DATA\r\n" + strings.Repeat("Subject: x\r\n", 100_000)} {
-		f := servertest.Flood{Text: text}
+		f := flood.Flood{Text: text}
 		if err := b.hold("S2", "lmtp", name, 10, 8<<10, func(int) (net.Conn, error) { return f.Begin(b.srv.LMTP) }); err != nil {
 			return err
 		}

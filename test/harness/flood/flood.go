@@ -1,4 +1,5 @@
-package servertest
+// Package flood is what the worst clients send, for tests and for commands.
+package flood
 
 import (
 	"bytes"
@@ -35,8 +36,8 @@ const (
 var halfHello = "\x16\x03\x01\x40\x00\x01\x00\xff\xff" + strings.Repeat("x", 16380) +
 	strings.Repeat("\x16\x03\x01\x40\x00"+strings.Repeat("x", 16384), 2) + "\x16\x03\x01\x40\x00" + strings.Repeat("x", 16000)
 
-// Floods are the worst that is known, by protocol.
-var Floods = map[string][]Flood{
+// Known are the worst that are known, by protocol.
+var Known = map[string][]Flood{
 	"imap": {
 		{Name: "nothing", Text: ""},
 		{Name: "open brackets", Text: "a NOOP " + strings.Repeat("(", 8000)},
