@@ -42,11 +42,7 @@ func aclSet(ctx context.Context, s *Service, a ACLSet) (done MailboxACL, err err
 	if err != nil {
 		return done, err
 	}
-	info, err := s.Store.AccountInfo(ctx, name)
-	if err != nil {
-		return done, err
-	}
-	acct, err := s.Store.Account(ctx, info.ID)
+	_, acct, err := s.account(ctx, name)
 	if err != nil {
 		return done, err
 	}

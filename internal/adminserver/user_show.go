@@ -58,13 +58,19 @@ func userShow(ctx context.Context, s *Service, a UserName) (UserDetails, error) 
 	return d, nil
 }
 
-// snapshot opens an account by its canonical name.
-func (s *Service) snapshot(ctx context.Context, name string) (store.AccountInfo, *store.Snapshot, error) {
+// account opens an account by its canonical name.
+func (s *Service) account(ctx context.Context, name string) (store.AccountInfo, *store.Account, error) {
 	info, err := s.Store.AccountInfo(ctx, name)
 	if err != nil {
 		return info, nil, err
 	}
 	acct, err := s.Store.Account(ctx, info.ID)
+	return info, acct, err
+}
+
+// snapshot is the account as it is now.
+func (s *Service) snapshot(ctx context.Context, name string) (store.AccountInfo, *store.Snapshot, error) {
+	info, acct, err := s.account(ctx, name)
 	if err != nil {
 		return info, nil, err
 	}

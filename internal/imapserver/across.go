@@ -28,7 +28,7 @@ func (s *session) copyAcross(ctx context.Context, uids mail.UIDSet, to *tree, bo
 		return done, err
 	}
 	err = s.change(ctx, to, func(tx *store.Tx) error {
-		target, err := s.again(tx, to, box.ID)
+		target, err := to.in(tx).boxByID(box.ID, s.row.named)
 		if err != nil {
 			return err
 		}
@@ -127,7 +127,7 @@ func (s *session) moveAcross(ctx context.Context, uids mail.UIDSet, to *tree, bo
 		return done, err
 	}
 	return done, s.changeMany(ctx, v.tree, uids.Len(), func(tx *store.Tx) error {
-		if err := s.mayExpunge(tx); err != nil {
+		if _, err := v.in(tx).boxByID(v.box.ID, s.row.selected); err != nil {
 			return err
 		}
 		_, err := tx.Expunge(v.box.ID, uids)

@@ -128,3 +128,29 @@ func TestAcrossIDs(t *testing.T) {
 		t.Error(out)
 	}
 }
+
+// TestCopyAnnotations: a copy within the owner's account has none of the private
+// annotations, which are the owner's, and shared ones where the copier may make
+// some; MOVE takes the owner's along (RFC 5257 §4.6).
+func TestCopyAnnotations(t *testing.T) {
+	const both, shared, private = `value.priv "mine" value.shared "ours"`, `value.priv NIL value.shared "ours"`, `value.priv "mine" value.shared NIL`
+	for _, tc := range []struct {
+		verb string
+		into mail.Rights
+		want string
+	}{
+		{"COPY", mail.AllRights, shared}, {"COPY", mail.AllRights &^ mail.RightAnnotate, `value.priv NIL value.shared NIL`},
+		{"MOVE", mail.AllRights, both}, {"MOVE", mail.AllRights &^ mail.RightAnnotate, private},
+	} {
+		s := newSharing(t, Options{})
+		s.must(s.ada, "CREATE Into\r\nt SELECT Work\r\nt STORE 1 ANNOTATION (/comment (value.priv \"mine\" value.shared \"ours\"))\r\nt COPY 1 Archive")
+		s.grant("Work", mail.AllRights)
+		s.grant("Into", tc.into)
+		s.must(s.bela, `SELECT "Other Users/ada@localhost/Work"`+"\r\nt "+tc.verb+` 1 "Other Users/ada@localhost/Into"`)
+		for box, want := range map[string]string{"Into": tc.want, "Archive": both} {
+			if out := s.must(s.ada, "SELECT "+box+"\r\nt FETCH 1 (ANNOTATION (/comment value))"); !strings.Contains(out, want) {
+				t.Errorf("%s with %s, %s: %s", tc.verb, tc.into, box, out)
+			}
+		}
+	}
+}

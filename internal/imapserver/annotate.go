@@ -210,7 +210,11 @@ func (s *session) storeAnnotations(ctx context.Context, set imapwire.NumSet, val
 	var done store.Annotated
 	var modseq mail.ModSeq
 	err = s.changeMany(ctx, v.tree, uids.Len(), func(tx *store.Tx) (err error) {
-		if err := v.mayAnnotate(tx, changes); err != nil {
+		box, err := tx.Snapshot().MailboxByID(v.box.ID)
+		if err == nil {
+			err = v.mayAnnotate(box, changes)
+		}
+		if err != nil {
 			return err
 		}
 		modseq = tx.ModSeq()
@@ -233,21 +237,21 @@ func (s *session) storeAnnotations(ctx context.Context, set imapwire.NumSet, val
 	return nil
 }
 
-// mayAnnotate decides over annotations of messages (RFC 5257 §3.4): private ones
-// are for the owner.
-func (v *view) mayAnnotate(tx *store.Tx, changes []store.AnnotationChange) error {
-	private := slices.ContainsFunc(changes, func(c store.AnnotationChange) bool { return c.Private })
-	if private && !v.mine() {
-		return errNoPrivate
+// mayAnnotate decides over annotations of messages in a mailbox (RFC 5257 §3.4):
+// private ones are for the owner.
+func (t *tree) mayAnnotate(box *store.Mailbox, changes []store.AnnotationChange) error {
+	for _, c := range changes {
+		if c.Private && !t.mine() {
+			return errNoPrivate
+		}
+		if c.Private {
+			continue
+		}
+		if err := box.Allow(t.owner, t.user, mail.RightAnnotate); err != nil {
+			return err
+		}
 	}
-	if private && !slices.ContainsFunc(changes, func(c store.AnnotationChange) bool { return !c.Private }) {
-		return nil
-	}
-	box, err := tx.Snapshot().MailboxByID(v.box.ID)
-	if err != nil {
-		return err
-	}
-	return box.Allow(v.owner, v.user, mail.RightAnnotate)
+	return nil
 }
 
 // errNoPrivate refuses private annotations of what is somebody else's.

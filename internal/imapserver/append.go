@@ -31,7 +31,7 @@ func parseAppend(s *session, d *imapwire.Decoder) request {
 		}
 		var code string
 		err = s.change(ctx, x.tree, func(tx *store.Tx) (err error) {
-			code, err = s.appendTo(sight{x.tree, tx.Snapshot()}, tx, rest, &a)
+			code, err = s.appendTo(x.in(tx), tx, rest, &a)
 			return err
 		})
 		if err == nil && s.offers("UIDPLUS") {
@@ -70,7 +70,7 @@ func (s *session) appendTo(x sight, tx *store.Tx, name string, a *appending) (co
 	for _, m := range a.messages {
 		o := m.AppendOptions
 		o.Flags = rights.Allowed(o.Flags)
-		if err := mayAnnotateNew(x, rights, o.Annotations); err != nil {
+		if err := x.mayAnnotate(box, o.Annotations); err != nil {
 			return "", err
 		}
 		uid, err := tx.Append(box.ID, m.staged, o)
@@ -80,19 +80,6 @@ func (s *session) appendTo(x sight, tx *store.Tx, name string, a *appending) (co
 		uids = uids.Append(uid)
 	}
 	return "APPENDUID " + strconv.FormatUint(uint64(box.UIDValidity), 10) + " " + uids.String(), nil
-}
-
-// mayAnnotateNew decides over annotations of a message that is added (RFC 5257 §3.4).
-func mayAnnotateNew(x sight, rights mail.Rights, all []store.AnnotationChange) error {
-	for _, c := range all {
-		if c.Private && !x.mine() {
-			return errNoPrivate
-		}
-		if !c.Private && rights&mail.RightAnnotate == 0 {
-			return errs.New("imapserver.append", errs.Denied, "you lack the right to annotate messages there; nothing was added")
-		}
-	}
-	return nil
 }
 
 // target finds the mailbox that messages are to be added to.

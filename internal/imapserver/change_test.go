@@ -143,7 +143,7 @@ func TestPace(t *testing.T) {
 	all := mail.UIDSetOf(mail.UIDRange{First: 1, Last: mail.UIDMax})
 	enough := errors.New("enough")
 	for name, change := range map[string]func(tx *store.Tx) error{
-		"copy":    func(tx *store.Tx) error { _, err := tx.Copy(box, all, box, mail.AllRights); return err },
+		"copy":    func(tx *store.Tx) error { _, err := tx.Copy(box, all, box, store.ByOwner); return err },
 		"expunge": func(tx *store.Tx) error { _, err := tx.Expunge(box, all); return err },
 		"flags": func(tx *store.Tx) error {
 			_, err := tx.SetFlags(box, all, store.FlagChange{Op: store.FlagsAdd, Flags: mail.NewFlags(mail.Seen)})

@@ -30,11 +30,11 @@ func parseCopy(s *session, d *imapwire.Decoder) request {
 			done, err = s.copyAcross(ctx, uids, x.tree, to)
 		} else {
 			err = s.changeMany(ctx, x.tree, uids.Len(), func(tx *store.Tx) error {
-				to, err := s.again(tx, x.tree, to.ID)
+				to, err := x.in(tx).boxByID(to.ID, s.row.named)
 				if err != nil {
 					return err
 				}
-				done, err = tx.Copy(s.view.box.ID, uids, to.ID, x.rights(to))
+				done, err = tx.Copy(s.view.box.ID, uids, to.ID, x.copier(to))
 				if err == nil && done.Source.Len() != uids.Len() {
 					return errExpunged
 				}

@@ -34,7 +34,7 @@ func parseCreate(s *session, d *imapwire.Decoder) request {
 		}
 		var box *store.Mailbox
 		err = s.change(ctx, x.tree, func(tx *store.Tx) (err error) {
-			if err = s.mayCreate(sight{x.tree, tx.Snapshot()}, rest); err == nil {
+			if err = s.mayCreate(x.in(tx), rest); err == nil {
 				box, err = tx.CreateMailbox(rest, store.CreateOptions{SpecialUse: use})
 			}
 			return err

@@ -18,7 +18,7 @@ func parseDelete(s *session, d *imapwire.Decoder) request {
 			return err
 		}
 		err = s.change(ctx, x.tree, func(tx *store.Tx) error {
-			if _, err := s.again(tx, x.tree, box.ID); err != nil {
+			if _, err := x.in(tx).boxByID(box.ID, s.row.named); err != nil {
 				return err
 			}
 			return tx.DeleteMailbox(box.ID)

@@ -157,7 +157,7 @@ func (s *session) maySelected(need mail.Rights) error {
 	if err != nil {
 		return nil
 	}
-	if x.rights(box)&mail.RightRead == 0 {
+	if !x.has(box, mail.RightRead) {
 		return errMailboxGone
 	}
 	return box.Allow(x.owner, x.user, need)

@@ -24,17 +24,6 @@ func parseExpunge(s *session, d *imapwire.Decoder) request {
 	}
 }
 
-// mayExpunge decides whether the user may remove messages from the selected
-// mailbox, as a running Update sees it.
-func (s *session) mayExpunge(tx *store.Tx) error {
-	v := s.view
-	box, err := tx.Snapshot().MailboxByID(v.box.ID)
-	if err == nil {
-		err = box.Allow(v.owner, v.user, s.row.selected)
-	}
-	return err
-}
-
 // expunge removes the messages with \Deleted, with a set those of its UIDs.
 func (s *session) expunge(ctx context.Context, set imapwire.NumSet) error {
 	v := s.view

@@ -256,8 +256,8 @@ const (
 	formFields // of header fields, those that were asked for first
 )
 
-// form appends what make makes of the summary, or what it made before.
-func (f *fetcher) form(form int, make func(dst []byte, sum *message.Summary) []byte) error {
+// form appends what render makes of the summary, or what it made before.
+func (f *fetcher) form(form int, render func(dst []byte, sum *message.Summary) []byte) error {
 	sum, err := f.summary()
 	if err != nil {
 		return err
@@ -267,7 +267,7 @@ func (f *fetcher) form(form int, make func(dst []byte, sum *message.Summary) []b
 		return nil
 	}
 	from := len(f.out)
-	f.out = make(f.out, sum)
+	f.out = render(f.out, sum)
 	f.keep(form, from)
 	return nil
 }

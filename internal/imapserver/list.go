@@ -174,7 +174,7 @@ func (l *listRequest) tellMore(ctx context.Context, s *session, n *listed) error
 			return err
 		}
 	}
-	if l.status != nil && !n.box.NoSelect && n.rights(n.box)&mail.RightRead != 0 { // RFC 5819 §2
+	if l.status != nil && !n.box.NoSelect && n.has(n.box, mail.RightRead) { // RFC 5819 §2
 		return s.tellStatus(ctx, n.sight, n.box, l.status)
 	}
 	return nil

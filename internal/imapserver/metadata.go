@@ -288,14 +288,15 @@ func (s *session) mayNote(tx *store.Tx, t *tree, id store.MailboxID) error {
 	if id == 0 {
 		return nil
 	}
-	box, err := tx.Snapshot().MailboxByID(id)
-	switch {
-	case err != nil:
+	if !t.mine() {
+		_, err := t.in(tx).boxByID(id, mail.RightWrite)
 		return err
-	case t.mine():
-		return mayMetadata(sight{t, tx.Snapshot()}, box)
 	}
-	return box.Allow(t.owner, t.user, mail.RightWrite)
+	box, err := tx.Snapshot().MailboxByID(id)
+	if err != nil {
+		return err
+	}
+	return mayMetadata(t.in(tx), box)
 }
 
 // notesNow returns the entries that there are, which the client needs not to

@@ -29,9 +29,9 @@ func parseMove(s *session, d *imapwire.Decoder) request {
 			done, err = s.moveAcross(ctx, uids, x.tree, to)
 		} else {
 			err = s.changeMany(ctx, x.tree, uids.Len(), func(tx *store.Tx) error {
-				to, err := s.again(tx, x.tree, to.ID)
+				to, err := x.in(tx).boxByID(to.ID, s.row.named)
 				if err == nil {
-					done, err = tx.Move(s.view.box.ID, uids, to.ID, x.rights(to))
+					done, err = tx.Move(s.view.box.ID, uids, to.ID, x.copier(to))
 				}
 				return err
 			})

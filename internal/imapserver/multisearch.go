@@ -88,7 +88,7 @@ func (m *multiSearch) run(ctx context.Context, s *session) error {
 	}
 	for _, x := range trees {
 		for box := range x.Mailboxes() {
-			if box.NoSelect || x.rights(box)&s.row.named != s.row.named || !m.covers(s, own, x, box) {
+			if box.NoSelect || !x.has(box, s.row.named) || !m.covers(s, own, x, box) {
 				continue
 			}
 			if err := m.searchBox(ctx, s, x, box); err != nil {

@@ -19,7 +19,7 @@ func parseMyRights(s *session, d *imapwire.Decoder) request {
 		}
 		const any = mail.RightLookup | mail.RightRead | mail.RightInsert | mail.RightCreate | mail.RightDelete | mail.RightAdminister // RFC 4314 §4
 		if x.rights(box)&any == 0 {
-			return errNoMailbox
+			return store.ErrNoMailbox
 		}
 		s.tellMyRights(x, box)
 		return nil

@@ -275,7 +275,7 @@ func (s *session) tellAllStatus(ctx context.Context, n *notify) error {
 
 // tellsOf reports whether events of a mailbox's messages are told with STATUS.
 func (s *session) tellsOf(t *tree, box *store.Mailbox) bool {
-	return !box.NoSelect && !s.isSelected(t, box) && t.rights(box)&mail.RightRead != 0
+	return !box.NoSelect && !s.isSelected(t, box) && t.has(box, mail.RightRead)
 }
 
 func (s *session) isSelected(t *tree, box *store.Mailbox) bool {

@@ -26,10 +26,10 @@ func parseRename(s *session, d *imapwire.Decoder) request {
 			return &refusal{"CANNOT", "mailboxes cannot be moved between accounts; copy the messages"}
 		}
 		return s.change(ctx, x.tree, func(tx *store.Tx) error {
-			if _, err := s.again(tx, x.tree, box.ID); err != nil {
+			if _, err := x.in(tx).boxByID(box.ID, s.row.named); err != nil {
 				return err
 			}
-			if err := s.mayCreate(sight{x.tree, tx.Snapshot()}, name); err != nil {
+			if err := s.mayCreate(x.in(tx), name); err != nil {
 				return err
 			}
 			return tx.RenameMailbox(box.ID, name)

@@ -44,10 +44,10 @@ func parseReplace(s *session, d *imapwire.Decoder) request {
 		}
 		var code string
 		err = s.change(ctx, x.tree, func(tx *store.Tx) error {
-			if code, err = s.appendTo(sight{x.tree, tx.Snapshot()}, tx, rest, &a); err != nil {
+			if code, err = s.appendTo(x.in(tx), tx, rest, &a); err != nil {
 				return err
 			}
-			if err := s.mayExpunge(tx); err != nil {
+			if _, err := v.in(tx).boxByID(v.box.ID, s.row.selected); err != nil {
 				return err
 			}
 			gone, err := tx.Expunge(v.box.ID, uids)

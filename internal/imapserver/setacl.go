@@ -40,7 +40,7 @@ func (s *session) setRights(ctx context.Context, mailbox, identifier string, c m
 		return errAnyone
 	}
 	return s.change(ctx, x.tree, func(tx *store.Tx) error {
-		if _, err := s.again(tx, x.tree, box.ID); err != nil {
+		if _, err := x.in(tx).boxByID(box.ID, s.row.named); err != nil {
 			return err
 		}
 		return tx.SetRights(box.ID, who, c)

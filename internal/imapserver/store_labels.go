@@ -194,7 +194,7 @@ func (l *labelling) add(to store.MailboxID) error {
 			missing = missing.Append(m.UID)
 		}
 	}
-	_, err = l.tx.Copy(l.from, missing, to, mail.AllRights)
+	_, err = l.tx.Copy(l.from, missing, to, store.ByOwner)
 	return err
 }
 

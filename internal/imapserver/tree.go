@@ -37,13 +37,24 @@ func (t *tree) name(box *store.Mailbox) string { return t.prefix + box.Name }
 // rights returns what the user may do with a mailbox.
 func (t *tree) rights(box *store.Mailbox) mail.Rights { return box.Rights(t.owner, t.user) }
 
+// has reports whether these are among them.
+func (t *tree) has(box *store.Mailbox, rights mail.Rights) bool { return rights&^t.rights(box) == 0 }
+
 // sees reports whether the user may know of a mailbox.
-func (t *tree) sees(box *store.Mailbox) bool { return t.rights(box)&mail.RightLookup != 0 }
+func (t *tree) sees(box *store.Mailbox) bool { return t.has(box, mail.RightLookup) }
+
+// copier is the user who copies messages into a mailbox.
+func (t *tree) copier(to *store.Mailbox) store.Copier {
+	return store.Copier{Rights: t.rights(to), Owner: t.mine()}
+}
 
 func (t *tree) look() (sight, error) {
 	v, err := t.acct.Snapshot()
 	return sight{t, v}, err
 }
+
+// in returns the tree as a running Update sees it.
+func (t *tree) in(tx *store.Tx) sight { return sight{t, tx.Snapshot()} }
 
 // box returns the mailbox of a name in the tree, if the user has rights for it.
 // Errors: NotFound, Denied.
@@ -56,6 +67,16 @@ func (x sight) box(name string, need mail.Rights) (*store.Mailbox, error) {
 		return nil, err
 	}
 	return box, nil
+}
+
+// boxByID is box for a mailbox that was found before: it, and the rights, may be
+// gone.
+func (x sight) boxByID(id store.MailboxID, need mail.Rights) (*store.Mailbox, error) {
+	box, err := x.MailboxByID(id)
+	if err == nil {
+		err = box.Allow(x.owner, x.user, need)
+	}
+	return box, err
 }
 
 // hasChildren reports whether the user sees mailboxes below one.
@@ -113,17 +134,15 @@ func (s *session) locate(ctx context.Context, name string) (x sight, rest string
 		return own, name, nil
 	}
 	if owner, err = store.CanonicalAccount(owner); err != nil {
-		return x, "", errNoMailbox
+		return x, "", store.ErrNoMailbox
 	}
 	id, ok := s.srv.store.MayShare(owner, s.user.Name)
 	if !ok {
-		return x, "", errNoMailbox
+		return x, "", store.ErrNoMailbox
 	}
 	x, err = s.sharedTree(ctx, store.AccountInfo{ID: id, Name: owner})
 	return x, rest, err
 }
-
-var errNoMailbox = errs.New("imapserver.locate", errs.NotFound, "no such mailbox")
 
 // sharedTree returns that of another account. Errors: NotFound.
 func (s *session) sharedTree(ctx context.Context, a store.AccountInfo) (x sight, err error) {
@@ -156,14 +175,4 @@ func (s *session) mailbox(ctx context.Context, name string) (x sight, box *store
 		box, err = x.box(rest, s.row.named)
 	}
 	return x, box, err
-}
-
-// again returns the mailbox as a running Update sees it, if the rights are there
-// still. Errors: NotFound, Denied.
-func (s *session) again(tx *store.Tx, t *tree, id store.MailboxID) (*store.Mailbox, error) {
-	box, err := tx.Snapshot().MailboxByID(id)
-	if err == nil {
-		err = box.Allow(t.owner, t.user, s.row.named)
-	}
-	return box, err
 }

@@ -150,7 +150,7 @@ func (m *Mailbox) Allow(owner, user string, need mail.Rights) error {
 	case need&^have == 0:
 		return nil
 	case have&mail.RightLookup == 0:
-		return errNoMailbox
+		return ErrNoMailbox
 	}
 	return errs.New("store.Allow", errs.Denied, "you lack rights for this: it needs "+need.Letters()+", you have "+have.Letters())
 }

@@ -181,6 +181,28 @@ func decodeAnnotations(b []byte) (all []Annotation, ok bool) {
 	return all, !r.bad
 }
 
+// copiedAnnotations returns what a copy has of a row: its private values, its shared
+// ones, or both. What cannot be read is copied as it is; nil is nothing.
+func copiedAnnotations(b []byte, private, shared bool) []byte {
+	all, ok := decodeAnnotations(b)
+	if b == nil || !ok || private && shared {
+		return b
+	}
+	all = slices.DeleteFunc(all, func(a Annotation) bool { return (a.Private == nil || !private) && (a.Shared == nil || !shared) })
+	for i := range all {
+		if !private {
+			all[i].Private = nil
+		}
+		if !shared {
+			all[i].Shared = nil
+		}
+	}
+	if len(all) == 0 {
+		return nil
+	}
+	return encodeAnnotations(all)
+}
+
 // annotate makes changes to a message's annotations, and reports whether they
 // changed anything. Errors: TooBig, Limit.
 func annotate(all []Annotation, changes []AnnotationChange, modseq mail.ModSeq) (_ []Annotation, changed bool, err error) {

@@ -106,10 +106,10 @@ func TestAnnotations(t *testing.T) {
 				if _, err := tx.SetAnnotations(inbox, mail.NewUIDSet(2, 3), []AnnotationChange{shared("/comment", "two")}, Condition{}); err != nil {
 					return err
 				}
-				if _, err := tx.Copy(inbox, mail.NewUIDSet(1, 2), sent, mail.AllRights); err != nil {
+				if _, err := tx.Copy(inbox, mail.NewUIDSet(1, 2), sent, ByOwner); err != nil {
 					return err
 				}
-				_, err := tx.Move(inbox, mail.NewUIDSet(3), sent, mail.AllRights)
+				_, err := tx.Move(inbox, mail.NewUIDSet(3), sent, ByOwner)
 				return err
 			})
 			s = openStore(t, e)
@@ -240,7 +240,7 @@ func TestAnnotationsOfMany(t *testing.T) {
 		}
 	}
 	to := boxOf(t, a, "Sent").ID
-	_, err = a.Update(ctx, func(tx *Tx) error { _, err := tx.Copy(id, all, to, mail.AllRights); return err })
+	_, err = a.Update(ctx, func(tx *Tx) error { _, err := tx.Copy(id, all, to, ByOwner); return err })
 	if !errs.Is(err, errs.Limit) || boxOf(t, a, "Sent").Messages != 0 {
 		t.Fatalf("copied: %v", err)
 	}

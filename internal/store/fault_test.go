@@ -223,10 +223,10 @@ func useAll(s, other *Store) {
 		if err != nil {
 			return err
 		}
-		if _, err := tx.Copy(box.ID, mail.NewUIDSet(1, 2), to.ID, mail.AllRights); err != nil {
+		if _, err := tx.Copy(box.ID, mail.NewUIDSet(1, 2), to.ID, ByOwner); err != nil {
 			return err
 		}
-		_, err = tx.Move(box.ID, mail.NewUIDSet(2), to.ID, mail.AllRights)
+		_, err = tx.Move(box.ID, mail.NewUIDSet(2), to.ID, ByOwner)
 		return err
 	})
 	in("INBOX", func(tx *Tx, box *Mailbox) error { _, err := tx.Expunge(box.ID, mail.NewUIDSet(1)); return err })

@@ -124,7 +124,7 @@ func TestSets(t *testing.T) {
 			case 0:
 				_, err = tx.Expunge(inbox, recent)
 			case 1:
-				_, err = tx.Copy(inbox, sets[0], sent, mail.AllRights)
+				_, err = tx.Copy(inbox, sets[0], sent, ByOwner)
 			default:
 				recent = sets[0].Slice(0, 5)
 				_, err = tx.SetFlags(inbox, sets[0], FlagChange{Op: FlagOp(rng.IntN(3)), Flags: mail.NewFlags(mail.Seen)})

@@ -220,9 +220,9 @@ func (m *model) transfer(t *testing.T, a *Account, from, to *Mailbox, set mail.U
 	var c Copied
 	update(t, a, func(tx *Tx) (err error) {
 		if move {
-			c, err = tx.Move(from.ID, set, to.ID, mail.AllRights)
+			c, err = tx.Move(from.ID, set, to.ID, ByOwner)
 		} else {
-			c, err = tx.Copy(from.ID, set, to.ID, mail.AllRights)
+			c, err = tx.Copy(from.ID, set, to.ID, ByOwner)
 		}
 		return err
 	})

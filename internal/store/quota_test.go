@@ -71,7 +71,7 @@ func TestQuota(t *testing.T) {
 				if err != nil {
 					return err
 				}
-				if _, err := tx.Move(sent.ID, mail.NewUIDSet(1), inbox.ID, mail.AllRights); err != nil {
+				if _, err := tx.Move(sent.ID, mail.NewUIDSet(1), inbox.ID, ByOwner); err != nil {
 					return err
 				}
 				_, err = tx.SetFlags(inbox.ID, mail.NewUIDSet(1, 2), FlagChange{Op: FlagsAdd, Flags: mail.NewFlags(mail.Seen)})

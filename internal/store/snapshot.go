@@ -72,7 +72,9 @@ func (v *Snapshot) findName(name string) (int, bool) {
 	return sort.Find(len(v.boxes), func(i int) int { return strings.Compare(name, v.boxes[i].Name) })
 }
 
-var errNoMailbox = errs.New("store.Mailbox", errs.NotFound, "no such mailbox")
+// ErrNoMailbox is the one answer about a mailbox that is not there, or that the user
+// may not know of.
+var ErrNoMailbox = errs.New("store.Mailbox", errs.NotFound, "no such mailbox")
 
 // Mailbox finds a mailbox by its name, which need not be canonical. Errors:
 // NotFound.
@@ -83,7 +85,7 @@ func (v *Snapshot) Mailbox(name string) (*Mailbox, error) {
 			return v.boxes[i], nil
 		}
 	}
-	return nil, errNoMailbox
+	return nil, ErrNoMailbox
 }
 
 // MailboxByID finds a mailbox by its id. Errors: NotFound.
@@ -93,7 +95,7 @@ func (v *Snapshot) MailboxByID(id MailboxID) (*Mailbox, error) {
 			return b, nil
 		}
 	}
-	return nil, errNoMailbox
+	return nil, ErrNoMailbox
 }
 
 // HasChildren reports whether there are mailboxes below a name.

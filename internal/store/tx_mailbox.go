@@ -162,7 +162,7 @@ func (tx *Tx) renameInbox(inbox *Mailbox, name string) error {
 	if inbox.Messages == 0 {
 		return nil
 	}
-	_, err = tx.Move(inbox.ID, mail.UIDSet{{First: 1, Last: mail.UIDMax}}, to.ID, mail.AllRights)
+	_, err = tx.Move(inbox.ID, mail.UIDSet{{First: 1, Last: mail.UIDMax}}, to.ID, ByOwner)
 	return err
 }
 

@@ -127,13 +127,22 @@ type Copied struct {
 }
 
 // Copy copies those of the UIDs that exist. The copies share the octets and
-// keep dates, message ids and annotations (RFC 5257 §4.6), and of their flags what
-// the rights for the target allow. Errors: NotFound, Invalid, Limit.
-func (tx *Tx) Copy(from MailboxID, uids mail.UIDSet, to MailboxID, rights mail.Rights) (Copied, error) {
-	return tx.copy(from, uids, to, rights, true)
+// keep dates and message ids, and of flags and annotations what the copier may set.
+// Errors: NotFound, Invalid, Limit.
+func (tx *Tx) Copy(from MailboxID, uids mail.UIDSet, to MailboxID, by Copier) (Copied, error) {
+	return tx.copy(from, uids, to, by, true)
 }
 
-func (tx *Tx) copy(from MailboxID, uids mail.UIDSet, to MailboxID, rights mail.Rights, keep bool) (c Copied, err error) {
+// Copier is who copies or moves messages.
+type Copier struct {
+	Rights mail.Rights // for the target: what they do not allow is lost (RFC 4314 §4)
+	Owner  bool        // of the account, whose private annotations are nobody else's to copy (RFC 5257 §4.6)
+}
+
+// ByOwner copies everything.
+var ByOwner = Copier{mail.AllRights, true}
+
+func (tx *Tx) copy(from MailboxID, uids mail.UIDSet, to MailboxID, by Copier, keep bool) (c Copied, err error) {
 	source, err := tx.list(from)
 	if err != nil {
 		return c, err
@@ -162,7 +171,7 @@ func (tx *Tx) copy(from MailboxID, uids mail.UIDSet, to MailboxID, rights mail.R
 		}
 		row, m := annotations[m.UID], *m
 		m.SaveDate = tx.a.s.opts.Now().Unix()
-		if m.Flags, err = tx.keywords(box, rights.Allowed(m.Flags)); err != nil {
+		if m.Flags, err = tx.keywords(box, by.Rights.Allowed(m.Flags)); err != nil {
 			return c, err
 		}
 		tx.add(box, edit, &m)
@@ -170,7 +179,8 @@ func (tx *Tx) copy(from MailboxID, uids mail.UIDSet, to MailboxID, rights mail.R
 		if keep {
 			tx.batch.Keep(m.Blob)
 		}
-		if row != nil {
+		// What is moved stays the owner's, with the private annotations.
+		if row = copiedAnnotations(row, by.Owner || !keep, by.Rights&mail.RightAnnotate != 0); row != nil {
 			if err := tx.putAnnotations(to, m.UID, row); err != nil {
 				return c, err
 			}
@@ -184,11 +194,11 @@ func (tx *Tx) copy(from MailboxID, uids mail.UIDSet, to MailboxID, rights mail.R
 
 // Move is Copy and Expunge in one. Errors: those of Copy, and Invalid when
 // from is to.
-func (tx *Tx) Move(from MailboxID, uids mail.UIDSet, to MailboxID, rights mail.Rights) (Copied, error) {
+func (tx *Tx) Move(from MailboxID, uids mail.UIDSet, to MailboxID, by Copier) (Copied, error) {
 	if from == to {
 		return Copied{}, errs.New("store.Move", errs.Invalid, "messages cannot be moved to the mailbox they are in")
 	}
-	c, err := tx.copy(from, uids, to, rights, false)
+	c, err := tx.copy(from, uids, to, by, false)
 	if err == nil && len(c.Source) > 0 {
 		_, err = tx.remove(from, c.Source, false)
 	}

@@ -316,10 +316,10 @@ func TestReferences(t *testing.T) {
 	deliver(t, s.Store, a, "INBOX", "moved", mail.Flags{})
 	inbox, archive := boxOf(t, a, "INBOX").ID, boxOf(t, a, "Archive").ID
 	update(t, a, func(tx *Tx) error {
-		if _, err := tx.Copy(inbox, mail.NewUIDSet(1), archive, mail.AllRights); err != nil {
+		if _, err := tx.Copy(inbox, mail.NewUIDSet(1), archive, ByOwner); err != nil {
 			return err
 		}
-		_, err := tx.Move(inbox, mail.NewUIDSet(2), archive, mail.AllRights)
+		_, err := tx.Move(inbox, mail.NewUIDSet(2), archive, ByOwner)
 		return err
 	})
 	expunge(t, a, "INBOX", 1)

@@ -149,7 +149,7 @@ var operations = []operation{
 		return w.inBox(a, mail.Inbox, func(tx *store.Tx, box *store.Mailbox, l *store.MessageList) error {
 			to, err := tx.Snapshot().Mailbox("Archive")
 			if err == nil {
-				_, err = tx.Copy(box.ID, uids(l, 0, 1), to.ID, mail.AllRights)
+				_, err = tx.Copy(box.ID, uids(l, 0, 1), to.ID, store.ByOwner)
 			}
 			return err
 		})
@@ -158,7 +158,7 @@ var operations = []operation{
 		return w.inBox(a, mail.Inbox, func(tx *store.Tx, box *store.Mailbox, l *store.MessageList) error {
 			to, err := tx.Snapshot().Mailbox("Archive")
 			if err == nil {
-				_, err = tx.Move(box.ID, uids(l, -1), to.ID, mail.AllRights)
+				_, err = tx.Move(box.ID, uids(l, -1), to.ID, store.ByOwner)
 			}
 			return err
 		})

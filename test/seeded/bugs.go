@@ -95,5 +95,5 @@ var bugs = []bug{
 	{"wrong-right", imapFolder + "/commands.go",
 		"named: mail.RightInsert, uid: true, parse: parseCopy", "named: mail.RightRead, uid: true, parse: parseCopy", imapFolder, "TestA27$"},
 	{"rights-of-before", imapFolder + "/dispatch.go",
-		"\tif x.rights(box)&mail.RightRead == 0 {\n\t\treturn errMailboxGone\n\t}\n\treturn box.Allow(x.owner, x.user, need)", "\t_, _ = box, need\n\treturn nil", imapFolder, "TestA29Rights$"},
+		"\tif !x.has(box, mail.RightRead) {\n\t\treturn errMailboxGone\n\t}\n\treturn box.Allow(x.owner, x.user, need)", "\t_, _ = box, need\n\treturn nil", imapFolder, "TestA29Rights$"},
 }
