@@ -4,6 +4,8 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+
+	"github.com/angarium/angarium/test/harness"
 )
 
 // TestMbsync synchronises a maildir over TLS.
@@ -16,18 +18,7 @@ func TestMbsync(t *testing.T) {
 	if err := os.Mkdir(near, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	rc := write(t, filepath.Join(dir, "rc"), `IMAPAccount a
-Host 127.0.0.1
-Port `+port(s.IMAPS)+`
-User `+user+`
-Pass `+password+`
-SSLType IMAPS
-CertificateFile `+filepath.Join(s.Data, "tls", "self-signed.crt")+`
-
-IMAPStore far
-Account a
-
-MaildirStore near
+	rc := write(t, filepath.Join(dir, "rc"), mbsyncAccount(s, user)+`MaildirStore near
 Path `+near+`/
 Inbox `+near+`/INBOX
 SubFolders Verbatim
@@ -44,4 +35,20 @@ SyncState *
 	c.MustDo(t, "CREATE Work")
 	synchronise(t, &account{t: t, s: s, c: c, deliver: true}, &maildir{t: t, dir: near}, []string{"INBOX", "Archive", "Work"},
 		func() { must(t, dir, "", "mbsync", "-c", rc, "-a") })
+}
+
+// mbsyncAccount begins a configuration of mbsync: a user's mailboxes are far.
+func mbsyncAccount(s *harness.Server, user string) string {
+	return `IMAPAccount a
+Host 127.0.0.1
+Port ` + port(s.IMAPS) + `
+User ` + user + `
+Pass ` + password + `
+SSLType IMAPS
+CertificateFile ` + filepath.Join(s.Data, "tls", "self-signed.crt") + `
+
+IMAPStore far
+Account a
+
+`
 }

@@ -14,12 +14,7 @@ func TestMutt(t *testing.T) {
 	deliver(t, s, sample("one"), sample("two"))
 	dir := t.TempDir()
 	url := "imap://127.0.0.1:" + port(s.IMAP) + "/"
-	rc := write(t, filepath.Join(dir, "rc"), `set imap_user = "`+user+`"
-set imap_pass = "`+password+`"
-set ssl_starttls = no
-set ssl_force_tls = no
-set folder = "`+url+`"
-set record = "`+url+`Sent"
+	rc := write(t, filepath.Join(dir, "rc"), muttAccount(url, user)+`set record = "`+url+`Sent"
 set sendmail = "/bin/true"
 set from = "`+user+`"
 set confirmappend = no
@@ -46,4 +41,14 @@ set wait_key = no
 	if out, err := run(t, dir, "", "mutt", "-n", "-F", rc, "-Z", "-f", url+"INBOX"); err == nil {
 		t.Error(out)
 	}
+}
+
+// muttAccount begins a configuration of mutt with a user's mailboxes below a URL.
+func muttAccount(url, user string) string {
+	return `set imap_user = "` + user + `"
+set imap_pass = "` + password + `"
+set ssl_starttls = no
+set ssl_force_tls = no
+set folder = "` + url + `"
+`
 }

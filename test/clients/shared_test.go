@@ -48,18 +48,7 @@ func TestMbsyncShared(t *testing.T) {
 	s, ada := startShared(t)
 	dir := t.TempDir()
 	near := &maildir{t: t, dir: dir}
-	rc := write(t, filepath.Join(dir, "rc"), `IMAPAccount a
-Host 127.0.0.1
-Port `+port(s.IMAPS)+`
-User `+other+`
-Pass `+password+`
-SSLType IMAPS
-CertificateFile `+filepath.Join(s.Data, "tls", "self-signed.crt")+`
-
-IMAPStore far
-Account a
-
-MaildirStore near
+	rc := write(t, filepath.Join(dir, "rc"), mbsyncAccount(s, other)+`MaildirStore near
 Path `+dir+`/
 Inbox `+dir+`/INBOX
 
@@ -110,12 +99,7 @@ func TestMuttShared(t *testing.T) {
 	}
 	dir := t.TempDir()
 	url := "imap://127.0.0.1:" + port(s.IMAP) + "/"
-	rc := write(t, filepath.Join(dir, "rc"), `set imap_user = "`+other+`"
-set imap_pass = "`+password+`"
-set ssl_starttls = no
-set ssl_force_tls = no
-set folder = "`+url+`"
-set confirmappend = no
+	rc := write(t, filepath.Join(dir, "rc"), muttAccount(url, other)+`set confirmappend = no
 set delete = yes
 set quit = yes
 set move = no
