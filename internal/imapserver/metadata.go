@@ -118,10 +118,10 @@ func (s *session) noted(ctx context.Context, name string) (x sight, id store.Mai
 // mayMetadata decides over a mailbox's entries (RFC 5464 §3.3).
 func mayMetadata(x sight, box *store.Mailbox) error {
 	const one = mail.RightRead | mail.RightSeen | mail.RightWrite | mail.RightInsert | mail.RightPost
-	if x.rights(box)&one != 0 {
+	if x.sees(box) && x.rights(box)&one != 0 {
 		return nil
 	}
-	return box.Allow(x.owner, x.user, one)
+	return box.Allow(x.owner, x.user, mail.RightLookup|one)
 }
 
 func (g *getMetadata) run(ctx context.Context, s *session) error {

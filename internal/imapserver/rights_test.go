@@ -300,3 +300,20 @@ func TestA55(t *testing.T) {
 		t.Error(out)
 	}
 }
+
+// TestNotesUnseen: who may read a mailbox and not see it in lists is not told of its
+// entries (RFC 5464 §3.3).
+func TestNotesUnseen(t *testing.T) {
+	for rights, want := range map[mail.Rights]string{
+		mail.RightRead:                    "t OK NOOP completed\n",
+		mail.RightRead | mail.RightLookup: "* METADATA \"Other Users/ada@localhost/Work\" /shared/comment\nt OK NOOP completed\n",
+	} {
+		s := newSharing(t, Options{})
+		s.grant("Work", rights)
+		s.must(s.bela, `NOTIFY SET (subtree "Other Users" (MailboxMetadataChange))`)
+		s.must(s.ada, `SETMETADATA Work (/shared/comment "x")`)
+		if out := s.do(s.bela, "NOOP"); out != want {
+			t.Errorf("%s: %q", rights, out)
+		}
+	}
+}

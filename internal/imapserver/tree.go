@@ -60,6 +60,17 @@ func (t *tree) in(tx *store.Tx) sight { return sight{t, tx.Snapshot()} }
 // Errors: NotFound, Denied.
 func (x sight) box(name string, need mail.Rights) (*store.Mailbox, error) {
 	box, err := x.Mailbox(name)
+	return x.allowed(box, err, need)
+}
+
+// boxByID is box for a mailbox that was found before: it, and the rights, may be
+// gone.
+func (x sight) boxByID(id store.MailboxID, need mail.Rights) (*store.Mailbox, error) {
+	box, err := x.MailboxByID(id)
+	return x.allowed(box, err, need)
+}
+
+func (x sight) allowed(box *store.Mailbox, err error, need mail.Rights) (*store.Mailbox, error) {
 	if err == nil {
 		err = box.Allow(x.owner, x.user, need)
 	}
@@ -67,16 +78,6 @@ func (x sight) box(name string, need mail.Rights) (*store.Mailbox, error) {
 		return nil, err
 	}
 	return box, nil
-}
-
-// boxByID is box for a mailbox that was found before: it, and the rights, may be
-// gone.
-func (x sight) boxByID(id store.MailboxID, need mail.Rights) (*store.Mailbox, error) {
-	box, err := x.MailboxByID(id)
-	if err == nil {
-		err = box.Allow(x.owner, x.user, need)
-	}
-	return box, err
 }
 
 // hasChildren reports whether the user sees mailboxes below one.
