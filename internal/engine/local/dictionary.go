@@ -8,6 +8,7 @@ import (
 
 	"github.com/angarium/angarium/internal/errs"
 	"github.com/angarium/angarium/internal/vfs"
+	"github.com/klauspost/compress/zstd"
 )
 
 // A dense segment begins with a dictionary: pieces of messages that are in it,
@@ -52,7 +53,8 @@ func makeDictionary(messages []pending) (dictionary []byte) {
 // time that it takes for one with a dictionary.
 type dictionary struct {
 	prefix []byte
-	octets int // of the dictionary
+	octets int       // of the dictionary
+	inputs sync.Pool // of *[]byte, which begin with the prefix
 }
 
 // Of a zstd frame (RFC 8878 §3.1.1): the magic number; a descriptor that says that
@@ -70,7 +72,30 @@ func newDictionary(octets []byte) *dictionary {
 	b = binary.LittleEndian.AppendUint32(b, 0) // the size comes with the frame
 	block := binary.LittleEndian.AppendUint32(nil, uint32(len(octets))<<3)
 	b = append(b, block[:zstdBlockHeader]...)
-	return &dictionary{append(b, octets...), len(octets)}
+	return &dictionary{prefix: append(b, octets...), octets: len(octets)}
+}
+
+// input returns the frame of a dictionary's octets and of those of a frame that was
+// made with it, so many. Give it back with release.
+func (d *dictionary) input(stored []byte, octets int) (_ *[]byte, ok bool) {
+	var h zstd.Header
+	if err := h.Decode(stored); err != nil || h.Skippable || h.HasCheckSum || h.DictionaryID != 0 {
+		return nil, false
+	}
+	input, _ := d.inputs.Get().(*[]byte)
+	if input == nil {
+		b := append(make([]byte, 0, len(d.prefix)+frameOctets), d.prefix...)
+		input = &b
+	}
+	*input = append((*input)[:len(d.prefix)], stored[h.HeaderSize:]...)
+	binary.LittleEndian.PutUint32((*input)[zstdSizeAt:], uint32(d.octets+octets))
+	return input, true
+}
+
+func (d *dictionary) release(input *[]byte) {
+	if cap(*input) <= 2*(dictionaryMax+frameOctets) { // a damaged frame may need much
+		d.inputs.Put(input)
+	}
 }
 
 // dictionariesMax bounds the dictionaries in memory, of dictionaryMax each.

@@ -250,6 +250,9 @@ func TestReclaimDense(t *testing.T) {
 		d.reopen(t)
 	}
 	before := dense()
+	if bad := d.unread(t); len(bad) > 0 { // where they are is known now, and wrong soon
+		t.Fatal(bad)
+	}
 	var b engine.Batch
 	for id := range d.letters {
 		b.Drop(id)
@@ -267,6 +270,30 @@ func TestReclaimDense(t *testing.T) {
 	}
 	if bad := d.unread(t); len(bad) > 0 {
 		t.Fatal(bad)
+	}
+}
+
+// TestLocations: what is found is of the blob that was looked for.
+func TestLocations(t *testing.T) {
+	var c locations
+	if pos, ok := c.get(8); ok {
+		t.Fatalf("%v of none", pos)
+	}
+	for i := range uint64(4 * locationsMax) {
+		c.put(engine.BlobID(at(1, int64(8*i))), position(i))
+	}
+	kept := 0
+	for i := range uint64(4 * locationsMax) {
+		pos, ok := c.get(engine.BlobID(at(1, int64(8*i))))
+		if ok && pos != position(i) {
+			t.Fatalf("blob %d is at %d", i, pos)
+		}
+		if ok {
+			kept++
+		}
+	}
+	if kept < locationsMax/2 || kept > locationsMax {
+		t.Errorf("%d locations are kept", kept)
 	}
 }
 

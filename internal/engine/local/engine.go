@@ -116,6 +116,7 @@ type Engine struct {
 	rowsOnly     bool     // it holds rows that the log has lost
 	files        *fileCache
 	dictionaries dictionaries
+	locations    locations
 	// Of flush alone:
 	active    vfs.File      // the segment being written
 	synced    position      // the log's end that is durable

@@ -1,7 +1,6 @@
 package local
 
 import (
-	"encoding/binary"
 	"sync"
 
 	"github.com/klauspost/compress/zstd"
@@ -17,9 +16,7 @@ var zstdReader = sync.OnceValue(func() *zstd.Decoder {
 
 // expander gives back the octets of dense frames. It is used by one goroutine.
 type expander struct {
-	input        []byte      // dictionary's prefix, then blocks of a frame
-	dictionary   *dictionary // that input begins with
-	text, binary []byte      // parts of a packed frame
+	text, binary []byte // parts of a packed frame
 	runs         []run
 }
 
@@ -40,7 +37,7 @@ func expandFrame(dst []byte, coding uint32, stored []byte, octets int, d *dictio
 }
 
 func (x *expander) release() {
-	if cap(x.input)+cap(x.text)+cap(x.binary) <= 8*(frameOctets+dictionaryMax) { // a damaged frame may need much
+	if cap(x.text)+cap(x.binary) <= 6*(frameOctets+dictionaryMax) { // a damaged frame may need much
 		expanders.Put(x)
 	}
 }
@@ -49,11 +46,12 @@ func (x *expander) release() {
 func (x *expander) zstd(memory *[]byte, stored []byte, octets int, d *dictionary) ([]byte, bool) {
 	before := 0
 	if d != nil {
-		before = d.octets
-		var ok bool
-		if stored, ok = x.behind(d, stored, octets); !ok {
+		input, ok := d.input(stored, octets)
+		if !ok {
 			return nil, false
 		}
+		defer d.release(input)
+		before, stored = d.octets, *input
 	}
 	var err error
 	*memory, err = zstdReader().DecodeAll(stored, (*memory)[:0])
@@ -61,19 +59,4 @@ func (x *expander) zstd(memory *[]byte, stored []byte, octets int, d *dictionary
 		return nil, false
 	}
 	return (*memory)[before:], true
-}
-
-// behind returns the frame of a dictionary's octets and of those of a frame that
-// was made with it.
-func (x *expander) behind(d *dictionary, stored []byte, octets int) ([]byte, bool) {
-	var h zstd.Header
-	if err := h.Decode(stored); err != nil || h.Skippable || h.HasCheckSum || h.DictionaryID != 0 {
-		return nil, false
-	}
-	if x.dictionary != d {
-		x.dictionary, x.input = d, append(x.input[:0], d.prefix...)
-	}
-	x.input = append(x.input[:len(d.prefix)], stored[h.HeaderSize:]...)
-	binary.LittleEndian.PutUint32(x.input[zstdSizeAt:], uint32(d.octets+octets))
-	return x.input, true
 }

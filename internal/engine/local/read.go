@@ -121,6 +121,46 @@ func (c *fileCache) closeAll() {
 	}
 }
 
+// locationsMax bounds the locations in memory.
+const locationsMax = 1 << 16
+
+// locations are where compaction put blobs that were looked up, a MiB of them. They
+// are guesses: what was moved again is not there, which its segment or the record
+// tells, and a look into the index takes as long as reading a small message.
+type locations struct {
+	mu sync.Mutex
+	at []location // each in a place of its own; nil before the first
+}
+
+type location struct {
+	id  engine.BlobID
+	pos position
+}
+
+// place spreads blobs, which begin at multiples of 8.
+func (c *locations) place(id engine.BlobID) *location {
+	return &c.at[uint64(id)*0x9e3779b97f4a7c15>>48%locationsMax]
+}
+
+func (c *locations) get(id engine.BlobID) (pos position, ok bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.at == nil {
+		return 0, false
+	}
+	l := c.place(id)
+	return l.pos, l.id == id
+}
+
+func (c *locations) put(id engine.BlobID, pos position) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.at == nil {
+		c.at = make([]location, locationsMax)
+	}
+	*c.place(id) = location{id, pos}
+}
+
 // firstRead is how much is read at once to find a blob's head; most messages
 // are in it whole.
 const firstRead = 16 << 10
@@ -168,22 +208,11 @@ func (e *Engine) find(id engine.BlobID) (*blob, error) {
 		e.mu.Unlock()
 		return e.parse(&blob{e: e, id: id, prefix: record[recordHeader:], cached: -1}, record, position(id))
 	}
-	pos := position(id)
-	there := e.mu.segments[pos.segment()] != nil
+	there := e.mu.segments[position(id).segment()] != nil
 	e.mu.Unlock()
-	file, err := (*openFile)(nil), error(fs.ErrNotExist) // of what compaction moved, which most mail is
-	if there {
-		file, err = e.files.get(pos.segment())
-	}
-	if errors.Is(err, fs.ErrNotExist) {
-		if pos, err = readLocation(e.index, id); err == nil && pos != position(id) {
-			file, err = e.files.get(pos.segment())
-		} else if err == nil {
-			return nil, errs.New(op, errs.NotFound, "")
-		}
-	}
+	pos, file, err := e.locate(id, there)
 	if err != nil {
-		return nil, errs.As(op, errs.Temporary, "", err)
+		return nil, err
 	}
 	b := &blob{e: e, id: id, file: file, cached: -1, pooled: readBuffers.Get().(*[firstRead]byte)}
 	n, err := file.ReadAt(b.pooled[:], pos.offset())
@@ -198,6 +227,31 @@ func (e *Engine) find(id engine.BlobID) (*blob, error) {
 	}
 	b.Close()
 	return nil, corrupt(op, Finding{Segment: pos.segment(), Offset: pos.offset(), What: "no readable blob"}.String())
+}
+
+// locate opens the segment that a blob's record is in. That in which it was written
+// is there, or not, which is so where compaction moved it.
+func (e *Engine) locate(id engine.BlobID, there bool) (pos position, file *openFile, err error) {
+	const op = "local.Open"
+	if pos = position(id); there {
+		if file, err = e.files.get(pos.segment()); !errors.Is(err, fs.ErrNotExist) {
+			return pos, file, errs.As(op, errs.Temporary, "", err)
+		}
+	}
+	if known, ok := e.locations.get(id); ok {
+		if file, err = e.files.get(known.segment()); err == nil {
+			return known, file, nil
+		}
+	}
+	pos, err = readLocation(e.index, id)
+	if err == nil && pos == position(id) {
+		return 0, nil, errs.New(op, errs.NotFound, "")
+	}
+	if err == nil {
+		e.locations.put(id, pos)
+		file, err = e.files.get(pos.segment())
+	}
+	return pos, file, errs.As(op, errs.Temporary, "", err)
 }
 
 // parse checks the record's header and the blob's head.
@@ -308,8 +362,8 @@ func (b *blob) Close() error {
 	return nil
 }
 
-// ReadAt implements io.ReaderAt. Raw frames that are wanted whole are read
-// together, straight into p.
+// ReadAt implements io.ReaderAt. Frames that are wanted whole come straight into p,
+// and those that are raw together.
 func (b *blob) ReadAt(p []byte, off int64) (n int, err error) {
 	if off < 0 {
 		return 0, errs.New("local.ReadAt", errs.Invalid, "")
@@ -335,8 +389,15 @@ func (b *blob) ReadAt(p []byte, off int64) (n int, err error) {
 	return n, nil
 }
 
-// readWhole reads as many raw frames from the i-th on as fit into p.
+// readWhole reads the i-th frame, and raw ones behind a raw one, where they fit
+// into p.
 func (b *blob) readWhole(p []byte, i int) (n int, err error) {
+	if n := int(b.head.rawLen(i)); b.frames[i].coding != 0 && n <= len(p) {
+		b.mu.Lock()
+		defer b.mu.Unlock()
+		_, err := b.appendFrame(p[:0:n], i)
+		return n, err
+	}
 	last := i
 	for last < len(b.frames) && b.frames[last].coding == 0 && n+int(b.frames[last].stored) <= len(p) {
 		n += int(b.frames[last].stored)
@@ -375,11 +436,26 @@ func (b *blob) readPart(p []byte, i int, from int64) (int, error) {
 
 // frame returns the octets of the i-th frame, until the next call or Close.
 func (b *blob) frame(i int) ([]byte, error) {
+	m := b.frameMemory()
+	octets, err := b.appendFrame(m.octets[:0], i)
+	if err == nil && b.frames[i].coding != 0 {
+		m.octets = octets
+	}
+	return octets, err
+}
+
+func (b *blob) frameMemory() *frameMemory {
 	if b.memory == nil {
 		b.memory = frameMemories.Get().(*frameMemory)
 	}
-	f, m := b.frames[i], b.memory
-	stored, err := b.span(&m.stored, f.at, f.stored)
+	return b.memory
+}
+
+// appendFrame appends the octets of the i-th frame to dst, when it is dense; those
+// of a raw one it returns where they were read, until the next call or Close.
+func (b *blob) appendFrame(dst []byte, i int) ([]byte, error) {
+	f := b.frames[i]
+	stored, err := b.span(&b.frameMemory().stored, f.at, f.stored)
 	if err != nil {
 		return nil, errs.As("local.ReadAt", errs.Corrupt, "the message cannot be read", err)
 	}
@@ -393,11 +469,11 @@ func (b *blob) frame(i int) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	var ok bool
-	if m.octets, ok = expandFrame(m.octets[:0], f.coding, stored, int(b.head.rawLen(i)), d); !ok {
+	octets, ok := expandFrame(dst, f.coding, stored, int(b.head.rawLen(i)), d)
+	if !ok {
 		return nil, corrupt("local.ReadAt", "a compressed frame is damaged")
 	}
-	return m.octets, nil
+	return octets, nil
 }
 
 // dictionary returns the one that the blob's frames were made with, nil for none.

@@ -59,8 +59,14 @@ func (r *summaries) place(id engine.BlobID) (pos position, ok bool) {
 	if there {
 		return pos, id != 0
 	}
+	if pos, ok = r.e.locations.get(id); ok {
+		return pos, true
+	}
 	pos, err := readLocation(r.e.index, id)
-	return pos, err == nil && pos != position(id)
+	if ok = err == nil && pos != position(id); ok {
+		r.e.locations.put(id, pos)
+	}
+	return pos, ok
 }
 
 // find returns a blob's summary when it is in the window. Otherwise it returns
