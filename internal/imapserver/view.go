@@ -61,7 +61,7 @@ func (v *view) ranges(set imapwire.NumSet, byUID bool) (uids mail.UIDSet, err er
 	}
 	n := uint32(v.list.Len())
 	for _, r := range set {
-		if !r.FirstStar && r.First > n || !r.LastStar && r.Last > n || n == 0 {
+		if r.First > n || r.Last > n || n == 0 {
 			return nil, &imapwire.SyntaxError{Text: "there is no message with this number"}
 		}
 	}
@@ -86,8 +86,9 @@ func (v *view) uidRanges(set imapwire.NumSet) mail.UIDSet {
 	if n := v.list.Len(); n > 0 {
 		largest = uint32(v.list.At(n - 1).UID)
 	}
-	var uids mail.UIDSet
-	for _, r := range set.Resolve(largest) {
+	ranges := set.Resolve(largest)
+	uids := make(mail.UIDSet, 0, len(ranges))
+	for _, r := range ranges {
 		uids = uids.AppendRange(mail.UIDRange{First: mail.UID(r.First), Last: mail.UID(r.Last)})
 	}
 	return uids

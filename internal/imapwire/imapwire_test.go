@@ -196,16 +196,24 @@ func TestNumSet(t *testing.T) {
 }
 
 // TestLongNumSet: a set may be as long as the line, more than TokensMax
-// numbers.
+// numbers, whether they are the same or touch each other nowhere.
 func TestLongNumSet(t *testing.T) {
-	text := strings.Repeat("1,3,", CommandMax/4-1) + "5:70"
-	d, _ := decode(t, text)
-	set := d.NumSet()
-	if err := d.End(); err != nil || len(text) != CommandMax || cap(set) > 4*compactRanges {
-		t.Errorf("%d octets, %d ranges: %v", len(text), cap(set), err)
+	separate := []byte("1")
+	for n := uint64(3); len(separate)+8 <= CommandMax; n += 2 {
+		separate = strconv.AppendUint(append(separate, ','), n, 10)
 	}
-	if got := len(set.Resolve(9)); got != 3 {
-		t.Errorf("%d ranges behind one another", got)
+	for text, want := range map[string]int{
+		strings.Repeat("1,3,", CommandMax/4-1) + "5:70": 3,
+		string(separate): bytes.Count(separate, []byte{','}) + 1,
+	} {
+		d, _ := decode(t, text)
+		set := d.NumSet()
+		if err := d.End(); err != nil || len(text) > CommandMax || cap(set) > separateMax {
+			t.Errorf("%d octets, room for %d ranges: %v", len(text), cap(set), err)
+		}
+		if got := len(set.Resolve(9)); got != want {
+			t.Errorf("%d ranges, want %d", got, want)
+		}
 	}
 }
 

@@ -7,25 +7,27 @@ import (
 	"strconv"
 )
 
-// NumMax stands for "*": the largest number there is.
+// NumMax is the largest number there is.
 const NumMax = 1<<32 - 1
 
-// NumRange is one range of a sequence set; "*" is NumMax with Star.
-type NumRange struct {
-	First, Last         uint32
-	FirstStar, LastStar bool
-	saved               bool
-}
+// Star stands for "*".
+const Star = 0
 
-// NumSet is a sequence set as written (RFC 3501 §9), of sequence numbers or
-// UIDs. It is never expanded.
+// NumRange is one range of a sequence set. A set may have 300,000 of them: they
+// are kept small.
+type NumRange struct{ First, Last uint32 }
+
+// NumSet is a sequence set (RFC 3501 §9) of sequence numbers or UIDs, in any
+// order. It is never expanded. The first of a range is not Star unless the last
+// one is too.
 type NumSet []NumRange
 
-// Saved is "$", the result of the last SEARCH with SAVE (RFC 5182 §2.1).
-var Saved = NumSet{{saved: true}}
+// Saved is "$", the result of the last SEARCH with SAVE (RFC 5182 §2.1): a range
+// that no other set has.
+var Saved = NumSet{{Star, NumMax}}
 
 // IsSaved reports whether the set is "$".
-func (s NumSet) IsSaved() bool { return len(s) == 1 && s[0].saved }
+func (s NumSet) IsSaved() bool { return len(s) == 1 && s[0] == Saved[0] }
 
 // NumSet reads a sequence set or fails.
 func (d *Decoder) NumSet() NumSet {
@@ -38,44 +40,49 @@ func (d *Decoder) NumSet() NumSet {
 
 // PlainNumSet reads a sequence set that cannot be "$".
 func (d *Decoder) PlainNumSet() NumSet {
-	var s NumSet
-	compact := compactRanges
+	s := make(NumSet, 0, min(1+d.commas(), separateMax))
 	for d.err == nil {
-		r := NumRange{}
-		r.First, r.FirstStar = d.seqNumber()
-		r.Last, r.LastStar = r.First, r.FirstStar
-		if d.Take(':') {
-			r.Last, r.LastStar = d.seqNumber()
+		r := NumRange{First: d.seqNumber()}
+		if r.Last = r.First; d.Take(':') {
+			r.Last = d.seqNumber()
 		}
-		if s = append(s, r); !d.Take(',') {
-			return s
-		}
-		if len(s) >= compact {
+		if len(s) == cap(s) {
 			s = s.compact()
-			compact = max(compactRanges, 2*len(s))
+		}
+		if s = append(s, r.ordered()); !d.Take(',') {
+			break
 		}
 	}
 	return s
 }
 
-// compactRanges is from how many ranges on a set is compacted while it is read:
-// a line has room for a million times the same number.
-const compactRanges = 4096
+// separateMax is how many ranges that do not touch have room in a command
+// (CommandMax). It has room for a million times the same number.
+const separateMax = 320_000
 
-// compact merges ranges in place, but leaves those with "*".
-func (s NumSet) compact() NumSet {
-	for i := range s {
-		s[i].order()
+// commas returns how many there are in the set that comes next.
+func (d *Decoder) commas() (n int) {
+	for _, c := range d.line[d.pos:] {
+		switch {
+		case c == ',':
+			n++
+		case c != ':' && c != '*' && (c < '0' || c > '9'):
+			return n
+		}
 	}
-	return merge(s)
+	return n
 }
 
-// order puts the smaller number first (RFC 3501 §9 seq-range). What "*" is, is
+// compact merges ranges in place, but leaves those with "*".
+func (s NumSet) compact() NumSet { return merge(s) }
+
+// ordered puts the smaller number first (RFC 3501 §9 seq-range). What "*" is, is
 // not known.
-func (r *NumRange) order() {
-	if r.First > r.Last {
-		r.First, r.Last, r.FirstStar, r.LastStar = r.Last, r.First, r.LastStar, r.FirstStar
+func (r NumRange) ordered() NumRange {
+	if r.First == Star || r.Last != Star && r.First > r.Last {
+		r.First, r.Last = r.Last, r.First
 	}
+	return r
 }
 
 // merge sorts ranges and merges them in place. Those with "*" come last, and only
@@ -83,16 +90,16 @@ func (r *NumRange) order() {
 func merge(ranges []NumRange) []NumRange {
 	slices.SortFunc(ranges, func(a, b NumRange) int {
 		switch {
-		case a.LastStar == b.LastStar:
+		case (a.Last == Star) == (b.Last == Star):
 			return cmp.Compare(a.First, b.First)
-		case a.LastStar:
+		case a.Last == Star:
 			return 1
 		}
 		return -1
 	})
 	merged := ranges[:0]
 	for _, r := range ranges {
-		if n := len(merged); n > 0 && (r == merged[n-1] || !r.LastStar && int64(r.First) <= int64(merged[n-1].Last)+1) {
+		if n := len(merged); n > 0 && (r == merged[n-1] || r.Last != Star && int64(r.First) <= int64(merged[n-1].Last)+1) {
 			merged[n-1].Last = max(merged[n-1].Last, r.Last)
 			continue
 		}
@@ -104,43 +111,59 @@ func merge(ranges []NumRange) []NumRange {
 // seqNumber reads a number of a set. It is no word of the command to be
 // counted: clients name 100,000 UIDs in one set, and the length of the line
 // bounds how many there are.
-func (d *Decoder) seqNumber() (n uint32, star bool) {
+func (d *Decoder) seqNumber() uint32 {
 	if d.Take('*') {
-		return NumMax, true
+		return Star
 	}
 	large := uint64(0)
 	for c := d.Peek(); c >= '0' && c <= '9'; c = d.Peek() {
 		if large = large*10 + uint64(c-'0'); large > NumMax {
 			d.Fail("the number is too large")
-			return 0, false
+			return 0
 		}
 		d.pos++
 	}
 	if large == 0 {
 		d.Fail("expected a number above zero or *")
 	}
-	return uint32(large), false
+	return uint32(large)
 }
 
 // Resolve returns the ranges with "*" replaced by largest, in ascending order,
-// merged. With largest 0, "*" is nothing.
+// merged. With largest 0, "*" is nothing. The ranges may be those of the set: they
+// are not to be changed.
 func (s NumSet) Resolve(largest uint32) []NumRange {
+	if s.resolved() {
+		return s
+	}
 	out := make([]NumRange, 0, len(s))
 	for _, r := range s {
-		if r.FirstStar {
+		if r.First == Star {
 			r.First = largest
 		}
-		if r.LastStar {
+		if r.Last == Star {
 			r.Last = largest
 		}
 		if r.First > r.Last {
 			r.First, r.Last = r.Last, r.First // RFC 3501 §9 seq-range
 		}
 		if r.Last > 0 {
-			out = append(out, NumRange{First: max(r.First, 1), Last: r.Last})
+			out = append(out, NumRange{max(r.First, 1), r.Last})
 		}
 	}
 	return merge(out)
+}
+
+// resolved reports whether the ranges are what Resolve would make of them.
+func (s NumSet) resolved() bool {
+	before := int64(-1)
+	for _, r := range s {
+		if r.First == Star || r.Last < r.First || int64(r.First) <= before+1 {
+			return false
+		}
+		before = int64(r.Last)
+	}
+	return true
 }
 
 // AppendNumSet appends ascending numbers as a sequence set.

@@ -79,54 +79,84 @@ func AppendUnfolded(dst, value []byte) []byte {
 	return dst
 }
 
-// keptFields are the top-level fields whose octets a summary holds.
-var keptFields = map[string]bool{
-	"from": true, "to": true, "cc": true, "bcc": true, "sender": true, "reply-to": true,
-	"subject": true, "date": true, "message-id": true, "in-reply-to": true, "references": true,
-	"content-type": true, "content-transfer-encoding": true, "mime-version": true,
-	"list-id": true, "list-post": true, "list-unsubscribe": true, "newsgroups": true,
-	"x-priority": true, "importance": true, "priority": true, "x-mailer": true, "user-agent": true,
-	"return-path": true, "delivered-to": true, "x-label": true, "disposition-notification-to": true,
-	"content-disposition": true, "content-language": true, "auto-submitted": true, "precedence": true,
+// A known field is one that is looked at.
+type known struct {
+	name string // in lower case
+	kept bool   // a summary holds the octets of top-level ones
+}
+
+var knownFields = func() map[string]*known {
+	fields := map[string]*known{}
+	for _, name := range []string{
+		"from", "to", "cc", "bcc", "sender", "reply-to",
+		"subject", "date", "message-id", "in-reply-to", "references",
+		"content-type", "content-transfer-encoding", "mime-version",
+		"list-id", "list-post", "list-unsubscribe", "newsgroups",
+		"x-priority", "importance", "priority", "x-mailer", "user-agent",
+		"return-path", "delivered-to", "x-label", "disposition-notification-to",
+		"content-disposition", "content-language", "auto-submitted", "precedence",
+	} {
+		fields[name] = &known{name, true}
+	}
+	for _, name := range []string{"content-id", "content-description", "content-md5", "content-location"} {
+		fields[name] = &known{name, false}
+	}
+	return fields
+}()
+
+// knownMax is the length of the longest name of a known field.
+const knownMax = len("disposition-notification-to")
+
+// knownField returns what is known of a field by its name in any case, or nil.
+func knownField[T string | []byte](name T) *known {
+	if len(name) > knownMax {
+		return nil
+	}
+	var key [knownMax]byte
+	for i := range len(name) {
+		key[i] = lower(name[i])
+	}
+	return knownFields[string(key[:len(name)])]
 }
 
 // Kept reports whether a summary answers for a field's name in any case.
-func Kept(name string) bool { return keptFields[toLower(name)] }
+func Kept(name string) bool {
+	k := knownField(name)
+	return k != nil && k.kept
+}
 
-// readHeader fills a part from the header block read.
-func (p *Parser) readHeader(part *Part, top bool) {
-	if top {
-		p.sum.FieldsWhole = !p.headerCut
+// endField looks at the field that was read, which is of the innermost part.
+func (p *Parser) endField() {
+	k, raw := p.known, p.field
+	p.known, p.field = nil, p.field[:0]
+	if k == nil {
+		return
 	}
-	rest := p.header
-	for n := 0; ; n++ {
-		var name, raw []byte
-		if name, raw, rest = nextField(rest); raw == nil {
-			break
-		}
-		if n == FieldsMax || len(raw) > FieldMax {
-			p.sum.FieldsWhole = p.sum.FieldsWhole && !top
-			if n == FieldsMax {
-				break
-			}
-			continue
-		}
-		if len(name) == 0 || len(name) > 40 {
-			continue // none that is looked at has so long a name
-		}
-		key := toLower(string(name))
-		if top && keptFields[key] {
-			if len(p.sum.Fields)+len(raw) <= KeptFieldsMax {
-				p.sum.Fields = append(p.sum.Fields, raw...)
-			} else {
-				p.sum.FieldsWhole = false
-			}
-		}
-		value := raw[bytes.IndexByte(raw, ':')+1:]
-		if !p.readMIMEField(part, key, value) && part.Envelope != nil {
-			p.readEnvelopeField(part.Envelope, key, value)
-		}
+	o := p.top()
+	keep := o.part == 0 && k.kept
+	if keep && len(p.sum.Fields)+len(raw) > KeptFieldsMax {
+		keep, p.sum.FieldsWhole = false, false
 	}
+	if keep {
+		if p.sum.Fields == nil {
+			p.sum.Fields = make([]byte, 0, fieldsUsual)
+		}
+		p.sum.Fields = append(p.sum.Fields, raw...)
+	}
+	if len(raw) > FieldMax {
+		return
+	}
+	part, value := &p.sum.Parts[o.part], raw[bytes.IndexByte(raw, ':')+1:]
+	if !p.readMIMEField(part, k.name, value) && part.Envelope != nil {
+		p.readEnvelopeField(part.Envelope, k.name, value)
+	}
+}
+
+// fieldsUsual is room for the fields that a summary of most messages keeps.
+const fieldsUsual = 1 << 10
+
+// setDefaults fills in what the header of a part did not say.
+func (part *Part) setDefaults() {
 	if part.Type == "" {
 		part.Type, part.Subtype = "text", "plain" // RFC 2045 §5.2
 		if part.Params == nil {

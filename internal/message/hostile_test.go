@@ -1,6 +1,7 @@
 package message_test
 
 import (
+	"runtime"
 	"strings"
 	"testing"
 
@@ -57,5 +58,24 @@ func TestA15(t *testing.T) {
 			text := []byte(shape(n))
 			return func() { message.Parse(text) }
 		})
+	}
+}
+
+// TestHeaderMemory: of a header no more is kept while it is read than one field
+// takes, and nothing of fields that are not looked at.
+func TestHeaderMemory(t *testing.T) {
+	for name, field := range map[string]string{
+		"short fields":  "Subject: x\r\n",
+		"unknown":       "X-Long: " + strings.Repeat("x", 200<<10) + "\r\n",
+		"continuations": "X-Long: x\r\n" + strings.Repeat(" x\r\n", 1000),
+	} {
+		text := []byte(strings.Repeat(field, 1+1<<20/len(field)))
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		message.NewParser().Write(text)
+		runtime.ReadMemStats(&after)
+		if allocated := after.TotalAlloc - before.TotalAlloc; allocated > 64<<10 {
+			t.Errorf("%s: %d octets allocated for a header of %d", name, allocated, len(text))
+		}
 	}
 }

@@ -13,7 +13,9 @@ import (
 //  2. open holds the parts that are not ended, outermost first; the last one
 //     is the part that the next line belongs to.
 //  3. line holds the start of a line whose end has not been seen, at most
-//     lineMax octets of it.
+//     FieldMax+2 octets of it in a header and bodyLineMax elsewhere.
+//  4. field holds at most FieldMax+1 octets, and nothing of a field that is not
+//     known. Whatever a header is, no more of it is in memory.
 type Parser struct {
 	sum       Summary
 	off       int64  // octets seen
@@ -26,8 +28,11 @@ type Parser struct {
 	inHeader  bool
 	open      []openPart
 	pooled    *[]byte
-	header    []byte // the header block being read, up to HeaderMax
-	headerCut bool   // there is more of it
+	field     []byte // the header field being read
+	known     *known // nil for one that is passed over
+	headerLen int    // octets of the header block that were looked at
+	fields    int    // fields in them
+	headerCut bool   // there is more of it than is looked at
 	addresses int    // addresses that may still be parsed
 }
 
@@ -41,15 +46,15 @@ type openPart struct {
 // bodyLineMax is how much of a line's start decides whether it is a boundary.
 const bodyLineMax = BoundaryMax + 8
 
-// headerBuffers hold the headers that are being read.
-var headerBuffers = sync.Pool{New: func() any { return new([]byte) }}
+// fieldBuffers hold the fields that are being read.
+var fieldBuffers = sync.Pool{New: func() any { return new([]byte) }}
 
-const headerBufferMax = 64 << 10 // octets of one that is kept
+const fieldBufferMax = 16 << 10 // octets of one that is kept
 
 // NewParser returns a parser for one message.
 func NewParser() *Parser {
-	p := &Parser{inHeader: true, addresses: AddressesMax, pooled: headerBuffers.Get().(*[]byte)}
-	p.header = *p.pooled
+	p := &Parser{inHeader: true, addresses: AddressesMax, pooled: fieldBuffers.Get().(*[]byte)}
+	p.field, p.sum.FieldsWhole = *p.pooled, true
 	p.push(Part{Parent: -1, Envelope: &Envelope{}}, 0)
 	return p
 }
@@ -67,7 +72,7 @@ func (p *Parser) push(part Part, start int64) {
 	p.sum.Parts = append(p.sum.Parts, part)
 	p.open = append(p.open, openPart{part: int32(len(p.sum.Parts) - 1)})
 	p.inHeader = true
-	p.header, p.headerCut = p.header[:0], false
+	p.headerLen, p.fields, p.headerCut = 0, 0, false
 }
 
 func (p *Parser) top() *openPart { return &p.open[len(p.open)-1] }
@@ -165,13 +170,25 @@ func (p *Parser) takeHeaderLine(line []byte, eol int64) {
 	p.takeHeader(line)
 }
 
-// takeHeader keeps a header's line, unless the limit was reached before.
+// takeHeader takes a line of a header, unless a limit was reached before.
 func (p *Parser) takeHeader(line []byte) {
-	if len(line) > HeaderMax-len(p.header) || p.headerCut {
+	if p.headerCut || len(line) > HeaderMax-p.headerLen {
 		p.headerCut = true
 		return
 	}
-	p.header = append(p.header, line...)
+	if p.headerLen == 0 || line[0] != ' ' && line[0] != '\t' {
+		p.endField()
+		if p.fields == FieldsMax {
+			p.headerCut = true
+			return
+		}
+		p.fields++
+		p.known = knownField(fieldName(line))
+	}
+	p.headerLen += len(line)
+	if p.known != nil {
+		p.field = append(p.field, line[:min(len(line), FieldMax+1-len(p.field))]...)
+	}
 }
 
 // takeBoundary ends and begins parts when the line is a boundary of an open
@@ -250,10 +267,11 @@ func (p *Parser) endHeader(body, lines int64) {
 	part.BodyStart = body
 	o.linesBefore = lines
 	p.inHeader = false
-	if o.part == 0 {
-		p.sum.Fields = make([]byte, 0, min(len(p.header), KeptFieldsMax))
+	p.endField()
+	part.setDefaults()
+	if o.part == 0 && p.headerCut {
+		p.sum.FieldsWhole = false
 	}
-	p.readHeader(part, o.part == 0)
 	switch {
 	case len(p.open) >= DepthMax || len(p.sum.Parts) >= PartsMax:
 	case equalFold(part.Type, "multipart"):
@@ -288,11 +306,11 @@ func (p *Parser) Finish() *Summary {
 	for len(p.open) > 0 {
 		p.pop(p.off, p.off)
 	}
-	if cap(p.header) <= headerBufferMax {
-		*p.pooled = p.header
-		headerBuffers.Put(p.pooled)
+	if cap(p.field) <= fieldBufferMax {
+		*p.pooled = p.field
+		fieldBuffers.Put(p.pooled)
 	}
-	p.header = nil
+	p.field = nil
 	p.sum.Size = p.off
 	p.sum.link()
 	return &p.sum

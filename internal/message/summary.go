@@ -5,7 +5,7 @@ type Summary struct {
 	Size  int64  // octets of the message
 	Parts []Part // in order of appearance; Parts[0] is the message itself
 	// Fields are octets of the top-level header's fields that clients ask
-	// for (see keptFields), each with its line ends, in order.
+	// for (see knownFields), each with its line ends, in order.
 	Fields []byte
 	// FieldsWhole tells that all occurrences of kept fields are in Fields.
 	FieldsWhole bool
