@@ -53,6 +53,9 @@ func (d *Decoder) PlainNumSet() NumSet {
 			break
 		}
 	}
+	if !s.resolved() {
+		s = s.compact() // in place, which Resolve does not
+	}
 	return s
 }
 

@@ -168,7 +168,8 @@ func (b *bench) sessions() error {
 		{"literals, one of them half", 8 << 10, 10, "a SEARCH " + strings.Repeat("SUBJECT {122880+}\r\n"+word+" ", 15) + "SUBJECT {122880+}\r\n" + word[:100<<10]},
 		{"strings with literals behind", 8 << 10, 10, "a SEARCH " + strings.Repeat("SUBJECT \""+strings.Repeat("x", 1<<20)+"\" SUBJECT {1+}\r\nx ", 6)},
 		{"half a set of 2 MiB behind one", 8 << 10, 10, "a SEARCH " + strings.Repeat("1,3,", 200_000) + "5 SUBJECT {10+}\r\nx"},
-		{"half a message", 256, 20, "a APPEND INBOX {20000000+}\r\n" + strings.Repeat("Subject: x\r\n", 100_000)},
+		{"half a message of 1 MiB", 8 << 10, 20, "a APPEND INBOX {1048576+}\r\n" + strings.Repeat("Subject: x\r\n", 80_000)},
+		{"half a message of 20 MB", 256, 20, "a APPEND INBOX {20000000+}\r\n" + strings.Repeat("Subject: x\r\n", 100_000)},
 		{"answers not read", 256, 50, strings.Repeat("a UID FETCH 1:* BODY.PEEK[]\r\n", 20)},
 		{"flags not read", 256, 50, strings.Repeat("a UID FETCH 1:* (FLAGS ENVELOPE BODYSTRUCTURE)\r\n", 100)},
 	} {

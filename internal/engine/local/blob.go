@@ -40,8 +40,8 @@ type writer struct {
 	e      *Engine
 	digest hash.Hash
 	size   int64
-	pooled *[]byte
-	buf    []byte // what is not in the file
+	pooled *[]byte // nil when buf is not
+	buf    []byte  // what is not in the file
 	file   vfs.File
 	number uint32
 	info   segmentInfo
@@ -63,6 +63,10 @@ func (w *writer) Write(p []byte) (int, error) {
 		if err := w.openFile(); err != nil {
 			return 0, err
 		}
+		if err := w.writeFrames(frameOctets); err != nil {
+			return 0, err
+		}
+		w.shrink()
 	}
 	w.buf = append(w.buf, p...)
 	return n, w.writeFrames(frameOctets)
@@ -97,16 +101,34 @@ func (w *writer) writeAt(b []byte, off int64) error {
 // writeFrames writes the buffered octets as frames while there are at least
 // least of them.
 func (w *writer) writeFrames(least int) error {
-	for len(w.buf) >= least && len(w.buf) > 0 {
-		n := min(frameOctets, len(w.buf))
-		if err := w.writeAt(w.buf[:n], segmentHeader+recordHeader+w.at); err != nil {
+	rest := w.buf
+	for len(rest) >= least && len(rest) > 0 {
+		frame := rest[:min(frameOctets, len(rest))]
+		if err := w.writeAt(frame, segmentHeader+recordHeader+w.at); err != nil {
 			return err
 		}
-		w.table = appendFrame(w.table, w.buf[:n], 0)
-		w.at += int64(n)
-		w.buf = append(w.buf[:0], w.buf[n:]...)
+		w.table = appendFrame(w.table, frame, 0)
+		w.at += int64(len(frame))
+		rest = rest[len(frame):]
 	}
+	w.buf = append(w.buf[:0], rest...)
 	return nil
+}
+
+// shrink gives the large buffer back, when octets go to the file from now on: the
+// client may take its time.
+func (w *writer) shrink() {
+	rest := append(make([]byte, 0, 2*frameOctets), w.buf...)
+	w.freeBuffer()
+	w.pooled, w.buf = nil, rest
+}
+
+func (w *writer) freeBuffer() {
+	if w.pooled != nil && cap(w.buf) <= 2*blobInlineMax {
+		*w.pooled = w.buf
+		octetBuffers.Put(w.pooled)
+	}
+	w.buf = nil
 }
 
 func appendFrame(table, stored []byte, coding uint32) []byte {
@@ -193,11 +215,7 @@ func (w *writer) Release() {
 		return
 	}
 	w.done = true
-	if cap(w.buf) <= 2*blobInlineMax {
-		*w.pooled = w.buf
-		octetBuffers.Put(w.pooled)
-	}
-	w.buf = nil
+	w.freeBuffer()
 	if w.file != nil { // not sealed
 		w.file.Close()
 		w.e.fs.Remove(w.e.segmentName(w.number))
