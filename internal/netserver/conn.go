@@ -12,6 +12,7 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -230,6 +231,9 @@ func (c *Conn) ReadLine(max int) ([]byte, error) {
 				copy(c.in[:], c.in[c.r:c.w])
 				c.r, c.w = 0, seen
 			} else {
+				if cap(long)-len(long) < len(c.in) {
+					long = slices.Grow(long, len(long)+len(c.in)) // append would grow by a quarter
+				}
 				long = append(long, c.in[:]...)
 				c.r, c.w, seen = 0, 0, 0
 			}

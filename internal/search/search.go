@@ -313,7 +313,7 @@ func (q *Query) compile(k *imapwire.SearchKey) (test, error) {
 }
 
 func (q *Query) compileLogic(k *imapwire.SearchKey) (test, error) {
-	var parts []test
+	parts := make([]test, 0, len(k.Keys))
 	cost := costRow
 	for _, sub := range k.Keys {
 		t, err := q.compile(sub)
