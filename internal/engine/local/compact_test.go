@@ -194,10 +194,15 @@ func TestUnfinishedSegment(t *testing.T) {
 // TestReplayedOnce: a commit that the index has is not applied to it again, so
 // that one drop takes back one keep.
 func TestReplayedOnce(t *testing.T) {
+	t.Run("small", func(t *testing.T) { testReplayedOnce(t, aloneMin) })
+	t.Run("prepared", func(t *testing.T) { testReplayedOnce(t, 1) })
+}
+
+func testReplayedOnce(t *testing.T, aloneMin int64) {
 	ctx := context.Background()
 	disk, index := vfs.NewMem(), pebblevfs.NewCrashableMem()
 	o := options()
-	o.IndexFS = index
+	o.IndexFS, o.aloneMin = index, aloneMin
 	e := open(t, disk, o)
 	id, w := enginetest.MakeBlob(t, e, []byte("octets"), nil)
 	var b engine.Batch

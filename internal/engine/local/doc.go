@@ -24,7 +24,10 @@
 //  8. While commits may be lost to damage, no segment is deleted.
 //  9. A dense segment needs no octet outside it to be read: its dictionary is in
 //     it, twice. A dense frame was decoded and compared before it was written.
+//  10. A large commit's batch is made before its turn. It counts references from
+//     a snapshot, and again those that commits have changed since: it was told.
 //
 // Goroutines: flush (writes and syncs groups), apply (index, wakes committers)
-// and housekeep (compaction). Close waits for all of them.
+// and housekeep (compaction). Close waits for all of them, and for commits that
+// are being prepared, each in its committer's goroutine.
 package local

@@ -130,6 +130,12 @@ type Engine struct {
 	work    *sync.Cond // on mu: something waits, or closing
 	room    *sync.Cond // on mu: buffered went down
 	failure atomic.Pointer[error]
+	slots   chan struct{} // taken by preparations
+
+	preparing struct { // they are told of what others change
+		sync.Mutex
+		all map[*preparation]bool
+	}
 	stop    chan struct{} // closed when closing
 	wg      sync.WaitGroup
 	compact sync.Mutex // one compaction at a time
@@ -286,7 +292,11 @@ func (s *space) Commit(ctx context.Context, expect engine.Version, b *engine.Bat
 	w := &waiter{space: s.id, version: expect + 1, ops: b.Ops, done: make(chan error, 1)}
 	var a *alone
 	if length >= s.e.opts.aloneMin {
-		a = s.e.commitAlone(w, length)
+		if err := s.e.prepare(ctx, w); err != nil {
+			return 0, err
+		}
+		defer w.prepared.end()
+		a = commitAlone(w, length)
 	}
 	if err := s.e.enqueue(w, expect, length, a); err != nil {
 		return 0, err
@@ -315,10 +325,10 @@ func (e *Engine) enqueue(w *waiter, expect engine.Version, length int64, a *alon
 	if version != expect {
 		return errs.New("local.Commit", errs.Conflict, "")
 	}
-	if err := e.checkKeptLocked(w.ops); err != nil {
+	if err := e.checkKeptLocked(w); err != nil {
 		return err
 	}
-	w.fresh = e.freshLocked(w.ops)
+	w.fresh = e.freshLocked(w)
 	e.mu.versions[w.space] = w.version
 	e.tickLocked()
 	if a != nil {
@@ -333,9 +343,9 @@ func (e *Engine) enqueue(w *waiter, expect engine.Version, length int64, a *alon
 }
 
 // checkKeptLocked refuses to keep a blob that a full disk took.
-func (e *Engine) checkKeptLocked(ops []engine.Op) error {
-	for _, op := range ops {
-		if s := e.mu.sealed[op.Blob]; op.Kind == engine.OpKeep && s != nil && s.lost {
+func (e *Engine) checkKeptLocked(w *waiter) error {
+	for _, s := range e.keptLocked(w) {
+		if s.lost {
 			return errs.New("local.Commit", errs.NoSpace, "the disk is full")
 		}
 	}
@@ -344,14 +354,36 @@ func (e *Engine) checkKeptLocked(ops []engine.Op) error {
 
 // freshLocked returns the blobs that no commit kept before: the index has nothing
 // of them, which need not be looked up then.
-func (e *Engine) freshLocked(ops []engine.Op) (fresh []freshBlob) {
-	for _, op := range ops {
-		if s := e.mu.sealed[op.Blob]; op.Kind == engine.OpKeep && s != nil && !s.kept {
+func (e *Engine) freshLocked(w *waiter) (fresh []freshBlob) {
+	for id, s := range e.keptLocked(w) {
+		if !s.kept {
 			s.kept = true
-			fresh = append(fresh, freshBlob{op.Blob, s.size})
+			fresh = append(fresh, freshBlob{id, s.size})
 		}
 	}
 	return fresh
+}
+
+// keptLocked yields the blobs that a commit keeps and whose writers still have
+// them.
+func (e *Engine) keptLocked(w *waiter) iter.Seq2[engine.BlobID, *sealed] {
+	return func(yield func(engine.BlobID, *sealed) bool) {
+		if p := w.prepared; p != nil && len(e.mu.sealed) < len(p.steps) {
+			for id, s := range e.mu.sealed {
+				if p.keeps(id) && !yield(id, s) {
+					return
+				}
+			}
+			return
+		}
+		for i := range w.ops {
+			if op := &w.ops[i]; op.Kind == engine.OpKeep {
+				if s := e.mu.sealed[op.Blob]; s != nil && !yield(op.Blob, s) {
+					return
+				}
+			}
+		}
+	}
 }
 
 // tickLocked notes the time in the log, at most once a second.
@@ -370,6 +402,11 @@ func (e *Engine) waitRoomLocked() error {
 		e.work.Signal()
 		e.room.Wait()
 	}
+	return e.openLocked()
+}
+
+// openLocked returns why nothing can be written, or nil.
+func (e *Engine) openLocked() error {
 	if e.mu.closing {
 		return errs.New("local", errs.Temporary, "the store is closed")
 	}

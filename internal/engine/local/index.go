@@ -1,10 +1,10 @@
 package local
 
 import (
-	"cmp"
 	"encoding/binary"
 	"errors"
 	"iter"
+	"math"
 	"runtime"
 	"slices"
 
@@ -65,33 +65,61 @@ func (e *Engine) apply() {
 		if err := e.applyGroup(g); err != nil {
 			e.fail(err)
 			g.fail(e.stopped())
-			continue
-		}
-		e.stats.commits.Add(int64(len(g.waiters)))
-		for _, w := range g.waiters {
-			w.done <- nil
 		}
 	}
 }
 
+// applyGroup takes those off the group's waiters that it has woken.
 func (e *Engine) applyGroup(g *group) error {
+	for {
+		part, end := g.nextPart()
+		if err := e.applyPart(part, end); err != nil {
+			return err
+		}
+		e.stats.commits.Add(int64(len(part)))
+		for _, w := range part {
+			w.done <- nil
+		}
+		if g.waiters = g.waiters[len(part):]; len(g.waiters) == 0 {
+			return nil
+		}
+	}
+}
+
+// nextPart returns the waiters that become one batch, and how far the log is
+// applied then. A commit that was prepared is a batch of its own.
+func (g *group) nextPart() (part []*waiter, end position) {
+	n := 1
+	for n < len(g.waiters) && g.waiters[0].prepared == nil && g.waiters[n].prepared == nil {
+		n++
+	}
+	if n < len(g.waiters) {
+		return g.waiters[:n], g.waiters[n].at
+	}
+	return g.waiters, g.end
+}
+
+func (e *Engine) applyPart(part []*waiter, end position) error {
+	if len(part) == 1 && part[0].prepared != nil {
+		return part[0].prepared.apply(end)
+	}
 	a := e.newApplier()
 	defer a.batch.Close()
-	for _, w := range g.waiters {
+	for _, w := range part {
 		if err := a.waiter(w); err != nil {
 			return err
 		}
 	}
-	return a.commit(g.end)
+	return a.commit(end)
 }
 
 // applier turns commits into one batch of the index.
 type applier struct {
-	e     *Engine
-	batch *pebble.Batch
-	refs  map[engine.BlobID]refs     // as changed by the batch, and what was read ahead
-	moved map[engine.BlobID]position // likewise; 0 for none
-	live  map[uint32]int64           // change of live octets by segment
+	e       *Engine
+	batch   *pebble.Batch
+	blobs   map[engine.BlobID]*counted // that commits are about
+	touched []engine.BlobID            // those of them that the batch has yet to write
+	live    map[uint32]int64           // change of live octets by segment
 }
 
 type refs struct {
@@ -99,9 +127,17 @@ type refs struct {
 	size  int64 // of the record
 }
 
+// counted is a blob's references while they are counted.
+type counted struct {
+	refs
+	location  position // by the index; 0: not looked up
+	changed   bool     // refs, since they were read
+	relocated bool     // likewise location
+	touched   bool     // listed by the applier
+}
+
 func (e *Engine) newApplier() *applier {
-	return &applier{e: e, batch: e.index.NewBatch(), refs: map[engine.BlobID]refs{},
-		moved: map[engine.BlobID]position{}, live: map[uint32]int64{}}
+	return &applier{e: e, batch: e.index.NewBatch(), blobs: map[engine.BlobID]*counted{}, live: map[uint32]int64{}}
 }
 
 func (a *applier) waiter(w *waiter) error {
@@ -109,7 +145,7 @@ func (a *applier) waiter(w *waiter) error {
 		return a.relocate(w.moves)
 	}
 	for _, b := range w.fresh {
-		a.refs[b.id] = refs{size: b.size}
+		a.blobs[b.id] = &counted{refs: refs{size: b.size}}
 	}
 	if err := a.readAhead(w.ops); err != nil {
 		return err
@@ -122,23 +158,47 @@ func (a *applier) waiter(w *waiter) error {
 			return err
 		}
 	}
-	return a.batch.Set(idKey(keyVersion, uint64(w.space)), binary.BigEndian.AppendUint64(nil, uint64(w.version)), nil)
+	return setVersion(a.batch, w)
+}
+
+func setVersion(batch *pebble.Batch, w *waiter) error {
+	return batch.Set(idKey(keyVersion, uint64(w.space)), binary.BigEndian.AppendUint64(nil, uint64(w.version)), nil)
 }
 
 func (a *applier) op(space engine.SpaceID, op engine.Op) error {
+	if n := references(&op); n != 0 {
+		return a.count(op.Blob, n)
+	}
+	return setRow(a.batch, space, op)
+}
+
+// setRow does to a space's rows what an operation says.
+func setRow(batch *pebble.Batch, space engine.SpaceID, op engine.Op) error {
 	switch op.Kind {
 	case engine.OpPut:
-		return a.batch.Set(rowKey(space, op.Key), op.Value, nil)
+		set := batch.SetDeferred(9+len(op.Key), len(op.Value))
+		copy(set.Key[9:], op.Key)
+		copy(set.Value, op.Value)
+		set.Key[0] = keyRow
+		binary.BigEndian.PutUint64(set.Key[1:], uint64(space))
+		return set.Finish()
 	case engine.OpDelete:
-		return a.batch.Delete(rowKey(space, op.Key), nil)
+		return batch.Delete(rowKey(space, op.Key), nil)
 	case engine.OpDeleteRange:
-		return a.batch.DeleteRange(rowKey(space, op.Key), rowKey(space, op.Value), nil)
-	case engine.OpKeep:
-		return a.count(op.Blob, 1)
-	case engine.OpDrop:
-		return a.count(op.Blob, -1)
+		return batch.DeleteRange(rowKey(space, op.Key), rowKey(space, op.Value), nil)
 	}
 	return errors.New("an operation of unknown kind")
+}
+
+// references is how many references to its blob an operation adds.
+func references(op *engine.Op) int64 {
+	switch op.Kind {
+	case engine.OpKeep:
+		return 1
+	case engine.OpDrop:
+		return -1
+	}
+	return 0
 }
 
 // yieldEvery is the number of operations after which apply lets others run: some
@@ -152,24 +212,50 @@ const readAheadMin = 64
 // readAhead reads the references of the blobs that many operations are for.
 func (a *applier) readAhead(ops []engine.Op) error {
 	var ids []engine.BlobID
-	for _, op := range ops {
-		if _, known := a.refs[op.Blob]; !known && (op.Kind == engine.OpKeep || op.Kind == engine.OpDrop) {
-			ids = append(ids, op.Blob)
+	for i := range ops {
+		if a.blobs[ops[i].Blob] == nil && references(&ops[i]) != 0 {
+			ids = append(ids, ops[i].Blob)
 		}
 	}
 	if len(ids) < readAheadMin {
 		return nil
 	}
 	slices.Sort(ids)
-	it, err := a.e.index.NewIter(&pebble.IterOptions{LowerBound: []byte{keyRefs}, UpperBound: []byte{keyRefs + 1}})
+	ids = slices.Compact(ids)
+	return readEach(a.e.index, ids, keyRefs, func(i int, value []byte) {
+		a.blobs[ids[i]] = &counted{refs: decodeRefs(value)}
+	})
+}
+
+// readEach calls fn for each of the ids, which ascend, with what the index has of
+// it, nil for nothing.
+func readEach(r pebble.Reader, ids []engine.BlobID, prefix byte, fn func(i int, value []byte)) error {
+	it, err := r.NewIter(&pebble.IterOptions{LowerBound: []byte{prefix}, UpperBound: []byte{prefix + 1}})
 	if err != nil {
 		return err
 	}
 	defer it.Close()
-	for _, id := range slices.Compact(ids) {
-		a.refs[id] = refs{}
-		if it.SeekGE(idKey(keyRefs, uint64(id))) && engine.BlobID(decodeID(it.Key()[1:])) == id {
-			a.refs[id] = decodeRefs(it.Value())
+	is := func(ok bool) engine.BlobID {
+		if !ok {
+			return math.MaxUint64
+		}
+		return engine.BlobID(decodeID(it.Key()[1:]))
+	}
+	key, here := idKey(prefix, 0), is(it.First())
+	for i, id := range ids {
+		if i%yieldEvery == yieldEvery-1 {
+			runtime.Gosched()
+		}
+		if here < id { // often the next one
+			here = is(it.Next())
+		}
+		if here < id {
+			here = is(it.SeekGE(binary.BigEndian.AppendUint64(key[:1], uint64(id))))
+		}
+		if here == id {
+			fn(i, it.Value())
+		} else {
+			fn(i, nil)
 		}
 	}
 	return it.Error()
@@ -177,40 +263,69 @@ func (a *applier) readAhead(ops []engine.Op) error {
 
 // count changes a blob's references.
 func (a *applier) count(id engine.BlobID, n int64) error {
-	r, err := a.get(id)
+	b, err := a.blob(id)
 	if err != nil {
 		return err
 	}
-	was := r.count
-	if r.count = max(0, r.count+n); r.count == was {
-		return nil
-	}
-	switch {
-	case was == 0:
-		if r.size == 0 {
-			r.size = a.e.recordSize(id)
-		}
-		// Compaction moves only what is kept: it is where it was written.
-		a.live[position(id).segment()] += r.size
-	case r.count == 0:
-		where, err := a.where(id)
-		if err != nil {
-			return err
-		}
-		a.live[where.segment()] -= r.size
-		a.moved[id] = 0
-		if err := a.batch.Delete(idKey(keyLocation, uint64(id)), nil); err != nil {
+	if b.count+n == 0 {
+		if err := b.locate(a.e.index, id); err != nil {
 			return err
 		}
 	}
-	return a.set(id, r)
+	a.touch(id, b)
+	b.add(a.e, id, n, a.live)
+	return nil
 }
 
-func (a *applier) get(id engine.BlobID) (refs, error) {
-	if r, ok := a.refs[id]; ok {
-		return r, nil
+// add changes the references of a blob, of which the last one goes only when it
+// was located, and the live octets of segments with them.
+func (b *counted) add(e *Engine, id engine.BlobID, n int64, live map[uint32]int64) {
+	was := b.count
+	if b.count = max(0, b.count+n); b.count == was {
+		return
 	}
-	return readRefs(a.e.index, id)
+	b.changed = true
+	switch {
+	case was == 0:
+		if b.size == 0 {
+			b.size = e.recordSize(id)
+		}
+		// Compaction moves only what is kept: it is where it was written.
+		live[position(id).segment()] += b.size
+	case b.count == 0:
+		live[e.placeOf(id, b.location).segment()] -= b.size
+		b.location, b.relocated = position(id), true
+	}
+}
+
+// locate looks up where a blob is.
+func (b *counted) locate(r pebble.Reader, id engine.BlobID) (err error) {
+	if b.location == 0 {
+		b.location, err = readLocation(r, id)
+	}
+	return err
+}
+
+// blob returns what is known of a blob.
+func (a *applier) blob(id engine.BlobID) (*counted, error) {
+	if b := a.blobs[id]; b != nil {
+		return b, nil
+	}
+	r, err := readRefs(a.e.index, id)
+	if err != nil {
+		return nil, err
+	}
+	b := &counted{refs: r}
+	a.blobs[id] = b
+	return b, nil
+}
+
+// touch notes that a blob may have to be written.
+func (a *applier) touch(id engine.BlobID, b *counted) {
+	if !b.touched {
+		b.touched = true
+		a.touched = append(a.touched, id)
+	}
 }
 
 func readRefs(r pebble.Reader, id engine.BlobID) (refs, error) {
@@ -231,21 +346,28 @@ func decodeRefs(v []byte) refs {
 	return refs{int64(count), int64(size)}
 }
 
-func (a *applier) set(id engine.BlobID, r refs) error {
-	a.refs[id] = r
-	if r.count == 0 {
-		return a.batch.Delete(idKey(keyRefs, uint64(id)), nil)
+// setRefs writes a blob's references, if they changed.
+func (b *counted) setRefs(batch *pebble.Batch, id engine.BlobID) error {
+	switch key := idKey(keyRefs, uint64(id)); {
+	case !b.changed:
+		return nil
+	case b.count == 0:
+		return batch.Delete(key, nil)
+	default:
+		return batch.Set(key, binary.AppendUvarint(binary.AppendUvarint(nil, uint64(b.count)), uint64(b.size)), nil)
 	}
-	v := binary.AppendUvarint(binary.AppendUvarint(nil, uint64(r.count)), uint64(r.size))
-	return a.batch.Set(idKey(keyRefs, uint64(id)), v, nil)
 }
 
-// where returns the position of a blob's record now.
-func (a *applier) where(id engine.BlobID) (position, error) {
-	if p, ok := a.moved[id]; ok {
-		return cmp.Or(p, position(id)), nil
+// setLocation writes where a blob is, if that changed.
+func (b *counted) setLocation(batch *pebble.Batch, id engine.BlobID) error {
+	switch key := idKey(keyLocation, uint64(id)); {
+	case !b.relocated:
+		return nil
+	case b.location == position(id):
+		return batch.Delete(key, nil)
+	default:
+		return batch.Set(key, binary.BigEndian.AppendUint64(nil, uint64(b.location)), nil)
 	}
-	return a.e.place(a.e.index, id)
 }
 
 func readLocation(r pebble.Reader, id engine.BlobID) (position, error) {
@@ -257,7 +379,14 @@ func readLocation(r pebble.Reader, id engine.BlobID) (position, error) {
 		return 0, err
 	}
 	defer c.Close()
-	return position(decodeID(v)), nil
+	return decodeLocation(id, v), nil
+}
+
+func decodeLocation(id engine.BlobID, v []byte) position {
+	if len(v) == 0 {
+		return position(id)
+	}
+	return position(decodeID(v))
 }
 
 // place is where a blob's record is read: where compaction put it, or, when
@@ -316,43 +445,56 @@ func (e *Engine) forEachKept(r pebble.Reader, fn func(id engine.BlobID, size int
 // stays dropped.
 func (a *applier) relocate(moves []move) error {
 	for _, m := range moves {
-		r, err := a.get(m.id)
+		b, err := a.blob(m.id)
+		if err == nil {
+			err = b.locate(a.e.index, m.id)
+		}
 		if err != nil {
 			return err
 		}
-		if r.count == 0 {
+		if b.count == 0 {
 			continue
 		}
-		from, err := a.where(m.id)
-		if err != nil {
-			return err
-		}
-		a.live[from.segment()] -= r.size
+		a.touch(m.id, b)
+		a.live[a.e.placeOf(m.id, b.location).segment()] -= b.size
 		a.live[m.to.segment()] += m.size
-		a.moved[m.id] = m.to
-		if err := a.batch.Set(idKey(keyLocation, uint64(m.id)), binary.BigEndian.AppendUint64(nil, uint64(m.to)), nil); err != nil {
-			return err
-		}
-		r.size = m.size
-		if err := a.set(m.id, r); err != nil {
-			return err
-		}
+		b.location, b.size, b.changed, b.relocated = m.to, m.size, true, true
 	}
 	return nil
 }
 
+func setMark(batch *pebble.Batch, end position) error {
+	return batch.Set([]byte{keyMark}, binary.BigEndian.AppendUint64(nil, uint64(end)), nil)
+}
+
+// octets is about how large the batch will be.
+func (a *applier) octets() int { return a.batch.Len() + 64*len(a.touched) }
+
 // commit applies the batch, with the mark that everything before end is in.
 func (a *applier) commit(end position) error {
-	if err := a.batch.Set([]byte{keyMark}, binary.BigEndian.AppendUint64(nil, uint64(end)), nil); err != nil {
+	slices.Sort(a.touched)
+	for _, id := range a.touched {
+		b := a.blobs[id]
+		if err := errors.Join(b.setRefs(a.batch, id), b.setLocation(a.batch, id)); err != nil {
+			return err
+		}
+	}
+	if err := setMark(a.batch, end); err != nil {
 		return err
 	}
-	if err := a.batch.Commit(pebble.NoSync); err != nil {
+	return a.e.commitIndex(a.batch, a.live, a.touched)
+}
+
+// commitIndex applies a batch that changes blobs and the live octets of segments.
+func (e *Engine) commitIndex(batch *pebble.Batch, live map[uint32]int64, changed []engine.BlobID) error {
+	if err := batch.Commit(pebble.NoSync); err != nil {
 		return err
 	}
-	a.e.mu.Lock()
-	defer a.e.mu.Unlock()
-	for n, change := range a.live {
-		if s := a.e.mu.segments[n]; s != nil {
+	e.noteChanged(changed)
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for n, change := range live {
+		if s := e.mu.segments[n]; s != nil {
 			s.live += change
 		}
 	}

@@ -28,6 +28,8 @@ type waiter struct {
 	fresh   []freshBlob // of those that ops keep
 	moves   []move      // of a relocation, which has no space
 	done    chan error
+
+	prepared *preparation // of a large commit
 }
 
 // freshBlob is a blob that a commit is the first to keep.
@@ -112,16 +114,10 @@ type alone struct {
 	sum    uint32
 }
 
-// commitAlone encodes a large commit.
-func (e *Engine) commitAlone(w *waiter, length int64) *alone {
-	e.mu.Lock()
-	sizes := make(map[engine.BlobID]int64, len(e.mu.sealed))
-	for id, s := range e.mu.sealed {
-		sizes[id] = s.size
-	}
-	e.mu.Unlock()
+// commitAlone encodes a commit that was prepared.
+func commitAlone(w *waiter, length int64) *alone {
 	octets := make([]byte, recordHeader, (&record{length: length}).size())
-	octets = appendCommit(octets, w, func(id engine.BlobID) int64 { return sizes[id] })
+	octets = appendCommit(octets, w, func(id engine.BlobID) int64 { return w.prepared.sizes[id] })
 	return &alone{octets: octets[:cap(octets)], length: length, sum: checksum(octets[recordHeader:])}
 }
 

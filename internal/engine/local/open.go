@@ -30,12 +30,13 @@ const (
 // has it, Corrupt when it is none of ours.
 func Open(ctx context.Context, fsys vfs.FS, dir string, o Options) (*Engine, error) {
 	o.setDefaults(dir)
-	e := &Engine{fs: fsys, dir: dir, opts: o, groups: make(chan *group, 1), stop: make(chan struct{})}
+	e := &Engine{fs: fsys, dir: dir, opts: o, groups: make(chan *group, 1), slots: make(chan struct{}, preparations), stop: make(chan struct{})}
 	e.work, e.room = sync.NewCond(&e.mu), sync.NewCond(&e.mu)
 	e.mu.versions = map[engine.SpaceID]engine.Version{}
 	e.mu.sealed = map[engine.BlobID]*sealed{}
 	e.mu.segments = map[uint32]*segment{}
 	e.mu.found = map[position]bool{}
+	e.preparing.all = map[*preparation]bool{}
 	e.dictionaries.m = map[position]*usedDictionary{}
 	e.files = &fileCache{m: map[uint32]*openFile{}, open: func(n uint32) (vfs.File, error) { return fsys.Open(e.segmentName(n)) }}
 	if err := e.claim(); err != nil {

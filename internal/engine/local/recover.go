@@ -239,7 +239,7 @@ func (e *Engine) replay(ctx context.Context, numbers []uint32, mark position, ou
 		if err := a.waiter(w); err != nil {
 			return errs.As("local.replay", errs.Temporary, "the index cannot be written", err)
 		}
-		if a.batch.Len() > 4<<20 {
+		if a.octets() > 4<<20 {
 			return flush()
 		}
 		return nil

@@ -1,0 +1,178 @@
+package local
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"sync"
+	"testing"
+
+	"github.com/angarium/angarium/internal/engine"
+	"github.com/angarium/angarium/internal/engine/enginetest"
+	"github.com/angarium/angarium/internal/errs"
+	"github.com/angarium/angarium/internal/vfs"
+	"github.com/cockroachdb/pebble/v2"
+)
+
+// indexOf is all that an index holds but the mark.
+func indexOf(t *testing.T, e *Engine) map[string]string {
+	t.Helper()
+	rows := map[string]string{}
+	it, err := e.index.NewIter(&pebble.IterOptions{LowerBound: []byte{keyMark + 1}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer it.Close()
+	for ok := it.First(); ok; ok = it.Next() {
+		rows[string(it.Key())] = string(it.Value())
+	}
+	return rows
+}
+
+// checkIndex compares an engine's index with the one that is made from its log, in
+// which every commit is applied as it comes.
+func checkIndex(t *testing.T, e *Engine, disk *vfs.Mem) {
+	t.Helper()
+	again := open(t, disk.CrashClone(rand.New(rand.NewPCG(1, 1)), 1), options())
+	defer again.Close()
+	got, want := indexOf(t, e), indexOf(t, again)
+	for key, value := range want {
+		if got[key] != value {
+			t.Errorf("key %x is %x, in a new index %x", key, got[key], value)
+		}
+		delete(got, key)
+	}
+	for key, value := range got {
+		t.Errorf("key %x is %x, and not in a new index", key, value)
+	}
+	if got, want := e.Stats().Live, again.Stats().Live; got != want {
+		t.Errorf("%d octets are live, by a new index %d", got, want)
+	}
+}
+
+// TestPrepared changes the references and places of blobs between the preparation
+// of a commit that is about them and its turn.
+func TestPrepared(t *testing.T) {
+	keep := func(b *engine.Batch, ids []engine.BlobID) { b.Keep(ids[0]) }
+	drop := func(b *engine.Batch, ids []engine.BlobID) { b.Drop(ids[0]) }
+	compact := func(t *testing.T, e *Engine) {
+		if err := e.Reclaim(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for name, test := range map[string]struct {
+		prepared  func(*engine.Batch, []engine.BlobID)
+		meanwhile func(*engine.Batch, []engine.BlobID)
+		moved     bool
+	}{
+		"nothing":                           {keep, func(*engine.Batch, []engine.BlobID) {}, false},
+		"another is kept":                   {keep, func(b *engine.Batch, ids []engine.BlobID) { b.Keep(ids[1]) }, false},
+		"kept, kept":                        {keep, keep, false},
+		"the last reference goes":           {keep, drop, false},
+		"dropped, kept":                     {drop, keep, false},
+		"dropped twice":                     {drop, drop, false},
+		"moved and kept":                    {keep, func(b *engine.Batch, ids []engine.BlobID) { b.Drop(ids[1]) }, true},
+		"moved and dropped":                 {drop, func(b *engine.Batch, ids []engine.BlobID) { b.Drop(ids[1]) }, true},
+		"gone, with all of its segment":     {keep, func(b *engine.Batch, ids []engine.BlobID) { b.Drop(ids[0]); b.Drop(ids[1]) }, true},
+		"dropped, kept and dropped at once": {func(b *engine.Batch, ids []engine.BlobID) { b.Drop(ids[0]); b.Keep(ids[0]); b.Drop(ids[0]) }, keep, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			disk := vfs.NewMem()
+			e := open(t, disk, options())
+			defer e.Close()
+			one := &engineSpace{engine: e, space: enginetest.Space(t, e, 1)}
+			two := &engineSpace{engine: e, space: enginetest.Space(t, e, 2)}
+			ids := keptBlobs(t, one, 3)
+
+			var b, other engine.Batch
+			b.Put([]byte("z"), []byte("first"))
+			test.prepared(&b, ids)
+			b.Put([]byte("a"), []byte("x"))
+			b.DeleteRange([]byte("a"), []byte("b"))
+			b.Put([]byte("z"), []byte("last"))
+			w := &waiter{space: 1, version: one.version + 1, ops: b.Ops, done: make(chan error, 1)}
+			if err := e.prepare(t.Context(), w); err != nil {
+				t.Fatal(err)
+			}
+			defer w.prepared.end()
+			test.meanwhile(&other, ids)
+			two.commit(t, &other)
+			if test.moved {
+				compact(t, e)
+			}
+			length := commitLength(w.ops)
+			if err := e.enqueue(w, one.version, length, commitAlone(w, length)); err != nil {
+				t.Fatal(err)
+			}
+			if err := <-w.done; err != nil {
+				t.Fatal(err)
+			}
+			checkIndex(t, e, disk)
+		})
+	}
+}
+
+// TestPreparedBesideOthers lets large and small commits and compactions change the
+// references of the same blobs at once.
+func TestPreparedBesideOthers(t *testing.T) {
+	for seed := range uint64(10) {
+		disk := vfs.NewMem()
+		o := options()
+		o.SegmentOctets, o.aloneMin = 8<<10, 600
+		e := open(t, disk, o)
+		ids := keptBlobs(t, &engineSpace{engine: e, space: enginetest.Space(t, e, 1)}, 50)
+		var wg sync.WaitGroup
+		for n := range engine.SpaceID(4) {
+			wg.Go(func() {
+				rng := rand.New(rand.NewPCG(seed, uint64(n)))
+				s := &engineSpace{engine: e, space: enginetest.Space(t, e, n+2)}
+				for i := range 100 {
+					var b engine.Batch
+					for range 1 + 30*(i%2)*rng.IntN(2) {
+						id := ids[rng.IntN(len(ids))]
+						if b.Put(fmt.Appendf(nil, "%d", id), fmt.Appendf(nil, "%d", i)); rng.IntN(5) < 2 {
+							b.Keep(id)
+						} else {
+							b.Drop(id)
+						}
+					}
+					s.commit(t, &b)
+				}
+			})
+		}
+		for range 5 {
+			if _, err := e.Compact(t.Context()); err != nil {
+				t.Error(err)
+			}
+		}
+		wg.Wait()
+		checkIndex(t, e, disk)
+		e.Close()
+		if t.Failed() {
+			t.Fatalf("seed %d", seed)
+		}
+	}
+}
+
+// TestPreparedEnds: what comes to nothing leaves nothing behind.
+func TestPreparedEnds(t *testing.T) {
+	o := options()
+	o.aloneMin = 1
+	e := open(t, vfs.NewMem(), o)
+	s := enginetest.Space(t, e, 1)
+	var b engine.Batch
+	b.Put([]byte("key"), nil)
+	for range 2 * preparations {
+		if _, err := s.Commit(t.Context(), 7, &b); !errs.Is(err, errs.Conflict) {
+			t.Fatal(err)
+		}
+	}
+	e.Close()
+	for range 2 * preparations {
+		if _, err := s.Commit(t.Context(), 0, &b); !errs.Is(err, errs.Temporary) {
+			t.Fatal(err)
+		}
+	}
+	if len(e.slots) > 0 || len(e.preparing.all) > 0 {
+		t.Errorf("%d slots are taken, %d preparations registered", len(e.slots), len(e.preparing.all))
+	}
+}
