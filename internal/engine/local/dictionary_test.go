@@ -18,7 +18,8 @@ import (
 )
 
 // letters are messages that have much in common, and here and there a body in
-// base64. One is larger than a frame, one has a segment of its own.
+// base64. One is larger than a frame, one has a segment of its own, one begins with
+// a frame that stays raw.
 func letters(n int) (all [][]byte) {
 	rng := rand.New(rand.NewPCG(4, 4))
 	var words []string
@@ -37,6 +38,8 @@ func letters(n int) (all [][]byte) {
 			b = bytes.Repeat(b, 60)
 		case i == n/2+1:
 			b = bytes.Repeat(b, 600)
+		case i == n/2+3:
+			b = append(random(frameOctets), b...)
 		}
 		all = append(all, b)
 	}
@@ -354,4 +357,105 @@ func TestDamagedDictionary(t *testing.T) {
 			}
 		})
 	}
+}
+
+// denseBlob returns a letter with a dense frame, open.
+func (d *denseStore) denseBlob(t *testing.T) (id engine.BlobID, b *blob) {
+	t.Helper()
+	for id := range d.letters {
+		opened, err := d.e.Blobs().Open(t.Context(), id)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if b := opened.(*blob); len(b.frames) == 1 && b.frames[0].coding != 0 {
+			return id, b
+		}
+		opened.Close()
+	}
+	t.Fatal("nothing is dense")
+	return 0, nil
+}
+
+// TestPiecesOfDenseFrame: who reads a frame in pieces, each with an open blob of
+// its own, lets it be decoded once.
+func TestPiecesOfDenseFrame(t *testing.T) {
+	d := newDenseStore(t, 512<<10)
+	defer d.e.Close()
+	id, b := d.denseBlob(t)
+	want := d.letters[id]
+	frame := b.base + b.frames[0].at
+	pos := at(b.file.number, 0)
+	b.Close()
+	read := func(from, n int) {
+		t.Helper()
+		b, err := d.e.Blobs().Open(t.Context(), id)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer b.Close()
+		got := make([]byte, n)
+		if _, err := b.ReadAt(got, int64(from)); err != nil || !bytes.Equal(got, want[from:from+n]) {
+			t.Fatalf("%d octets from %d: %q, %v", n, from, got, err)
+		}
+	}
+	read(0, 100)
+	d.damage(t, pos, frame) // nobody reads it again
+	for from := 100; from < len(want)-100; from += 100 {
+		read(from, 100)
+	}
+	read(len(want)-100, 100)
+	if len(d.e.kept.all) != 0 {
+		t.Error("a frame is kept whose end was read")
+	}
+	if _, err := enginetest.ReadBlob(d.e, id); !errs.Is(err, errs.Corrupt) {
+		t.Errorf("read anew: %v", err)
+	}
+}
+
+// TestKeptFramesBounded: of many frames of which a part was read the last ones stay.
+func TestKeptFramesBounded(t *testing.T) {
+	d := newDenseStore(t, 512<<10)
+	defer d.e.Close()
+	for id, want := range d.letters {
+		for range 2 {
+			b, err := d.e.Blobs().Open(t.Context(), id)
+			if err != nil {
+				t.Fatal(err)
+			}
+			got := make([]byte, 50)
+			if _, err := b.ReadAt(got, 10); err != nil || !bytes.Equal(got, want[10:60]) {
+				t.Fatalf("blob %d: %q, %v", id, got, err)
+			}
+			b.Close()
+		}
+	}
+	if len(d.e.kept.all) != keptMax {
+		t.Errorf("%d frames are kept", len(d.e.kept.all))
+	}
+}
+
+// TestRawBesideDense: what was read of a raw frame stays right when the dense one
+// behind it was read whole.
+func TestRawBesideDense(t *testing.T) {
+	d := newDenseStore(t, 512<<10)
+	defer d.e.Close()
+	for id, want := range d.letters {
+		opened, err := d.e.Blobs().Open(t.Context(), id)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer opened.Close()
+		b := opened.(*blob)
+		if len(b.frames) != 2 || b.frames[0].coding != 0 || b.frames[1].coding == 0 {
+			continue
+		}
+		for _, part := range [][2]int{{100, 50}, {frameOctets, len(want) - frameOctets}, {100, 50}} {
+			got := make([]byte, part[1])
+			if _, err := b.ReadAt(got, int64(part[0])); err != nil || !bytes.Equal(got, want[part[0]:part[0]+part[1]]) {
+				t.Errorf("%d octets from %d: %v", part[1], part[0], err)
+			}
+		}
+		return
+	}
+	t.Fatal("no message has a raw frame and a dense one")
 }

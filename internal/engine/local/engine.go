@@ -117,6 +117,7 @@ type Engine struct {
 	files        *fileCache
 	dictionaries dictionaries
 	locations    locations
+	kept         keptFrames
 	// Of flush alone:
 	active    vfs.File      // the segment being written
 	synced    position      // the log's end that is durable

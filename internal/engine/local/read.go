@@ -183,6 +183,7 @@ type blob struct {
 	mu     sync.Mutex
 	cached int    // index of the frame in octets, -1 for none
 	octets []byte // in prefix or in memory
+	rest   int    // octets of it behind what was read of it last
 	memory *frameMemory
 }
 
@@ -191,6 +192,55 @@ type blob struct {
 type frameMemory struct{ stored, octets []byte }
 
 var frameMemories = sync.Pool{New: func() any { return new(frameMemory) }}
+
+// isLarge tells of memory that a damaged frame needed.
+func (m *frameMemory) isLarge() bool { return cap(m.stored)+cap(m.octets) > 4*frameOctets }
+
+func (m *frameMemory) release() {
+	if !m.isLarge() {
+		frameMemories.Put(m)
+	}
+}
+
+// keptMax bounds the dense frames in memory, of mostly less than 160 KiB each and never
+// more than 256.
+const keptMax = 32
+
+// keptFrames are dense frames of which a part was read, for who reads the next part
+// with another command.
+type keptFrames struct {
+	mu  sync.Mutex
+	all []keptFrame // the newest last
+}
+
+type keptFrame struct {
+	id     engine.BlobID
+	frame  int
+	memory *frameMemory
+}
+
+func (c *keptFrames) put(f keptFrame) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if len(c.all) == keptMax {
+		c.all[0].memory.release()
+		c.all = slices.Delete(c.all, 0, 1)
+	}
+	c.all = append(c.all, f)
+}
+
+// take returns a frame that was kept, and keeps it no longer; nil if there is none.
+func (c *keptFrames) take(id engine.BlobID, frame int) *frameMemory {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for i, f := range slices.Backward(c.all) {
+		if f.id == id && f.frame == frame {
+			c.all = slices.Delete(c.all, i, i+1)
+			return f.memory
+		}
+	}
+	return nil
+}
 
 func corrupt(op string, what string) error {
 	return errs.As(op, errs.Corrupt, "the message is damaged", errors.New(what))
@@ -352,13 +402,12 @@ func (b *blob) Close() error {
 		readBuffers.Put(b.pooled)
 		b.pooled = nil
 	}
-	b.cached, b.octets = -1, nil
-	if m := b.memory; m != nil {
-		b.memory = nil
-		if cap(m.stored)+cap(m.octets) <= 4*frameOctets { // a damaged one may need much
-			frameMemories.Put(m)
-		}
+	if m := b.memory; m != nil && b.rest > 0 && !m.isLarge() {
+		b.e.kept.put(keptFrame{b.id, b.cached, m})
+	} else if m != nil {
+		m.release()
 	}
+	b.cached, b.octets, b.rest, b.memory = -1, nil, 0, nil
 	return nil
 }
 
@@ -395,6 +444,7 @@ func (b *blob) readWhole(p []byte, i int) (n int, err error) {
 	if n := int(b.head.rawLen(i)); b.frames[i].coding != 0 && n <= len(p) {
 		b.mu.Lock()
 		defer b.mu.Unlock()
+		b.cached, b.rest = -1, 0 // it may be where this one is read into
 		_, err := b.appendFrame(p[:0:n], i)
 		return n, err
 	}
@@ -424,14 +474,32 @@ func (b *blob) readPart(p []byte, i int, from int64) (int, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.cached != i {
-		b.cached = -1
-		octets, err := b.frame(i)
+		octets, err := b.takeFrame(i)
 		if err != nil {
 			return 0, err
 		}
 		b.cached, b.octets = i, octets
 	}
-	return copy(p, b.octets[from:]), nil
+	n := copy(p, b.octets[from:])
+	if b.rest = 0; b.frames[i].coding != 0 {
+		b.rest = len(b.octets) - int(from) - n
+	}
+	return n, nil
+}
+
+// takeFrame is frame for one that may be kept.
+func (b *blob) takeFrame(i int) ([]byte, error) {
+	b.cached, b.rest = -1, 0
+	if b.frames[i].coding != 0 {
+		if kept := b.e.kept.take(b.id, i); kept != nil {
+			if b.memory != nil {
+				b.memory.release()
+			}
+			b.memory = kept
+			return kept.octets, nil
+		}
+	}
+	return b.frame(i)
 }
 
 // frame returns the octets of the i-th frame, until the next call or Close.
