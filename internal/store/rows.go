@@ -172,12 +172,16 @@ func decodeDeleted(id MailboxID, b []byte) (m *Mailbox, at int64, ok bool) {
 
 // appendFlags appends system flags and the numbers of keywords in box.
 func appendFlags(dst []byte, f mail.Flags, box *Mailbox) []byte {
-	keywords := f.Keywords()
-	dst = putUint(dst, uint64(f.System)|uint64(len(keywords))<<8)
-	if len(keywords) > 8 {
-		return appendManyKeywords(dst, keywords, box)
+	keywords := f.KeywordText()
+	if keywords == "" {
+		return putUint(dst, uint64(f.System))
 	}
-	for _, k := range keywords {
+	n := 1 + strings.Count(keywords, " ")
+	dst = putUint(dst, uint64(f.System)|uint64(n)<<8)
+	if n > 8 {
+		return appendManyKeywords(dst, f.Keywords(), box)
+	}
+	for k := range strings.SplitSeq(keywords, " ") {
 		dst = putUint(dst, uint64(slices.Index(box.Keywords, k)))
 	}
 	return dst

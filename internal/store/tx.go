@@ -17,6 +17,7 @@ type Tx struct {
 	ctx     context.Context
 	a       *Account
 	next    *Snapshot
+	was     accountRow // before
 	batch   engine.Batch
 	changed bool
 	shared  bool                   // an ACL was changed
@@ -46,7 +47,7 @@ func begin(ctx context.Context, a *Account, base *Snapshot) *Tx {
 	next := *base
 	next.version++
 	next.tx = true
-	return &Tx{ctx: ctx, a: a, next: &next, dirty: map[MailboxID]*Mailbox{}}
+	return &Tx{ctx: ctx, a: a, next: &next, was: base.account, dirty: map[MailboxID]*Mailbox{}}
 }
 
 // Snapshot shows the account with the changes made so far. It is good until
@@ -68,7 +69,9 @@ func (tx *Tx) finish() {
 		tx.a.mu.Unlock()
 		tx.batch.Put(key8(rowMailbox, uint64(id)), box.encode())
 	}
-	tx.batch.Put([]byte{rowAccount}, tx.next.account.encode())
+	if tx.next.account != tx.was {
+		tx.batch.Put([]byte{rowAccount}, tx.next.account.encode())
+	}
 	tx.next.endGrowing()
 	tx.next.tx, tx.next.unlisted = false, nil
 }

@@ -27,7 +27,8 @@
 //  10. A large commit's batch is made before its turn. It counts references from
 //     a snapshot, and again those that commits have changed since: it was told.
 //
-// Goroutines: flush (writes and syncs groups), apply (index, wakes committers)
-// and housekeep (compaction). Close waits for all of them, and for commits that
-// are being prepared, each in its committer's goroutine.
+// Goroutines: flush (writes and syncs groups, and does what apply does for small
+// ones while nothing waits), apply (index, wakes committers) and housekeep
+// (compaction). Close waits for all of them, and for commits that are being
+// prepared, each in its committer's goroutine.
 package local

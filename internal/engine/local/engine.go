@@ -127,6 +127,7 @@ type Engine struct {
 	lastGroup int           // commits that the last sync carried
 	syncTime  time.Duration // what a sync takes, a moving average
 	groups    chan *group
+	unapplied atomic.Int32 // groups that apply has, or is to have
 
 	work    *sync.Cond // on mu: something waits, or closing
 	room    *sync.Cond // on mu: buffered went down

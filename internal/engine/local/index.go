@@ -59,13 +59,19 @@ func readVersion(r pebble.Reader, id engine.SpaceID) (engine.Version, error) {
 	return engine.Version(decodeID(v)), nil
 }
 
-// apply puts durable groups into the index, in order, and wakes the waiters.
+// apply puts the durable groups into the index that flush does not, in order.
 func (e *Engine) apply() {
 	for g := range e.groups {
-		if err := e.applyGroup(g); err != nil {
-			e.fail(err)
-			g.fail(e.stopped())
-		}
+		e.finish(g)
+		e.unapplied.Add(-1)
+	}
+}
+
+// finish puts a group into the index and answers its waiters.
+func (e *Engine) finish(g *group) {
+	if err := e.applyGroup(g); err != nil {
+		e.fail(err)
+		g.fail(e.stopped())
 	}
 }
 

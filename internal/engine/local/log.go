@@ -55,6 +55,7 @@ const (
 	aloneMin    = 256 << 10            // length from which a commit is encoded without the lock
 	bufferedMax = 8 << 20              // octets that may wait to be written before writers wait
 	fullGroup   = 512 << 10            // octets that are written without waiting for more
+	smallGroup  = 128                  // operations that flush itself puts into the index, in some 100 microseconds
 	syncTimeMax = 4 * time.Millisecond // a slower sync is not waited for longer
 )
 
@@ -190,9 +191,35 @@ func (e *Engine) flush() {
 		}
 		e.stats.syncs.Add(1)
 		e.written(g)
-		e.groups <- g
+		e.handOn(g)
 		e.keepReserve()
 	}
+}
+
+// handOn puts a durable group into the index, or has apply do it. That flush does
+// it saves a switch of goroutines before each answer, and costs nothing while no
+// other commit waits for a sync: those that were just answered are waited for
+// anyway.
+func (e *Engine) handOn(g *group) {
+	e.mu.Lock()
+	here := len(e.mu.waiters) == 0 && g.isSmall()
+	e.mu.Unlock()
+	if here && e.unapplied.Load() == 0 {
+		e.finish(g)
+		return
+	}
+	e.unapplied.Add(1)
+	e.groups <- g
+}
+
+// isSmall reports whether it takes less time than a sync to put the group into
+// the index.
+func (g *group) isSmall() bool {
+	ops := 0
+	for _, w := range g.waiters {
+		ops += len(w.ops) + len(w.moves)
+	}
+	return ops <= smallGroup
 }
 
 // writeEnd ends the log with an empty group, which proves that what is before
