@@ -29,8 +29,9 @@ func (m *Message) InternalTime() time.Time {
 	return time.Unix(m.InternalDate, 0).In(time.FixedZone("", int(m.Zone)*60))
 }
 
-// chunkBits is how many low bits of a UID are within a chunk.
-const chunkBits = 8
+// chunkBits is how many low bits of a UID are within a chunk, which a change of
+// one message copies and a comparison with the list before goes through.
+const chunkBits = 6
 
 // chunk is the messages whose UIDs share the bits above chunkBits.
 type chunk struct {
@@ -210,6 +211,8 @@ func Diff(old, new *MessageList) (c Changes) {
 	i, j := 0, 0
 	for i < len(old.chunks) || j < len(new.chunks) {
 		switch {
+		case i < len(old.chunks) && j < len(new.chunks) && old.chunks[i] == new.chunks[j]:
+			i, j = i+1, j+1
 		case j == len(new.chunks) || i < len(old.chunks) && old.chunks[i].key < new.chunks[j].key:
 			c.diffMessages(old.chunks[i].msgs, nil)
 			i++
@@ -217,9 +220,7 @@ func Diff(old, new *MessageList) (c Changes) {
 			c.diffMessages(nil, new.chunks[j].msgs)
 			j++
 		default:
-			if old.chunks[i] != new.chunks[j] {
-				c.diffMessages(old.chunks[i].msgs, new.chunks[j].msgs)
-			}
+			c.diffMessages(old.chunks[i].msgs, new.chunks[j].msgs)
 			i, j = i+1, j+1
 		}
 	}
@@ -266,13 +267,21 @@ type listEdit struct {
 	mailbox MailboxID
 	chunks  []*chunk
 	own     map[uint32]bool // chunks that are copies already
+	starts  []int32         // those of the list, as long as they are right
+	length  int             // likewise
+	moved   bool            // they are not
 }
 
 func editList(l *MessageList) *listEdit {
-	return &listEdit{mailbox: l.mailbox, chunks: slices.Clone(l.chunks), own: map[uint32]bool{}}
+	return &listEdit{mailbox: l.mailbox, chunks: slices.Clone(l.chunks), own: map[uint32]bool{}, starts: slices.Clip(l.starts), length: l.length}
 }
 
-func (e *listEdit) list(modseq mail.ModSeq) *MessageList { return newList(e.mailbox, modseq, e.chunks) }
+func (e *listEdit) list(modseq mail.ModSeq) *MessageList {
+	if e.moved {
+		return newList(e.mailbox, modseq, e.chunks)
+	}
+	return &MessageList{mailbox: e.mailbox, modseq: modseq, chunks: e.chunks, starts: e.starts, length: e.length}
+}
 
 // chunk returns the index of the chunk with a key, and whether there is one.
 func (e *listEdit) chunk(key uint32) (int, bool) {
@@ -294,9 +303,11 @@ func (e *listEdit) mine(i int) *chunk {
 func (e *listEdit) add(m Message) {
 	key := uint32(m.UID) >> chunkBits
 	n := len(e.chunks)
+	e.length++
 	if n == 0 || e.chunks[n-1].key != key {
 		e.chunks = append(e.chunks, &chunk{key, m.ModSeq, append(make([]Message, 0, 4), m)})
 		e.own[key] = true
+		e.starts = append(e.starts, int32(e.length-1))
 		return
 	}
 	c := e.chunks[n-1]
@@ -304,6 +315,7 @@ func (e *listEdit) add(m Message) {
 }
 
 func (e *listEdit) insert(m Message) {
+	e.moved = true
 	key := uint32(m.UID) >> chunkBits
 	i, ok := e.chunk(key)
 	if !ok {
@@ -318,6 +330,7 @@ func (e *listEdit) insert(m Message) {
 
 // remove takes the UIDs out and returns those that were there.
 func (e *listEdit) remove(uids mail.UIDSet) (gone []Message) {
+	e.moved = true
 	for i := 0; i < len(e.chunks); i++ {
 		c := e.chunks[i]
 		if !overlaps(c, uids) {

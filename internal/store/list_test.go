@@ -48,6 +48,39 @@ func TestDiffAndWith(t *testing.T) {
 	}
 }
 
+// TestEdits: a list that edits made is as one that is made anew of its chunks,
+// and those before it stay as they were.
+func TestEdits(t *testing.T) {
+	rng := rand.New(rand.NewPCG(1, 2))
+	l, next := newList(1, 1, nil), mail.UID(1)
+	for step := range 400 {
+		was, before := l, newList(l.mailbox, l.modseq, slices.Clone(l.chunks))
+		e := editList(l)
+		for range rng.IntN(4) {
+			switch uid := mail.UID(1 + rng.IntN(int(next))); rng.IntN(8) {
+			case 0:
+				e.remove(mail.UIDSet{{First: uid, Last: uid + mail.UID(rng.IntN(100))}})
+			case 1:
+				if i, ok := e.chunk(uint32(uid) >> chunkBits); ok {
+					e.mine(i).msgs[0].ModSeq++
+				}
+			default:
+				for range rng.IntN(60) {
+					e.add(Message{UID: next})
+					next += mail.UID(1 + rng.IntN(5))
+				}
+			}
+		}
+		l = e.list(mail.ModSeq(step + 2))
+		if want := newList(1, l.modseq, l.chunks); !reflect.DeepEqual(l, want) {
+			t.Fatalf("step %d: starts %v and %d messages, want %v and %d", step, l.starts, l.length, want.starts, want.length)
+		}
+		if !reflect.DeepEqual(was, before) {
+			t.Fatalf("step %d changed the list before", step)
+		}
+	}
+}
+
 // checkSets compares what is found by looking at chunks with what looking at each
 // message finds, for a set of UIDs and for all.
 func checkSets(t *testing.T, l *MessageList, some mail.UIDSet) {

@@ -273,9 +273,9 @@ func (r *repairer) readFlags(l *repairList) error {
 		if ok {
 			key := uint64(binary.BigEndian.Uint32(p.Key[9:])) // of any damage: it may be beyond all UIDs
 			byUID := func(m Message, u uint64) int { return cmp.Compare(uint64(m.UID), u) }
-			from, _ := slices.BinarySearchFunc(l.msgs, key<<chunkBits, byUID)
-			to, _ := slices.BinarySearchFunc(l.msgs, (key+1)<<chunkBits, byUID)
-			ok = applyChunkFlags(l.msgs[from:to], p.Value, l.box)
+			from, _ := slices.BinarySearchFunc(l.msgs, key<<flagsBits, byUID)
+			to, _ := slices.BinarySearchFunc(l.msgs, (key+1)<<flagsBits, byUID)
+			ok = applyFlagsRow([]*chunk{{msgs: l.msgs[from:to]}}, p.Value, l.box)
 		}
 		if !ok {
 			r.fix(l.box.Name, 0, "the flags row %x cannot be read: it is set aside, the flags are those at arrival", p.Key)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/binary"
 	"slices"
+	"sort"
 	"strings"
 	"time"
 
@@ -19,7 +20,7 @@ const (
 	rowMailbox    = 'B' // mailbox id
 	rowSubscribe  = 'U' // name
 	rowMessage    = 'M' // mailbox id, UID
-	rowFlags      = 'F' // mailbox id, UID >> chunkBits
+	rowFlags      = 'F' // mailbox id, UID >> flagsBits
 	rowTombstone  = 'T' // mailbox id, mod-sequence
 	rowDeleted    = 'D' // mailbox id: the row of a deleted mailbox
 	rowNote       = 'N' // mailbox id, entry of METADATA
@@ -234,11 +235,36 @@ func decodeMessage(uid mail.UID, r *row, box *Mailbox) (m Message, ok bool) {
 	return m, !r.bad && m.Size >= 0
 }
 
-// appendChunkFlags appends flags and mod-sequences of a chunk's messages, one
-// entry for each run of neighbours that have the same.
-func appendChunkFlags(dst []byte, msgs []Message, box *Mailbox) []byte {
+// flagsBits is how many low bits of a UID are within a flags row, which has the
+// messages of several chunks.
+const flagsBits = 8
+
+// flagsKey returns the number of the flags row that a chunk's messages are in.
+func (c *chunk) flagsKey() uint32 { return c.key >> (flagsBits - chunkBits) }
+
+// flagsChunks returns the chunks whose messages are in a flags row.
+func flagsChunks(chunks []*chunk, key uint32) []*chunk {
+	from := sort.Search(len(chunks), func(i int) bool { return chunks[i].flagsKey() >= key })
+	to := from
+	for to < len(chunks) && chunks[to].flagsKey() == key {
+		to++
+	}
+	return chunks[from:to]
+}
+
+// appendFlagsRow appends flags and mod-sequences of the messages of some chunks.
+func appendFlagsRow(dst []byte, chunks []*chunk, box *Mailbox) []byte {
 	const entry = 8 // octets, about, where neighbours differ and have no keywords
-	dst = append(slices.Grow(dst, 1+len(msgs)*entry), rowVersion)
+	dst = append(slices.Grow(dst, 1+len(chunks)*entry<<chunkBits), rowVersion)
+	for _, c := range chunks {
+		dst = appendChunkFlags(dst, c.msgs, box)
+	}
+	return dst
+}
+
+// appendChunkFlags appends one entry for each run of neighbours that have the
+// same.
+func appendChunkFlags(dst []byte, msgs []Message, box *Mailbox) []byte {
 	for i := 0; i < len(msgs); {
 		j := i + 1
 		for j < len(msgs) && msgs[j].UID == msgs[j-1].UID+1 && msgs[j].ModSeq == msgs[i].ModSeq && msgs[j].Flags == msgs[i].Flags {
@@ -251,10 +277,10 @@ func appendChunkFlags(dst []byte, msgs []Message, box *Mailbox) []byte {
 	return dst
 }
 
-// applyChunkFlags sets flags and mod-sequences of messages of one chunk.
+// applyFlagsRow sets flags and mod-sequences of the messages of a row's chunks.
 // Messages that came later are not in it; entries of expunged ones are passed
 // over.
-func applyChunkFlags(msgs []Message, b []byte, box *Mailbox) bool {
+func applyFlagsRow(chunks []*chunk, b []byte, box *Mailbox) bool {
 	if len(b) == 0 || b[0] != rowVersion {
 		return false
 	}
@@ -265,11 +291,17 @@ func applyChunkFlags(msgs []Message, b []byte, box *Mailbox) bool {
 		r.b = r.b[2:]
 		modseq := mail.ModSeq(r.uint())
 		flags := r.flags(box)
-		for i < len(msgs) && byte(msgs[i].UID) < first {
-			i++
-		}
-		for ; i < len(msgs) && int(byte(msgs[i].UID)) <= last; i++ {
-			msgs[i].ModSeq, msgs[i].Flags = modseq, flags
+		for len(chunks) > 0 {
+			msgs := chunks[0].msgs
+			for ; i < len(msgs) && int(byte(msgs[i].UID)) <= last; i++ {
+				if byte(msgs[i].UID) >= first {
+					msgs[i].ModSeq, msgs[i].Flags = modseq, flags
+				}
+			}
+			if i < len(msgs) {
+				break
+			}
+			chunks, i = chunks[1:], 0
 		}
 	}
 	return !r.bad
@@ -363,8 +395,7 @@ func readList(ctx context.Context, snap engine.Snapshot, box *Mailbox, modseq ma
 		if len(p.Key) != 13 {
 			return nil, corruptRow(op, "a flags row has no number")
 		}
-		key := binary.BigEndian.Uint32(p.Key[9:])
-		if i := l.findChunk(key); i < len(chunks) && chunks[i].key == key && !applyChunkFlags(chunks[i].msgs, p.Value, box) {
+		if row := flagsChunks(chunks, binary.BigEndian.Uint32(p.Key[9:])); len(row) > 0 && !applyFlagsRow(row, p.Value, box) {
 			return nil, corruptRow(op, "a flags row cannot be read")
 		}
 	}

@@ -15,7 +15,7 @@ func FuzzRows(f *testing.F) {
 	f.Add((&tombstone{uids: mail.NewUIDSet(3), messages: []Message{m}}).encode(box))
 	f.Add((&tombstone{uids: mail.NewUIDSet(3), messages: []Message{m}, annotations: map[mail.UID][]byte{3: {1, 0}}}).encode(box))
 	f.Add(encodeAnnotations([]Annotation{{Entry: "/comment", Private: []byte("x"), ModSeq: 7}}))
-	f.Add(appendChunkFlags(nil, []Message{m}, box))
+	f.Add(appendFlagsRow(nil, []*chunk{{msgs: []Message{m}}}, box))
 	f.Add(AccessKey{secret: accessSecret{1}}.encode())
 	f.Add((&Push{Version: 2, Mailboxes: []MailboxID{1, 3}, Renewed: time.Unix(1, 0)}).encode())
 	f.Add(pushKey("phone", "1"))
@@ -36,6 +36,6 @@ func FuzzRows(f *testing.F) {
 			t.Errorf("%+v", p)
 		}
 		decodePush(b, (&Push{Mailboxes: []MailboxID{1}}).encode())
-		applyChunkFlags([]Message{m}, b, box)
+		applyFlagsRow([]*chunk{{msgs: []Message{m}}}, b, box)
 	})
 }

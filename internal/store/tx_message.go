@@ -279,18 +279,18 @@ func (tx *Tx) dropMessageRows(mb MailboxID, uids mail.UIDSet) {
 	}
 }
 
-// dropFlagRows deletes the flag rows of chunks that are empty now, so that a
-// row never outlives all its messages.
+// dropFlagRows deletes the flag rows without messages, so that a row never
+// outlives all its messages.
 func (tx *Tx) dropFlagRows(mb MailboxID, gone []Message) {
 	l := tx.next.lists[mb]
 	last := -1
 	for i := range gone {
-		key := uint32(gone[i].UID) >> chunkBits
+		key := uint32(gone[i].UID) >> flagsBits
 		if int(key) == last {
 			continue
 		}
 		last = int(key)
-		if c := l.findChunk(key); c == len(l.chunks) || l.chunks[c].key != key {
+		if len(flagsChunks(l.chunks, key)) == 0 {
 			tx.batch.Delete(messageKey(rowFlags, mb, key))
 		}
 	}
@@ -401,10 +401,10 @@ func (tx *Tx) SetFlags(mb MailboxID, uids mail.UIDSet, c FlagChange) (modified m
 type flagsEdit struct {
 	tx      *Tx
 	list    *listEdit
-	box     *Mailbox // nil: nothing was changed
-	touched map[uint32]bool
-	own     *chunk // of the message that was changed last
-	next    int    // behind it
+	box     *Mailbox        // nil: nothing was changed
+	touched map[uint32]bool // flags rows to write
+	own     *chunk          // of the message that was changed last
+	next    int             // behind it
 }
 
 // begin is called before a change.
@@ -421,7 +421,7 @@ func (e *flagsEdit) begin(mb MailboxID) (err error) {
 // when they come in their order.
 func (e *flagsEdit) message(u mail.UID) *Message {
 	if key := uint32(u) >> chunkBits; e.own == nil || e.own.key != key {
-		e.touched[key] = true
+		e.touched[uint32(u)>>flagsBits] = true
 		i, _ := e.list.chunk(key)
 		e.own, e.next = e.list.mine(i), 0
 		e.own.newest = e.tx.ModSeq()
@@ -441,8 +441,7 @@ func (e *flagsEdit) end() {
 	}
 	e.tx.setList(e.list.list(e.tx.ModSeq()))
 	for key := range e.touched {
-		i, _ := e.list.chunk(key)
-		e.tx.batch.Put(messageKey(rowFlags, e.box.ID, key), appendChunkFlags(nil, e.list.chunks[i].msgs, e.box))
+		e.tx.batch.Put(messageKey(rowFlags, e.box.ID, key), appendFlagsRow(nil, flagsChunks(e.list.chunks, key), e.box))
 	}
 }
 

@@ -71,7 +71,7 @@ var bugs = []bug{
 	{"modseq-not-raised", storeFolder + "/tx_message.go",
 		"own.Flags, own.ModSeq = flags, tx.ModSeq()", "own.Flags = flags", storeFolder, "TestDiff|TestModel|TestModSeq"},
 	{"flags-row-not-written", storeFolder + "/tx_message.go",
-		"\t\te.tx.batch.Put(messageKey(rowFlags, e.box.ID, key), appendChunkFlags(nil, e.list.chunks[i].msgs, e.box))\n", "\t\t_ = i\n", storeFolder, "TestModel"},
+		"\t\te.tx.batch.Put(messageKey(rowFlags, e.box.ID, key), appendFlagsRow(nil, flagsChunks(e.list.chunks, key), e.box))\n", "\t\t_ = key\n", storeFolder, "TestModel"},
 	{"annotations-left-behind", storeFolder + "/tx_message.go",
 		"\t\trow, m := annotations[m.UID], *m\n", "\t\trow, m := annotations[0], *m\n", storeFolder, "TestAnnotations$"},
 	{"appended-not-listed", storeFolder + "/snapshot.go",
