@@ -10,7 +10,7 @@ import (
 
 const quietMessages = 1000
 
-// makeStore makes a store with the two accounts.
+// makeStore makes a store with the three accounts.
 func makeStore(data string, messages int) error {
 	ctx := context.Background()
 	hash, err := auth.Hash(password)
@@ -18,12 +18,12 @@ func makeStore(data string, messages int) error {
 		return err
 	}
 	return fill.Store(ctx, data, func(s *store.Store) error {
-		names := []string{noisy, quiet}
+		names := []string{noisy, quiet, writer}
 		infos, err := fill.Accounts(ctx, s, 0, len(names), func(i int) string { return names[i] }, hash)
 		if err != nil {
 			return err
 		}
-		for i, n := range []int{messages, quietMessages} {
+		for i, n := range []int{messages, quietMessages, quietMessages} {
 			a, err := s.Account(ctx, infos[i].ID)
 			if err != nil {
 				return err

@@ -1,7 +1,8 @@
-// Command fair shows how much the FETCH of others suffers while one account
-// works on a large mailbox. It fills a store, starts the real binary, measures
-// FETCH of a few messages by several sessions of another account while nothing
-// else happens, and then while another process repeats one long command.
+// Command fair shows how much others suffer while one account works on a large
+// mailbox. It fills a store, starts the real binary, measures FETCH of a few
+// messages by several sessions of another account, and STORE of one message by a
+// session of a third one, while nothing else happens, and then while another
+// process repeats one long command.
 //
 //	go run ./test/fair --messages 100000 --seconds 8
 //
@@ -28,9 +29,10 @@ import (
 const (
 	noisy    = "noisy@fair.example"
 	quiet    = "quiet@fair.example"
+	writer   = "writer@fair.example"
 	password = "fair-test"
 	fetchers = 4
-	pause    = 2 * time.Millisecond // of a fetcher between two commands
+	pause    = 2 * time.Millisecond // of who is measured between two commands
 )
 
 // compute is a command for repeat that has nothing to do with the server.
@@ -94,7 +96,8 @@ func run(messages int, d time.Duration) error {
 	if err != nil {
 		return err
 	}
-	fmt.Printf("%-40s %9s %9s %9s %7s %9s\n", "while", "FETCHes", "p50 ms", "p99 ms", "ratio", "repeated")
+	fmt.Printf("%-40s %9s %9s %9s %7s %9s %9s %9s %9s %9s\n", "while", "FETCHes", "p50 ms", "p99 ms", "ratio",
+		"STOREs", "p50 ms", "p99 ms", "max ms", "repeated")
 	base.print("nothing", base)
 	// What the machine itself makes of it when something else computes.
 	control, err := measure(srv.IMAP, d, compute)
@@ -185,26 +188,29 @@ func startNoise(address, command string, d time.Duration) (func() (repeated, ref
 	}, nil
 }
 
-// sample is what fetchers saw, and how often the noise was made.
+// sample is how long commands took, and how often the noise was made.
 type sample struct {
-	times    []time.Duration // sorted
-	repeated int
-	refused  int
+	fetches, stores []time.Duration // sorted
+	repeated        int
+	refused         int
 }
 
-func (s *sample) at(share float64) time.Duration { return stats.Percentile(s.times, share) }
-
-func ms(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
+// ms is a percentile in milliseconds.
+func ms(times []time.Duration, share float64) float64 {
+	return float64(stats.Percentile(times, share).Microseconds()) / 1000
+}
 
 func (s *sample) print(what string, base *sample) {
-	fmt.Printf("%-40s %9d %9.2f %9.2f %6.2fx %9d", what, len(s.times), ms(s.at(.5)), ms(s.at(.99)), float64(s.at(.99))/float64(base.at(.99)), s.repeated)
+	fmt.Printf("%-40s %9d %9.2f %9.2f %6.2fx %9d %9.2f %9.2f %9.2f %9d", what,
+		len(s.fetches), ms(s.fetches, .5), ms(s.fetches, .99), ms(s.fetches, .99)/ms(base.fetches, .99),
+		len(s.stores), ms(s.stores, .5), ms(s.stores, .99), ms(s.stores, 1), s.repeated)
 	if s.refused > 0 {
 		fmt.Printf("  (%d refused)", s.refused)
 	}
 	fmt.Println()
 }
 
-// measure times FETCH for d, while a command is repeated if there is one.
+// measure times FETCH and STORE for d, while a command is repeated if there is one.
 func measure(address string, d time.Duration, command string) (*sample, error) {
 	s := &sample{}
 	var stop atomic.Bool
@@ -212,8 +218,12 @@ func measure(address string, d time.Duration, command string) (*sample, error) {
 	var failure error
 	var wg sync.WaitGroup
 	var sessions []*harness.IMAP
-	for range fetchers {
-		c, err := login(address, quiet)
+	for i := range fetchers + 1 {
+		user := quiet
+		if i == fetchers {
+			user = writer
+		}
+		c, err := login(address, user)
 		if err != nil {
 			return nil, err
 		}
@@ -228,13 +238,17 @@ func measure(address string, d time.Duration, command string) (*sample, error) {
 		}
 	}
 	end := time.Now().Add(d)
-	for _, c := range sessions {
+	for i, c := range sessions {
+		all, command := &s.fetches, fetch
+		if i == fetchers {
+			all, command = &s.stores, storeFlag
+		}
 		wg.Go(func() {
-			times, err := fetch(c, &stop)
+			times, err := repeatTimed(c, command, &stop)
 			mu.Lock()
 			defer mu.Unlock()
 			failure = errors.Join(failure, err)
-			s.times = append(s.times, times...)
+			*all = append(*all, times...)
 		})
 	}
 	time.Sleep(time.Until(end)) // the time is what is measured
@@ -243,22 +257,33 @@ func measure(address string, d time.Duration, command string) (*sample, error) {
 	var err error
 	s.repeated, s.refused, err = wait()
 	failure = errors.Join(failure, err)
-	slices.Sort(s.times)
-	if failure == nil && len(s.times) == 0 {
-		failure = errors.New("nothing was fetched")
+	slices.Sort(s.fetches)
+	slices.Sort(s.stores)
+	if failure == nil && (len(s.fetches) == 0 || len(s.stores) == 0) {
+		failure = errors.New("nothing was fetched or stored")
 	}
 	return s, failure
 }
 
-// fetch times one FETCH after the other.
-func fetch(c *harness.IMAP, stop *atomic.Bool) (times []time.Duration, err error) {
-	for n := 1; !stop.Load(); n = n%(quietMessages-10) + 1 {
+// repeatTimed times the n-th command after the other.
+func repeatTimed(c *harness.IMAP, command func(n int) string, stop *atomic.Bool) (times []time.Duration, err error) {
+	for n := 0; !stop.Load(); n++ {
 		begun := time.Now()
-		if _, err := c.Do(fmt.Sprintf("FETCH %d:%d (UID FLAGS ENVELOPE BODY.PEEK[])", n, n+9)); err != nil {
+		if _, err := c.Do(command(n)); err != nil {
 			return times, err
 		}
 		times = append(times, time.Since(begun))
 		time.Sleep(pause) // a client that reads
 	}
 	return times, nil
+}
+
+func fetch(n int) string {
+	n = n%(quietMessages-10) + 1
+	return fmt.Sprintf("FETCH %d:%d (UID FLAGS ENVELOPE BODY.PEEK[])", n, n+9)
+}
+
+// storeFlag sets a flag of one message after the other, and then takes it away again.
+func storeFlag(n int) string {
+	return fmt.Sprintf(`STORE %d %cFLAGS.SILENT (\Flagged)`, n%quietMessages+1, "+-"[n/quietMessages%2])
 }
