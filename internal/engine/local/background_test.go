@@ -4,6 +4,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/angarium/angarium/internal/engine"
 	"github.com/angarium/angarium/internal/engine/enginetest"
 	"github.com/angarium/angarium/internal/vfs"
 )
@@ -56,4 +57,36 @@ func TestManySegments(t *testing.T) {
 	if after := enginetest.Dump(t, e); after != before || spaces != 1 {
 		t.Fatalf("%d spaces; reopened:\n%s\nbefore:\n%s", spaces, after, before)
 	}
+}
+
+// TestActiveStaysOpen: the log's end is written while more segments are read than
+// may be open, also when it is not in the newest segment.
+func TestActiveStaysOpen(t *testing.T) {
+	o := options()
+	o.SegmentOctets = 1 << 10
+	e, err := Open(t.Context(), vfs.Disk{}, t.TempDir(), o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer e.Close()
+	s := &engineSpace{engine: e, space: enginetest.Space(t, e, 1)}
+	var ids []engine.BlobID
+	for i := range openFilesMax + 10 {
+		size := 1 << 10
+		if i == openFilesMax+9 {
+			size = blobInlineMax + 1 // has a segment of its own, newer than the log's
+		}
+		id, w := enginetest.MakeBlob(t, e, make([]byte, size), nil)
+		var b engine.Batch
+		b.Keep(id)
+		s.commit(t, &b)
+		w.Release()
+		ids = append(ids, id)
+	}
+	for _, id := range ids {
+		if _, err := enginetest.ReadBlob(e, id); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s.commit(t, &engine.Batch{})
 }

@@ -119,7 +119,7 @@ type Engine struct {
 	locations    locations
 	kept         keptFrames
 	// Of flush alone:
-	active    vfs.File      // the segment being written
+	active    *openFile     // the segment being written
 	synced    position      // the log's end that is durable
 	noReserve bool          // space cannot be allocated here
 	activeEnd int64         // of the log in it

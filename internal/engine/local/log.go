@@ -170,6 +170,7 @@ func (e *Engine) nextSegmentLocked() uint32 {
 // flush writes and syncs groups until the engine is closed.
 func (e *Engine) flush() {
 	defer close(e.groups)
+	defer e.setActive(nil)
 	for {
 		g, ok := e.nextGroup()
 		if !ok {
@@ -391,21 +392,35 @@ func (e *Engine) makeSegment(c chunk) error {
 	if err := e.endSegment(); err != nil {
 		return err
 	}
-	e.active = nil
+	e.setActive(nil)
 	f, err := e.fs.Create(e.segmentName(c.segment))
 	if err != nil {
 		return noRoom(err)
 	}
-	e.active, e.activeEnd, e.filled = f, 0, 0
 	e.files.put(c.segment, f)
+	active, err := e.files.get(c.segment)
+	if err != nil {
+		return err
+	}
+	e.setActive(active)
+	e.activeEnd, e.filled = 0, 0
 	if err := e.write(c.header, 0); err != nil {
 		return err
 	}
 	e.activeEnd, e.filled = segmentHeader, segmentHeader
-	if err := f.Sync(); err != nil {
+	if err := e.active.Sync(); err != nil {
 		return err
 	}
 	return e.fs.SyncDir(path.Join(e.dir, logDir))
+}
+
+// setActive takes another segment to be written, nil for none. It is in use from
+// here on, so that its file stays open whatever else is read.
+func (e *Engine) setActive(f *openFile) {
+	if e.active != nil {
+		e.files.done(e.active)
+	}
+	e.active = f
 }
 
 // fail stops all writing for ever.

@@ -125,14 +125,13 @@ func (e *Engine) dropTail(c chunk) error {
 	if e.active == nil {
 		return nil // not even its file could be made
 	}
-	active := e.active
-	e.active = nil
+	defer e.setActive(nil)
 	if c.header != nil {
 		e.files.drop(c.segment)
 		return e.fs.Remove(e.segmentName(c.segment))
 	}
-	if err := active.Truncate(e.synced.offset()); err != nil {
+	if err := e.active.Truncate(e.synced.offset()); err != nil {
 		return err
 	}
-	return active.Sync()
+	return e.active.Sync()
 }
