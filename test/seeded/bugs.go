@@ -43,6 +43,8 @@ var bugs = []bug{
 		"b.count = max(0, b.count+n); b.count == was", "b.count = max(0, b.count*max(n, 0)+n); b.count == was", engineFolder, "TestKeptTwice$"},
 	{"replayed-twice", engineFolder + "/index.go",
 		"\t\tpart, end := g.nextPart()\n", "\t\tpart, _ := g.nextPart()\n\t\tend := at(g.chunks[0].segment, max(segmentHeader, g.chunks[0].start))\n", engineFolder, "TestReplayedOnce$"},
+	{"compacted-before-indexed", engineFolder + "/compact.go",
+		"e.mu.indexed.segment()", "e.mu.chunks[0].segment", engineFolder, "TestIndexedBeforeCompacted$"},
 	{"changed-while-prepared", engineFolder + "/prepare.go",
 		"p.changed[i] = true", "_ = i", engineFolder, "TestPrepared$"},
 	{"records-not-verified", engineFolder + "/recover.go",

@@ -68,7 +68,7 @@ func (e *Engine) isOldLocked(s *segment) bool {
 func (e *Engine) endActive() error {
 	e.mu.Lock()
 	if e.mu.offset > segmentHeader {
-		e.rotateLocked()
+		e.rotateLocked(e.nextSegmentLocked())
 	}
 	e.mu.Unlock()
 	return e.commitMoves([]move{{}})
@@ -153,17 +153,18 @@ func (e *Engine) leaveAlone(n uint32, err error) {
 	e.finding(Finding{Segment: n, What: err.Error()})
 }
 
-// victims returns copies of the segments worth rewriting, oldest first.
+// victims returns copies of the segments worth rewriting, oldest first: of the log
+// only those whose commits are all in the index, and so will be in a checkpoint.
 func (e *Engine) victims(deadShare float64) (victims []segment) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	active, newest := e.mu.chunks[0].segment, e.newestLocked()
+	indexed, newest := e.mu.indexed.segment(), e.newestLocked()
 	claimed := map[uint32]bool{}
 	for id := range e.mu.sealed {
 		claimed[position(id).segment()] = true
 	}
 	for n, s := range e.mu.segments {
-		if n >= active && s.info.kind == kindLog || claimed[n] || s.size == 0 || s.damaged || n == newest {
+		if n >= indexed && s.info.kind == kindLog || claimed[n] || s.size == 0 || s.damaged || n == newest {
 			continue
 		}
 		dead := s.size - s.live - s.own - segmentHeader

@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"context"
 	"math/rand/v2"
+	"runtime"
+	"slices"
 	"testing"
 	"time"
 
@@ -229,6 +231,52 @@ func testReplayedOnce(t *testing.T, aloneMin int64) {
 	}
 	if live := e.Stats().Live; live != 0 {
 		t.Fatalf("%d octets are still kept", live)
+	}
+}
+
+// TestIndexedBeforeCompacted: a segment is left alone while a commit in it is durable
+// and not yet in the index, from which the checkpoint is made.
+func TestIndexedBeforeCompacted(t *testing.T) {
+	e := open(t, vfs.NewMem(), options())
+	defer e.Close()
+	var b engine.Batch
+	b.Put([]byte("key"), make([]byte, 1000))
+	w := &waiter{space: 1, version: 1, ops: b.Ops, done: make(chan error, 1)}
+	if err := e.prepare(t.Context(), w); err != nil {
+		t.Fatal(err)
+	}
+	defer w.prepared.end()
+	e.preparing.Lock() // apply waits for it
+	length := commitLength(w.ops)
+	if err := e.enqueue(w, 0, length, commitAlone(w, length)); err != nil {
+		t.Fatal(err)
+	}
+	e.mu.Lock()
+	e.rotateLocked(e.nextSegmentLocked())
+	e.mu.Unlock()
+	behind := &waiter{space: 2, version: 1, ops: b.Ops, done: make(chan error, 1)}
+	if err := e.enqueue(behind, 0, length, nil); err != nil {
+		t.Fatal(err)
+	}
+	for durable := position(0); durable.segment() <= w.at.segment(); runtime.Gosched() {
+		e.mu.Lock()
+		durable = e.mu.durable
+		e.mu.Unlock()
+	}
+	has := func(victims []segment) bool {
+		return slices.ContainsFunc(victims, func(s segment) bool { return s.info.number == w.at.segment() })
+	}
+	if has(e.victims(0)) {
+		t.Error("a segment is to be compacted before the index has all of it")
+	}
+	e.preparing.Unlock()
+	for _, w := range []*waiter{w, behind} {
+		if err := <-w.done; err != nil {
+			t.Fatal(err)
+		}
+	}
+	if !has(e.victims(0)) {
+		t.Error("a segment is not to be compacted when the index has all of it")
 	}
 }
 

@@ -5,7 +5,8 @@
 // Invariants:
 //  1. Octets of the log are written once, at the end; nothing is overwritten
 //     but the zeros ahead of the end, and the head of a blob that has a segment
-//     of its own, before its sync.
+//     of its own, before its sync. A large commit is written before the log
+//     comes to its place, behind zeros for its header.
 //  2. A commit is acknowledged after its record, and all blobs sealed before
 //     it, were written and synced, and its rows are in the index.
 //  3. Commits reach the index in log order, each batch with the mark of how
@@ -15,7 +16,8 @@
 //     numbers are never used again, so an id never names another blob.
 //  5. A segment is deleted only when every blob in it that is kept was copied,
 //     read back, and its new place is durable, and a checkpoint behind its
-//     last commit is durable.
+//     last commit is durable. A segment of the log waits until the index has
+//     all of it, for the checkpoint is made from the index.
 //  6. After the first failed sync, or write but for lack of room, nothing is
 //     written any more. What found no room is taken back whole (rewind).
 //  7. The first record of a group carries flagGroup: all of the log before it

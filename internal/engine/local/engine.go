@@ -39,7 +39,7 @@ type Options struct {
 	Until         time.Time        // with ReadOnly: leave out what was committed later; within a second
 	Events        Events
 
-	aloneMin int64 // for tests
+	aloneMin, aheadMin int64 // for tests
 }
 
 // Events tells the owner what it cannot learn from errors. All are optional
@@ -85,6 +85,7 @@ func (o *Options) setDefaults(dir string) {
 	def(&o.SegmentOctets, 64<<20)
 	def(&o.Reserve, 64<<20)
 	def(&o.aloneMin, aloneMin)
+	def(&o.aheadMin, aheadMin)
 	def(&o.IndexCache, 64<<20)
 	if o.DenseAfter == 0 {
 		o.DenseAfter = 24 * time.Hour
@@ -154,6 +155,7 @@ type Engine struct {
 		clock       int64   // of the last clock record
 		prev        uint32
 		durable     position // the log's end that is synced
+		indexed     position // that is in the index, too
 		buffered    int64
 		waiters     []*waiter
 		wanted      int // waiters for which flush waits: fewer do not wake it
@@ -299,6 +301,12 @@ func (s *space) Commit(ctx context.Context, expect engine.Version, b *engine.Bat
 		}
 		defer w.prepared.end()
 		a = commitAlone(w, length)
+		if length >= s.e.opts.aheadMin {
+			defer s.e.dropAhead(a)
+			if err := s.e.writeAhead(a); err != nil {
+				return 0, err
+			}
+		}
 	}
 	if err := s.e.enqueue(w, expect, length, a); err != nil {
 		return 0, err
@@ -333,9 +341,12 @@ func (e *Engine) enqueue(w *waiter, expect engine.Version, length int64, a *alon
 	w.fresh = e.freshLocked(w)
 	e.mu.versions[w.space] = w.version
 	e.tickLocked()
-	if a != nil {
+	switch {
+	case a != nil && a.ahead != nil && a.ahead.number > e.mu.chunks[len(e.mu.chunks)-1].segment:
+		w.at = e.appendAheadLocked(a)
+	case a != nil:
 		w.at = e.appendAloneLocked(recCommit, a)
-	} else {
+	default:
 		w.at = e.appendLocked(recCommit, length, 0, func(dst []byte) []byte { return appendCommit(dst, w, e.sealedSizeLocked) })
 	}
 	if e.mu.waiters = append(e.mu.waiters, w); len(e.mu.waiters) >= e.mu.wanted {

@@ -85,7 +85,7 @@ func TestEveryCallFails(t *testing.T) {
 		}}
 		o := options()
 		o.SegmentOctets = 8 << 10
-		o.aloneMin = n % 2 * 85
+		o.aloneMin, o.aheadMin = sometimes(uint64(n))
 		h := newHistory()
 		everything(t, fault, o, fault, h)
 		cut := disk.CrashClone(rng, 0)

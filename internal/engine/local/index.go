@@ -488,17 +488,19 @@ func (a *applier) commit(end position) error {
 	if err := setMark(a.batch, end); err != nil {
 		return err
 	}
-	return a.e.commitIndex(a.batch, a.live, a.touched)
+	return a.e.commitIndex(a.batch, end, a.live, a.touched)
 }
 
-// commitIndex applies a batch that changes blobs and the live octets of segments.
-func (e *Engine) commitIndex(batch *pebble.Batch, live map[uint32]int64, changed []engine.BlobID) error {
+// commitIndex applies a batch, with which everything before end is in the index,
+// and which changes blobs and the live octets of segments.
+func (e *Engine) commitIndex(batch *pebble.Batch, end position, live map[uint32]int64, changed []engine.BlobID) error {
 	if err := batch.Commit(pebble.NoSync); err != nil {
 		return err
 	}
 	e.noteChanged(changed)
 	e.mu.Lock()
 	defer e.mu.Unlock()
+	e.mu.indexed = end
 	for n, change := range live {
 		if s := e.mu.segments[n]; s != nil {
 			s.live += change

@@ -25,6 +25,12 @@ func options() Options {
 	return Options{Now: time.Now, SegmentOctets: 256 << 10, CompactEvery: -1, IndexFS: pebblevfs.NewMem(), IndexCache: 1 << 20}
 }
 
+// sometimes returns lengths from which commits are chunks of their own, or written
+// ahead, by turns: never, some of history's, and some of these each.
+func sometimes(seed uint64) (alone, ahead int64) {
+	return []int64{aloneMin, 85, 85, 85}[seed%4], []int64{aheadMin, aheadMin, 88, 85}[seed%4]
+}
+
 func open(t testing.TB, fs vfs.FS, o Options) *Engine {
 	t.Helper()
 	e, err := Open(context.Background(), fs, "store", o)
@@ -36,15 +42,15 @@ func open(t testing.TB, fs vfs.FS, o Options) *Engine {
 
 func TestEngine(t *testing.T) {
 	enginetest.Run(t, func(t *testing.T) engine.Engine { return open(t, vfs.NewMem(), options()) })
-	o := options()
-	o.aloneMin = 1
-	t.Run("alone", func(t *testing.T) {
-		enginetest.Run(t, func(t *testing.T) engine.Engine {
-			o := o
-			o.IndexFS = pebblevfs.NewMem()
-			return open(t, vfs.NewMem(), o)
+	for name, ahead := range map[string]int64{"alone": aheadMin, "ahead": 1} {
+		t.Run(name, func(t *testing.T) {
+			enginetest.Run(t, func(t *testing.T) engine.Engine {
+				o := options()
+				o.aloneMin, o.aheadMin = 1, ahead
+				return open(t, vfs.NewMem(), o)
+			})
 		})
-	})
+	}
 }
 
 // TestManyKept counts the references of one commit that keeps and drops many
@@ -282,7 +288,7 @@ func TestCrash(t *testing.T) {
 		for life := range 3 {
 			o := options()
 			o.IndexFS = index
-			o.aloneMin = int64(seed%2) * 85
+			o.aloneMin, o.aheadMin = sometimes(seed)
 			o.Events.Finding = func(f Finding) { t.Errorf("a power cut made damage: %v", f) }
 			fault := &vfs.Fault{FS: disk}
 			after := int64(5 + rng.IntN(120))

@@ -17,7 +17,10 @@ type chunk struct {
 	start   int64
 	buf     []byte
 	header  []byte // of the segment, when it is to be made
+	ahead   int64  // octets that are in its file already, behind buf
 }
+
+func (c *chunk) end() int64 { return c.start + int64(len(c.buf)) + c.ahead }
 
 // waiter is a commit whose record is in a chunk.
 type waiter struct {
@@ -85,7 +88,7 @@ func (e *Engine) appendLocked(typ byte, length, sumLen int64, fill func(dst []by
 func (e *Engine) nextLocked(typ byte, length int64) record {
 	r := record{length: length, typ: typ, flags: flagMust}
 	if e.mu.offset+r.size() > e.opts.SegmentOctets && e.mu.offset > segmentHeader {
-		e.rotateLocked()
+		e.rotateLocked(e.nextSegmentLocked())
 	}
 	r.pos, r.prev = at(e.mu.chunks[len(e.mu.chunks)-1].segment, e.mu.offset), e.mu.prev
 	if typ == recClock || typ == recCheckCount {
@@ -106,22 +109,6 @@ func (e *Engine) endRecordLocked(r *record, octets []byte) position {
 	return r.pos
 }
 
-// alone is a large record, with room for its header, and its checksum. It is
-// made before the lock is taken, so that nobody waits for that, and becomes a
-// chunk.
-type alone struct {
-	octets []byte
-	length int64 // of the payload
-	sum    uint32
-}
-
-// commitAlone encodes a commit that was prepared.
-func commitAlone(w *waiter, length int64) *alone {
-	octets := make([]byte, recordHeader, (&record{length: length}).size())
-	octets = appendCommit(octets, w, func(id engine.BlobID) int64 { return w.prepared.sizes[id] })
-	return &alone{octets: octets[:cap(octets)], length: length, sum: checksum(octets[recordHeader:])}
-}
-
 // appendAloneLocked is appendLocked for a record that was made before.
 func (e *Engine) appendAloneLocked(typ byte, a *alone) position {
 	r := e.nextLocked(typ, a.length)
@@ -139,14 +126,14 @@ func (e *Engine) appendAloneLocked(typ byte, a *alone) position {
 	return pos
 }
 
-// rotateLocked goes on in a new segment.
-func (e *Engine) rotateLocked() {
+// rotateLocked goes on in a new segment of a number above all of the log's.
+func (e *Engine) rotateLocked(number uint32) {
 	before := e.lastLogLocked()
 	if n := len(e.mu.chunks); n > 0 {
 		before = e.mu.chunks[n-1].segment
 		e.mu.segments[before].size = e.mu.offset
 	}
-	info := segmentInfo{number: e.nextSegmentLocked(), kind: kindLog, created: e.opts.Now().Unix(), before: before}
+	info := segmentInfo{number: number, kind: kindLog, created: e.opts.Now().Unix(), before: before}
 	e.mu.chunks = append(e.mu.chunks, chunk{segment: info.number, start: segmentHeader, header: info.encode(e.uuid)})
 	e.mu.offset, e.mu.prev = segmentHeader, info.sum
 	e.mu.segments[info.number] = &segment{info: info}
@@ -318,7 +305,7 @@ func (e *Engine) writeGroup(g *group) (done int, err error) {
 		if err := e.writeChunk(c); err != nil {
 			return i, err
 		}
-		e.synced = at(c.segment, c.start+int64(len(c.buf)))
+		e.synced = at(c.segment, c.end())
 	}
 	return len(g.chunks), nil
 }
@@ -335,7 +322,7 @@ func (e *Engine) writeChunk(c chunk) error {
 	if err := e.write(c.buf, c.start); err != nil {
 		return err
 	}
-	e.activeEnd = c.start + int64(len(c.buf))
+	e.activeEnd = c.end()
 	if len(c.buf) < fillBelow {
 		if err := e.fill(); err != nil {
 			return err
@@ -393,11 +380,13 @@ func (e *Engine) makeSegment(c chunk) error {
 		return err
 	}
 	e.setActive(nil)
-	f, err := e.fs.Create(e.segmentName(c.segment))
-	if err != nil {
-		return noRoom(err)
+	if c.ahead == 0 {
+		f, err := e.fs.Create(e.segmentName(c.segment))
+		if err != nil {
+			return noRoom(err)
+		}
+		e.files.put(c.segment, f)
 	}
-	e.files.put(c.segment, f)
 	active, err := e.files.get(c.segment)
 	if err != nil {
 		return err

@@ -100,7 +100,7 @@ func (e *Engine) open(ctx context.Context) error {
 	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	e.rotateLocked()
+	e.rotateLocked(e.nextSegmentLocked())
 	e.mu.chunks = e.mu.chunks[len(e.mu.chunks)-1:]
 	if f := e.opts.Events.Opened; f != nil {
 		f(recovery)

@@ -33,6 +33,7 @@ type preparation struct {
 	batch   *pebble.Batch
 	live    map[uint32]int64 // change of live octets by segment
 	changed map[int]bool     // which of the blobs others changed; under Engine.preparing
+	begun   bool             // Close waits for the end
 }
 
 // step is an operation that changes a blob's references.
@@ -73,7 +74,6 @@ func (p *preparation) make() error {
 	if err := p.register(); err != nil {
 		return err
 	}
-	defer p.e.wg.Done()
 	if err := p.read(); err != nil {
 		return indexError("local.Commit", err)
 	}
@@ -85,6 +85,9 @@ func (p *preparation) end() {
 	p.unregister()
 	if p.batch != nil {
 		p.batch.Close()
+	}
+	if p.begun {
+		p.e.wg.Done()
 	}
 	<-p.e.slots
 }
@@ -142,7 +145,7 @@ func (p *preparation) compareRows(a, b row) int {
 }
 
 // register lets the preparation be told of changes, and keeps Close from closing
-// the index under it until wg.Done.
+// index and files under it.
 func (p *preparation) register() error {
 	e := p.e
 	e.preparing.Lock()
@@ -154,6 +157,7 @@ func (p *preparation) register() error {
 		return err
 	}
 	e.wg.Add(1)
+	p.begun = true
 	p.sizes = make(map[engine.BlobID]int64, len(e.mu.sealed))
 	for id, s := range e.mu.sealed {
 		p.sizes[id] = s.size
@@ -289,7 +293,7 @@ func (p *preparation) apply(end position) error {
 		return errors.Join(errors.New("a batch without a mark"), err)
 	}
 	binary.BigEndian.PutUint64(mark, uint64(end))
-	return p.e.commitIndex(p.batch, p.live, p.ids)
+	return p.e.commitIndex(p.batch, end, p.live, p.ids)
 }
 
 // again makes the batch anew, with some of the blobs as the index has them now.

@@ -72,7 +72,6 @@ func TestPrepared(t *testing.T) {
 		"dropped twice":                     {drop, drop, false},
 		"moved and kept":                    {keep, func(b *engine.Batch, ids []engine.BlobID) { b.Drop(ids[1]) }, true},
 		"moved and dropped":                 {drop, func(b *engine.Batch, ids []engine.BlobID) { b.Drop(ids[1]) }, true},
-		"gone, with all of its segment":     {keep, func(b *engine.Batch, ids []engine.BlobID) { b.Drop(ids[0]); b.Drop(ids[1]) }, true},
 		"dropped, kept and dropped at once": {func(b *engine.Batch, ids []engine.BlobID) { b.Drop(ids[0]); b.Keep(ids[0]); b.Drop(ids[0]) }, keep, false},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -119,24 +118,19 @@ func TestPreparedBesideOthers(t *testing.T) {
 		o := options()
 		o.SegmentOctets, o.aloneMin = 8<<10, 600
 		e := open(t, disk, o)
-		ids := keptBlobs(t, &engineSpace{engine: e, space: enginetest.Space(t, e, 1)}, 50)
+		one := &engineSpace{engine: e, space: enginetest.Space(t, e, 1)}
+		moved := keptBlobs(t, one, 50) // by compaction; they never lose the first reference
+		var claimed []engine.BlobID    // by their writers, so that they may lose it
+		for range moved {
+			id, w := enginetest.MakeBlob(t, e, []byte("octets"), nil)
+			defer w.Release()
+			claimed = append(claimed, id)
+		}
 		var wg sync.WaitGroup
 		for n := range engine.SpaceID(4) {
 			wg.Go(func() {
-				rng := rand.New(rand.NewPCG(seed, uint64(n)))
 				s := &engineSpace{engine: e, space: enginetest.Space(t, e, n+2)}
-				for i := range 100 {
-					var b engine.Batch
-					for range 1 + 30*(i%2)*rng.IntN(2) {
-						id := ids[rng.IntN(len(ids))]
-						if b.Put(fmt.Appendf(nil, "%d", id), fmt.Appendf(nil, "%d", i)); rng.IntN(5) < 2 {
-							b.Keep(id)
-						} else {
-							b.Drop(id)
-						}
-					}
-					s.commit(t, &b)
-				}
+				changeAtRandom(t, s, rand.New(rand.NewPCG(seed, uint64(n))), moved, claimed)
 			})
 		}
 		for range 5 {
@@ -150,6 +144,34 @@ func TestPreparedBesideOthers(t *testing.T) {
 		if t.Failed() {
 			t.Fatalf("seed %d", seed)
 		}
+	}
+}
+
+// changeAtRandom makes small and large commits, which drop of some blobs only what
+// they kept.
+func changeAtRandom(t *testing.T, s *engineSpace, rng *rand.Rand, balanced, others []engine.BlobID) {
+	var mine []engine.BlobID
+	for i := range 100 {
+		var b engine.Batch
+		for range 1 + 30*(i%2)*rng.IntN(2) {
+			n := rng.IntN(len(others))
+			b.Put(fmt.Appendf(nil, "%d", n), fmt.Appendf(nil, "%d", i))
+			switch rng.IntN(5) {
+			case 0:
+				b.Keep(others[n])
+			case 1:
+				b.Drop(others[n])
+			case 2, 3:
+				b.Keep(balanced[n])
+				mine = append(mine, balanced[n])
+			case 4:
+				if len(mine) > 0 {
+					b.Drop(mine[0])
+					mine = mine[1:]
+				}
+			}
+		}
+		s.commit(t, &b)
 	}
 }
 

@@ -112,7 +112,7 @@ func (e *Engine) rewind(g *group, done int) (*group, error) {
 		w.done <- full
 	}
 	e.mu.chunks, e.mu.waiters, e.mu.buffered = nil, nil, 0
-	e.rotateLocked()
+	e.rotateLocked(e.nextSegmentLocked())
 	e.room.Broadcast()
 	if done == 0 {
 		return nil, nil

@@ -31,7 +31,7 @@ func TestFullDisk(t *testing.T) {
 		}}
 		o := options()
 		o.SegmentOctets = 2 << 10
-		o.aloneMin = int64(seed%2) * 85 // of every second seed the larger ones are chunks of their own
+		o.aloneMin, o.aheadMin = sometimes(seed)
 		e := open(t, fault, o)
 		h := newHistory()
 		h.octets = 100
