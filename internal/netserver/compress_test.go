@@ -1,12 +1,15 @@
 package netserver
 
 import (
+	"bufio"
 	"bytes"
 	"compress/flate"
 	"context"
+	"crypto/tls"
 	"fmt"
 	"io"
 	"math/rand/v2"
+	"net"
 	"strings"
 	"testing"
 )
@@ -94,6 +97,70 @@ func TestCompressionHolds(t *testing.T) {
 		}
 		if got := <-report; got != tc.want {
 			t.Errorf("%d lines: %s, want %s", tc.lines, got, tc.want)
+		}
+	}
+}
+
+// together is a connection whose writes wait for send.
+type together struct {
+	net.Conn
+	held bytes.Buffer
+	hold bool
+}
+
+func (c *together) Write(p []byte) (int, error) {
+	if c.hold {
+		return c.held.Write(p)
+	}
+	return c.Conn.Write(p)
+}
+
+func (c *together) send() {
+	c.Conn.Write(c.held.Bytes())
+	c.held.Reset()
+}
+
+// TestWakeInside: a TLS record that says nothing inside compression, and came with
+// one that does, does not end the wait for Wake.
+func TestWakeInside(t *testing.T) {
+	conns := make(chan *Conn, 1)
+	f := start(t, Options{}, ListenerOptions{Protocol: "wake", ImplicitTLS: true, Handler: func(_ context.Context, c *Conn) {
+		c.Compress()
+		conns <- c
+		for {
+			woken, err := c.ParkForWake()
+			line := []byte("woken")
+			if err == nil && !woken {
+				line, err = c.ReadLine(100)
+			}
+			if err != nil {
+				return
+			}
+			c.WriteString(string(line) + "\n")
+			c.Flush()
+		}
+	}})
+	nc, _ := dial(t, f.addr)
+	wire := &together{Conn: nc}
+	tc := tls.Client(wire, &tls.Config{InsecureSkipVerify: true})
+	if err := tc.Handshake(); err != nil {
+		t.Fatal(err)
+	}
+	c := <-conns
+	r := bufio.NewReader(flate.NewReader(tc))
+	w, _ := flate.NewWriter(tc, 6)
+	wire.hold = true
+	for range 20 {
+		io.WriteString(w, "x\n")
+		w.Flush()
+		w.Flush() // says nothing, in a record of its own
+		wire.send()
+		if got, err := r.ReadString('\n'); got != "x\n" {
+			t.Fatal(got, err)
+		}
+		c.Wake()
+		if got, err := r.ReadString('\n'); got != "woken\n" {
+			t.Fatal(got, err)
 		}
 	}
 }

@@ -2,8 +2,10 @@ package netserver
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"crypto/tls"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
@@ -12,6 +14,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -427,6 +430,52 @@ func FuzzRecords(f *testing.F) {
 			t.Errorf("%x became %x", in, out)
 		}
 	})
+}
+
+// TestLook: a look takes nothing from the layer above, whatever of records has
+// arrived, and does not miss what an earlier one took.
+func TestLook(t *testing.T) {
+	var records []byte
+	for _, n := range []int{0, 1, 300, 4 << 10, 16 << 10, 2} {
+		records = append(binary.BigEndian.AppendUint16(append(records, 23, 3, 3), uint16(n)), bytes.Repeat([]byte{byte(n)}, n)...)
+	}
+	for _, size := range []int{1, 4, 5, 6, 700, 5000, len(records)} {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		client, err := net.Dial("tcp", l.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		server, err := l.Accept()
+		if err != nil {
+			t.Fatal(err)
+		}
+		go func() {
+			for piece := range slices.Chunk(records, size) {
+				client.Write(piece)
+			}
+			client.Close()
+		}()
+		r := &recordConn{Conn: server}
+		var out []byte
+		buf := make([]byte, 1000)
+		for err == nil {
+			if err := onReadable(server, r.look); err != nil {
+				t.Fatal(err)
+			}
+			r.useless = 0
+			var n int
+			n, err = r.Read(buf)
+			out = append(out, buf[:n]...)
+		}
+		if err != io.EOF || !bytes.Equal(out, records) {
+			t.Errorf("in pieces of %d: %d octets of %d, %v", size, len(out), len(records), err)
+		}
+		server.Close()
+		l.Close()
+	}
 }
 
 type pieces struct {

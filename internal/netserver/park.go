@@ -5,6 +5,7 @@ import (
 	"io"
 	"net"
 	"os"
+	"sync"
 	"syscall"
 	"time"
 
@@ -122,8 +123,12 @@ func (c *Conn) waitInput() error {
 	if c.tls == nil && c.compressed == nil {
 		return c.waitRead()
 	}
+	look := isReadable
+	if c.records != nil {
+		look = c.records.look
+	}
 	for {
-		err := waitReadable(c.plain)
+		err := onReadable(c.plain, look)
 		if err != nil || c.compressed == nil || c.arrived() {
 			return err
 		}
@@ -145,14 +150,11 @@ func (c *Conn) waitRead() error {
 	})
 }
 
-// waitReadable waits until the connection has input or an end, or its read
-// deadline passes.
-func waitReadable(nc net.Conn) error {
-	return onReadable(nc, func(fd int) (there bool) {
-		var b [1]byte
-		_, _, err := unix.Recvfrom(fd, b[:], unix.MSG_PEEK|unix.MSG_DONTWAIT)
-		return err != unix.EAGAIN && err != unix.EINTR
-	})
+// isReadable looks whether there is input or its end.
+func isReadable(fd int) (there bool) {
+	var b [1]byte
+	_, _, err := unix.Recvfrom(fd, b[:], unix.MSG_PEEK|unix.MSG_DONTWAIT)
+	return err != unix.EAGAIN && err != unix.EINTR
 }
 
 // onReadable calls look when there may be input, until it reports that there is
@@ -174,7 +176,7 @@ func onReadable(nc net.Conn, look func(fd int) (there bool)) error {
 // does says goodbye before. Inside TLS and compression only a broken connection is seen.
 func (c *Conn) Gone() bool {
 	sc, ok := c.plain.(syscall.Conn)
-	if !ok || c.Pending() {
+	if !ok || c.Pending() || c.records != nil && c.records.in != nil {
 		return false
 	}
 	raw, err := sc.SyscallConn()
@@ -198,12 +200,19 @@ func (c *Conn) Gone() bool {
 // handshake messages of 64 KiB, before and after the handshake.
 type recordConn struct {
 	net.Conn
-	left    int // octets of the current record still to be handed over
+	in      *[recordBuffer]byte // nil unless some of it is unread
+	r, w    int                 // in[r:w] is
+	left    int                 // octets of the current record still to be handed over
 	header  [5]byte
 	have    int // of the header
 	given   int // of the header
 	useless int // octets since the last of which the layer made text
 }
+
+// recordBuffer is how much a look takes at once: a command and more.
+const recordBuffer = 4 << 10
+
+var recordBuffers = sync.Pool{New: func() any { return new([recordBuffer]byte) }}
 
 // uselessMax is how many octets TLS may take without giving any: a record of
 // text has 16 KiB and some, the first message of a client mostly 2 KiB.
@@ -219,7 +228,7 @@ func (r *recordConn) Read(p []byte) (int, error) {
 		r.have, r.given = 0, 0
 	}
 	for r.have < len(r.header) {
-		n, err := r.Conn.Read(r.header[r.have:])
+		n, err := r.take(r.header[r.have:])
 		r.have += n
 		if err != nil {
 			if r.have > r.given {
@@ -242,9 +251,45 @@ func (r *recordConn) Read(p []byte) (int, error) {
 		r.given += n
 		return n, nil
 	}
-	n, err := r.Conn.Read(p[:min(len(p), r.left)])
+	n, err := r.take(p[:min(len(p), r.left)])
 	r.left -= n
 	return n, err
+}
+
+// take reads octets, those of the last look first.
+func (r *recordConn) take(p []byte) (int, error) {
+	if r.in == nil {
+		return r.Conn.Read(p)
+	}
+	n := copy(p, r.in[r.r:r.w])
+	r.r += n
+	r.release()
+	return n, nil
+}
+
+// release gives an empty buffer back.
+func (r *recordConn) release() {
+	if r.r == r.w {
+		recordBuffers.Put(r.in)
+		r.in = nil
+	}
+}
+
+// look looks whether there is input or its end. It takes the input where a record
+// begins: a look that takes nothing, and reading each header alone, would be two more
+// system calls for each command.
+func (r *recordConn) look(fd int) (there bool) {
+	switch {
+	case r.in != nil:
+		return true
+	case r.left > 0 || r.given < r.have:
+		return isReadable(fd)
+	}
+	r.in = recordBuffers.Get().(*[recordBuffer]byte)
+	n, err := unix.Read(fd, r.in[:])
+	r.r, r.w = 0, max(n, 0)
+	r.release()
+	return err != unix.EAGAIN && err != unix.EINTR
 }
 
 // SyscallConn lets Park wait on the connection below.
