@@ -120,7 +120,7 @@ func (w *writer) writeFrames(least int) error {
 func (w *writer) shrink() {
 	rest := append(make([]byte, 0, 2*frameOctets), w.buf...)
 	w.freeBuffer()
-	w.pooled, w.buf = nil, rest
+	w.buf = rest
 }
 
 func (w *writer) freeBuffer() {
@@ -128,7 +128,7 @@ func (w *writer) freeBuffer() {
 		*w.pooled = w.buf
 		octetBuffers.Put(w.pooled)
 	}
-	w.buf = nil
+	w.pooled, w.buf = nil, nil
 }
 
 func appendFrame(table, stored []byte, coding uint32) []byte {
@@ -154,6 +154,7 @@ func (w *writer) Seal(summary []byte) (engine.BlobID, int64, error) {
 	pos := w.e.appendLocked(recBlob, r.length, blobHead, func(dst []byte) []byte { return append(append(dst, start...), w.buf...) })
 	c := &w.e.mu.chunks[len(w.e.mu.chunks)-1]
 	w.register(engine.BlobID(pos), &sealed{record: c.buf[int64(len(c.buf))-r.size():], size: r.size()})
+	w.freeBuffer() // the next blob of the same commit can have it
 	return w.id, w.size, nil
 }
 

@@ -256,10 +256,10 @@ func (g *group) fail(err error) {
 // Clients that wait for their answers come in generations: while one is being
 // synced, the next one gathers, and each sync carries half of them. So the
 // commits that were just answered are given a moment to come back: as many as
-// the last group had and as wait already, at most half of the time that a sync
-// takes. Large groups are not waited for: writing them takes so much longer than
-// the sync that the disk had better begin while the next one gathers, even
-// before a commit needs it.
+// the last group had and as wait already, at most as long as a sync takes. Large
+// groups are not waited for: writing them takes so much longer than the sync that
+// the disk had better begin while the next one gathers, even before a commit
+// needs it.
 func (e *Engine) nextGroup() (*group, bool) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -273,7 +273,7 @@ func (e *Engine) nextGroup() (*group, bool) {
 			break
 		}
 		if len(e.mu.waiters) > 0 && timer == nil {
-			timer = time.AfterFunc(e.syncTime/2, func() {
+			timer = time.AfterFunc(e.syncTime, func() {
 				e.mu.Lock()
 				defer e.mu.Unlock()
 				late = true
