@@ -30,34 +30,10 @@ func need(t *testing.T, programs ...string) {
 	harness.TestNeed(t, programs...)
 }
 
-// start runs a server with two accounts in a directory that other users can
-// reach.
+// start runs a server with two accounts.
 func start(t *testing.T, args ...string) *harness.Server {
 	t.Helper()
-	bin, err := harness.Shared()
-	if err != nil {
-		t.Fatal(err)
-	}
-	s, err := harness.New(bin, filepath.Join(t.TempDir(), "data"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	s.Args = args
-	if err := s.Import(user+":"+password, other+":"+password); err != nil {
-		t.Fatal(err)
-	}
-	if err := s.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if code, err := s.Stop(); err != nil || code != 0 {
-			t.Errorf("the server ended with %d, %v", code, err)
-		}
-		if log := s.Log(); strings.Contains(log, "level=ERROR") {
-			t.Errorf("the server's log:\n%s", log)
-		}
-	})
-	return s
+	return harness.MustStart(t, args, user+":"+password, other+":"+password)
 }
 
 // run runs a program in dir with HOME there, and returns what it printed.

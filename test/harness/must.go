@@ -1,12 +1,78 @@
 package harness
 
-import "strings"
+import (
+	"bytes"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+)
 
 // T is what tests give to functions that end them when something fails.
 type T interface {
 	Helper()
 	Fatal(args ...any)
 	Cleanup(func())
+	TempDir() string
+	Failed() bool
+	Errorf(format string, args ...any)
+	Logf(format string, args ...any)
+}
+
+// MustStart runs a server with accounts, "user:password", until the test ends. It
+// has to end well and to have no error in its log.
+func MustStart(t T, args []string, users ...string) *Server {
+	t.Helper()
+	bin, err := Shared()
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := New(bin, filepath.Join(t.TempDir(), "data"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.Args = args
+	if err := s.Import(users...); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if code, err := s.Stop(); err != nil || code != 0 {
+			t.Errorf("the server ended with %d, %v", code, err)
+		}
+		if log := s.Log(); strings.Contains(log, "level=ERROR") {
+			t.Errorf("the server's log:\n%s", log)
+		}
+	})
+	return s
+}
+
+// MustRun runs a program, and what it starts, until the test ends: with variables
+// beside those that there are, and a HOME of its own if none is among them. Its
+// third file is file, if that is not nil.
+func MustRun(t T, env []string, file *os.File, program string, args ...string) {
+	t.Helper()
+	cmd := exec.Command(program, args...)
+	cmd.Env = append(append(os.Environ(), "HOME="+t.TempDir()), env...)
+	if file != nil {
+		cmd.ExtraFiles = []*os.File{file}
+	}
+	var log bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &log, &log
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL, Setpgid: true}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL)
+		cmd.Wait()
+		if t.Failed() {
+			t.Logf("%s said:\n%s", program, log.Bytes()[max(0, log.Len()-3000):])
+		}
+	})
 }
 
 // MustLogin logs in over IMAP until the test ends.

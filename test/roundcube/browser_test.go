@@ -9,9 +9,7 @@ import (
 	"net"
 	"net/http"
 	"os"
-	"os/exec"
 	"path/filepath"
-	"syscall"
 	"testing"
 	"time"
 
@@ -30,7 +28,7 @@ func open(t *testing.T) *browser {
 	t.Helper()
 	addr := freeAddr(t)
 	_, port, _ := net.SplitHostPort(addr)
-	run(t, "chromedriver", nil, "chromedriver", "--port="+port)
+	harness.MustRun(t, nil, nil, "chromedriver", "--port="+port)
 	b := &browser{t: t, session: "http://" + addr, shots: os.Getenv("ANGARIUM_TEST_SCREENSHOTS")}
 	harness.Await(t, "chromedriver", func() bool {
 		var status struct{ Ready bool }
@@ -160,24 +158,4 @@ func (b *browser) shot(name string) {
 	if err := os.WriteFile(filepath.Join(b.shots, name+".png"), image, 0o600); err != nil {
 		b.t.Log(err)
 	}
-}
-
-// run runs a program until the end of the test, with its children.
-func run(t *testing.T, name string, env []string, program string, args ...string) {
-	t.Helper()
-	cmd := exec.Command(program, args...)
-	cmd.Env = append(os.Environ(), append(env, "HOME="+t.TempDir())...)
-	var log bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &log, &log
-	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL, Setpgid: true}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL)
-		cmd.Wait()
-		if t.Failed() {
-			t.Logf("%s said:\n%s", name, log.Bytes()[max(0, log.Len()-3000):])
-		}
-	})
 }

@@ -41,7 +41,7 @@ func TestRoundcube(t *testing.T) {
 			t.Skipf("%s is missing; .ci/run does not install it", p)
 		}
 	}
-	s := startServer(t)
+	s := harness.MustStart(t, nil, user+":"+password)
 	deliver(t, s, message(1, "one", 0), message(2, "two", 0), message(3, "Re: one", 1))
 	site := startSite(t, s)
 	b := open(t)
@@ -167,30 +167,6 @@ func message(n int, subject string, answers int) string {
 		user, subject, n, n, references)
 }
 
-func startServer(t *testing.T) *harness.Server {
-	t.Helper()
-	bin, err := harness.Shared()
-	if err != nil {
-		t.Fatal(err)
-	}
-	s, err := harness.New(bin, filepath.Join(t.TempDir(), "data"))
-	if err == nil {
-		err = s.Import(user + ":" + password)
-	}
-	if err == nil {
-		err = s.Start()
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if code, err := s.Stop(); err != nil || code != 0 || strings.Contains(s.Log(), "level=ERROR") {
-			t.Errorf("the server ended with %d, %v:\n%s", code, err, s.Log())
-		}
-	})
-	return s
-}
-
 // startSite serves Roundcube with a configuration and a database of the test.
 func startSite(t *testing.T, s *harness.Server) (url string) {
 	t.Helper()
@@ -214,7 +190,7 @@ func startSite(t *testing.T, s *harness.Server) (url string) {
 		}
 	})
 	addr := freeAddr(t)
-	run(t, "php", []string{"ROUNDCUBE_CONFIG_DIR=" + dir, "PHP_CLI_SERVER_WORKERS=3"}, "php", "-S", addr, "-t", filepath.Join(installed, "public_html"))
+	harness.MustRun(t, []string{"ROUNDCUBE_CONFIG_DIR=" + dir, "PHP_CLI_SERVER_WORKERS=3"}, nil, "php", "-S", addr, "-t", filepath.Join(installed, "public_html"))
 	url = "http://" + addr + "/"
 	harness.Await(t, "php", func() bool {
 		resp, err := http.Head(url + "skins/elastic/meta.json")
