@@ -194,7 +194,8 @@ func (c *Conn) Gone() bool {
 
 // recordConn hands one TLS record at a time to the TLS layer above it, so that
 // no part of a further one is inside that layer while the connection is
-// parked: what waits, waits in the kernel, where Park sees it.
+// parked: what waits, waits in the kernel or in a buffer of its own, where look
+// sees it.
 //
 // It also ends what only fills the memory of that layer, which by itself keeps
 // handshake messages of 64 KiB, before and after the handshake.
