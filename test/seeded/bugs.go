@@ -12,6 +12,8 @@ var bugs = []bug{
 		"\treturn e.active.Sync()\n}\n\n// fillStep", "\treturn nil\n}\n\n// fillStep", engineFolder, "TestCrash$"},
 	{"answered-before-the-sync", engineFolder + "/log.go",
 		"\t\tdone, err := e.writeGroup(g)\n", "\t\tfor _, w := range g.waiters {\n\t\t\tselect {\n\t\t\tcase w.done <- nil:\n\t\t\tdefault:\n\t\t\t}\n\t\t}\n\t\tg.waiters = nil\n\t\tdone, err := e.writeGroup(g)\n", engineFolder, "TestCrash$"},
+	{"applied-out-of-order", engineFolder + "/log.go",
+		"\tif here && e.unapplied.Load() == 0 {\n", "\tif here {\n", engineFolder, "TestHandOn$"},
 	{"synced-before-written", engineFolder + "/log.go",
 		"\t\tif err := e.fill(); err != nil {\n\t\t\treturn err\n\t\t}\n\t}\n\treturn e.active.Sync()\n", "\t\treturn e.fill()\n\t}\n\treturn nil\n", engineFolder, "TestCrash$"},
 	{"directory-not-synced", engineFolder + "/log.go",

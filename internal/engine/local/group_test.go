@@ -88,3 +88,22 @@ func TestLargeGroups(t *testing.T) {
 		t.Error("half a mebibyte waits for a commit")
 	}
 }
+
+// TestHandOn: flush leaves a group to apply that would come before one which
+// apply has (invariant 3), and one for which other commits would have to wait.
+func TestHandOn(t *testing.T) {
+	for name, set := range map[string]func(e *Engine, g *group){
+		"behind another": func(e *Engine, _ *group) { e.unapplied.Add(1) },
+		"others wait":    func(e *Engine, _ *group) { e.mu.waiters = []*waiter{{}} },
+		"large":          func(_ *Engine, g *group) { g.waiters = []*waiter{{ops: make([]engine.Op, smallGroup+1)}} },
+		"prepared":       func(_ *Engine, g *group) { g.waiters = []*waiter{{prepared: &preparation{}}} },
+		"large moves":    func(_ *Engine, g *group) { g.waiters = []*waiter{{moves: make([]move, smallGroup+1)}} },
+	} {
+		e, g := &Engine{groups: make(chan *group, 1)}, &group{}
+		set(e, g)
+		before := e.unapplied.Load()
+		if e.handOn(g); len(e.groups) != 1 || e.unapplied.Load() != before+1 {
+			t.Errorf("%s: apply has not got the group", name)
+		}
+	}
+}

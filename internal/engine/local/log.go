@@ -201,10 +201,13 @@ func (e *Engine) handOn(g *group) {
 }
 
 // isSmall reports whether it takes less time than a sync to put the group into
-// the index.
+// the index. What was prepared is large, and may wait for other preparations.
 func (g *group) isSmall() bool {
 	ops := 0
 	for _, w := range g.waiters {
+		if w.prepared != nil {
+			return false
+		}
 		ops += len(w.ops) + len(w.moves)
 	}
 	return ops <= smallGroup
