@@ -331,21 +331,28 @@ func (e *listEdit) insert(m Message) {
 // remove takes the UIDs out and returns those that were there.
 func (e *listEdit) remove(uids mail.UIDSet) (gone []Message) {
 	e.moved = true
-	for i := 0; i < len(e.chunks); i++ {
-		c := e.chunks[i]
-		if !overlaps(c, uids) {
-			continue
-		}
-		c = e.mine(i)
-		c.msgs = slices.DeleteFunc(c.msgs, func(m Message) bool {
-			if uids.Contains(m.UID) {
-				gone = append(gone, m)
-				return true
+	next, emptied := 0, false // the chunks before next are done
+	for _, r := range uids {
+		i, _ := e.chunk(uint32(r.First) >> chunkBits)
+		for i = max(i, next); i < len(e.chunks) && e.chunks[i].key <= uint32(r.Last)>>chunkBits; i++ {
+			next = i + 1
+			if !overlaps(e.chunks[i], uids) {
+				continue
 			}
-			return false
-		})
+			c := e.mine(i)
+			c.msgs = slices.DeleteFunc(c.msgs, func(m Message) bool {
+				if uids.Contains(m.UID) {
+					gone = append(gone, m)
+					return true
+				}
+				return false
+			})
+			emptied = emptied || len(c.msgs) == 0
+		}
 	}
-	e.chunks = slices.DeleteFunc(e.chunks, func(c *chunk) bool { return len(c.msgs) == 0 })
+	if emptied {
+		e.chunks = slices.DeleteFunc(e.chunks, func(c *chunk) bool { return len(c.msgs) == 0 })
+	}
 	return gone
 }
 
