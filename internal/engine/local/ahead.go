@@ -19,7 +19,7 @@ type alone struct {
 // ahead is a segment that begins with a large commit, written before the log has
 // come there: nobody waits for that. Its header, and that of the record, are zero
 // until then, so that without them it is a segment that was being made when the
-// power went.
+// power went (decision 0015).
 type ahead struct {
 	number uint32
 	file   *openFile

@@ -107,6 +107,13 @@ func (p *preparation) sort() {
 
 // list divides the operations into steps and rows.
 func (p *preparation) list() {
+	n := 0
+	for i := range p.w.ops {
+		if references(&p.w.ops[i]) != 0 {
+			n++
+		}
+	}
+	p.steps, p.rows = make([]step, 0, n), make([]row, 0, len(p.w.ops)-n)
 	run := 0
 	for i := range p.w.ops {
 		op := &p.w.ops[i]
