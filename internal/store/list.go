@@ -305,7 +305,11 @@ func (e *listEdit) add(m Message) {
 	n := len(e.chunks)
 	e.length++
 	if n == 0 || e.chunks[n-1].key != key {
-		e.chunks = append(e.chunks, &chunk{key, m.ModSeq, append(make([]Message, 0, 4), m)})
+		room := 4
+		if n > 0 && e.own[e.chunks[n-1].key] {
+			room = 1 << chunkBits // many are added
+		}
+		e.chunks = append(e.chunks, &chunk{key, m.ModSeq, append(make([]Message, 0, room), m)})
 		e.own[key] = true
 		e.starts = append(e.starts, int32(e.length-1))
 		return
@@ -331,6 +335,7 @@ func (e *listEdit) insert(m Message) {
 // remove takes the UIDs out and returns those that were there.
 func (e *listEdit) remove(uids mail.UIDSet) (gone []Message) {
 	e.moved = true
+	gone = make([]Message, 0, min(uids.Len(), e.length))
 	next, emptied := 0, false // the chunks before next are done
 	for _, r := range uids {
 		i, _ := e.chunk(uint32(r.First) >> chunkBits)

@@ -164,6 +164,7 @@ func (tx *Tx) copy(from MailboxID, uids mail.UIDSet, to MailboxID, by Copier, ke
 		return c, err
 	}
 	c = Copied{UIDValidity: box.UIDValidity, Source: found}
+	tx.batch.Grow(2 * found.Len())
 	edit := tx.editLoaded(to)
 	for _, m := range source.Select(found) {
 		if err := tx.step(); err != nil {
@@ -241,6 +242,7 @@ func (tx *Tx) remove(mb MailboxID, uids mail.UIDSet, expunge bool) (mail.UIDSet,
 		return nil, err
 	}
 	if expunge && !kept {
+		tx.batch.Grow(len(gone))
 		for i := range gone {
 			tx.batch.Drop(gone[i].Blob)
 		}

@@ -98,6 +98,7 @@ func (p *preparation) sort() {
 	p.list()
 	slices.SortFunc(p.steps, func(a, b step) int { return cmp.Or(cmp.Compare(a.id, b.id), a.op-b.op) })
 	slices.SortFunc(p.rows, p.compareRows)
+	p.ids = make([]engine.BlobID, 0, len(p.steps))
 	for _, s := range p.steps {
 		if n := len(p.ids); n == 0 || p.ids[n-1] != s.id {
 			p.ids = append(p.ids, s.id)
