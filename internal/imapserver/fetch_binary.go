@@ -7,6 +7,7 @@ import (
 
 	"github.com/angarium/angarium/internal/imapwire"
 	"github.com/angarium/angarium/internal/message"
+	"github.com/angarium/angarium/internal/store"
 )
 
 // fetchBinary is BINARY and BINARY.PEEK (RFC 3516 §4.2).
@@ -16,35 +17,40 @@ func fetchBinary(f *fetcher, item *imapwire.FetchItem) error {
 		f.out = append(strconv.AppendInt(append(f.out, '<'), item.Offset, 10), '>')
 	}
 	f.out = append(f.out, ' ')
-	open, err := f.decoded(item.Section.Path)
+	part, err := f.binaryPart(item.Section.Path)
 	if err != nil {
 		return err
 	}
-	if open == nil {
+	if part == nil {
 		f.out = append(f.out, "NIL"...)
 		return nil
 	}
-	r := cutReader(open(), item)
 	var c counter8
-	if _, err := io.Copy(&c, r); err != nil {
+	if _, err := io.Copy(&c, part.piece(item)); err != nil {
 		return err
 	}
 	if c.nul {
 		f.out = append(f.out, '~')
 	}
-	return f.stream(cutReader(open(), item), c.octets)
+	if err := f.stream(part.piece(item), c.octets); err != nil {
+		return err
+	}
+	if item.Partial {
+		f.s.decoded = part.place()
+	}
+	return nil
 }
 
 // fetchBinarySize is BINARY.SIZE (RFC 3516 §4.2).
 func fetchBinarySize(f *fetcher, item *imapwire.FetchItem) error {
 	f.out = append(append(append(f.out, "BINARY.SIZE["...), item.Section.Text...), "] "...)
-	open, err := f.decoded(item.Section.Path)
+	part, err := f.binaryPart(item.Section.Path)
 	if err != nil {
 		return err
 	}
 	var c counter8
-	if open != nil {
-		if _, err := io.Copy(&c, open()); err != nil {
+	if part != nil {
+		if _, err := io.Copy(&c, part.from(0)); err != nil {
 			return err
 		}
 	}
@@ -62,13 +68,6 @@ func (c *counter8) Write(p []byte) (int, error) {
 	c.octets += int64(len(p))
 	c.nul = c.nul || hasNUL(p)
 	return len(p), nil
-}
-
-func cutReader(r io.Reader, item *imapwire.FetchItem) io.Reader {
-	if !item.Partial {
-		return r
-	}
-	return &skipReader{r: io.LimitReader(r, item.Offset+item.Count), skip: item.Offset}
 }
 
 // skipReader leaves out the first octets.
@@ -90,9 +89,25 @@ func (s *skipReader) Read(p []byte) (int, error) {
 // identity holds the encodings that change nothing (RFC 2045 §6.1).
 var identity = map[string]bool{"": true, "7bit": true, "8bit": true, "binary": true}
 
-// decoded returns how to read a part without its transfer encoding; nil when
-// there is no such part. What is made of parts has none of its own.
-func (f *fetcher) decoded(path []int) (open func() io.Reader, err error) {
+// binaryPart is a part that is read without its transfer encoding.
+type binaryPart struct {
+	octets   *io.SectionReader
+	encoding string // "" where nothing has to be decoded
+	known    decodedPlace
+	resumed  *message.Resumed // what was read last; nil: nothing was decoded
+}
+
+// decodedPlace is how far a session has read a part in pieces, so that the next
+// piece begins there, and not with the part.
+type decodedPlace struct {
+	id   store.MessageID
+	part int64 // where in the message it begins
+	at   message.Decoding
+}
+
+// binaryPart returns a part, nil when there is no such part. What is made of
+// parts has no transfer encoding of its own.
+func (f *fetcher) binaryPart(path []int) (*binaryPart, error) {
 	sum, err := f.summary()
 	if err != nil {
 		return nil, err
@@ -107,14 +122,51 @@ func (f *fetcher) decoded(path []int) (open func() io.Reader, err error) {
 			encoding = strings.ToLower(p.Encoding)
 		}
 	}
-	if !identity[encoding] && encoding != "base64" && encoding != "quoted-printable" {
+	switch {
+	case identity[encoding]:
+		encoding = ""
+	case encoding != "base64" && encoding != "quoted-printable":
 		return nil, &refusal{"UNKNOWN-CTE", "the part's transfer encoding is not known"}
 	}
 	body, err := f.open()
 	if err != nil {
 		return nil, err
 	}
-	return func() io.Reader {
-		return message.TransferReader(io.NewSectionReader(body, from, to-from), encoding)
-	}, nil
+	p := &binaryPart{octets: io.NewSectionReader(body, from, to-from), encoding: encoding, known: f.s.decoded}
+	if p.known.id != f.m.ID || p.known.part != from {
+		p.known = decodedPlace{id: f.m.ID, part: from}
+	}
+	return p, nil
+}
+
+// piece returns what an item asks for.
+func (p *binaryPart) piece(item *imapwire.FetchItem) io.Reader {
+	if !item.Partial {
+		return p.from(0)
+	}
+	return io.LimitReader(p.from(item.Offset), item.Count)
+}
+
+// from returns the part's decoded octets from an offset on.
+func (p *binaryPart) from(offset int64) io.Reader {
+	at := p.known.at
+	if p.encoding == "" {
+		at.Encoded, at.Decoded = offset, offset
+	} else if at.Decoded > offset {
+		at = message.Decoding{}
+	}
+	rest := io.NewSectionReader(p.octets, at.Encoded, max(0, p.octets.Size()-at.Encoded))
+	if p.encoding == "" {
+		return rest
+	}
+	p.resumed = message.Resume(rest, p.encoding == "quoted-printable", at)
+	return &skipReader{r: p.resumed, skip: offset - at.Decoded}
+}
+
+// place returns how far the part was read.
+func (p *binaryPart) place() decodedPlace {
+	if p.resumed != nil {
+		p.known.at = p.resumed.Place()
+	}
+	return p.known
 }

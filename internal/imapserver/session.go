@@ -46,6 +46,7 @@ type session struct {
 	enabled features
 	notify  *notify      // nil: NOTIFY was not used
 	notes   []store.Note // of METADATA, as far as the client was told of them
+	decoded decodedPlace // of the last BINARY[…]<…>
 	bad     int          // commands since a good one; before login: in all
 	// idling tells that the command is IDLE and that DONE has not come.
 	idling bool

@@ -115,6 +115,32 @@ func TransferReader(r io.Reader, encoding string) io.Reader {
 	return new(TextDecoder).transfer(r, encoding)
 }
 
+// Decoding is a place in a text with a transfer encoding from which decoding can go
+// on without what is before.
+type Decoding struct {
+	Encoded, Decoded int64 // octets before it: of the text, and what they gave
+	base64           base64Decoder
+	qp               quotedPrintable
+}
+
+// Resumed decodes a text from some place on.
+type Resumed struct{ t transferReader }
+
+// Resume decodes base64, or quoted-printable, from a place on. r has the octets of
+// the text that are behind it.
+func Resume(r io.Reader, quoted bool, from Decoding) *Resumed {
+	d := &Resumed{}
+	d.t.reset(r, quoted)
+	d.t.from = from
+	d.t.base64, d.t.qp = from.base64, from.qp
+	return d
+}
+
+func (d *Resumed) Read(p []byte) (int, error) { return d.t.Read(p) }
+
+// Place returns a place shortly before what was read last.
+func (d *Resumed) Place() Decoding { return d.t.from }
+
 // TextReader returns the text of a part's body in UTF-8, given the part's
 // octets.
 func TextReader(body io.Reader, part *Part) io.Reader { return new(TextDecoder).Reader(body, part) }
@@ -153,13 +179,15 @@ type transferReader struct {
 	out    []byte
 	rest   []byte
 	err    error
+	from   Decoding // where out begins
+	taken  int      // octets of in that out was made of
 }
 
 func (t *transferReader) reset(r io.Reader, quoted bool) io.Reader {
 	if t.in == nil {
 		t.in = make([]byte, 8<<10)
 	}
-	*t = transferReader{r: r, quoted: quoted, in: t.in, out: t.out}
+	*t = transferReader{r: r, quoted: quoted, in: t.in, out: t.out[:0]}
 	return t
 }
 
@@ -168,12 +196,14 @@ func (t *transferReader) Read(p []byte) (int, error) {
 		if t.err != nil {
 			return 0, t.err
 		}
-		var n int
-		n, t.err = t.r.Read(t.in)
+		t.from.Encoded += int64(t.taken)
+		t.from.Decoded += int64(len(t.out))
+		t.from.base64, t.from.qp = t.base64, t.qp
+		t.taken, t.err = t.r.Read(t.in)
 		if t.quoted {
-			t.out = t.qp.append(t.out[:0], t.in[:n])
+			t.out = t.qp.append(t.out[:0], t.in[:t.taken])
 		} else {
-			t.out = t.base64.append(t.out[:0], t.in[:n])
+			t.out = t.base64.append(t.out[:0], t.in[:t.taken])
 		}
 		t.rest = t.out
 	}
