@@ -13,6 +13,7 @@ import (
 type T interface {
 	Helper()
 	Fatal(args ...any)
+	Fatalf(format string, args ...any)
 	Cleanup(func())
 	TempDir() string
 	Failed() bool
@@ -112,4 +113,14 @@ func (c *IMAP) MustDo(t T, command string) []string {
 		t.Fatal(err)
 	}
 	return out
+}
+
+// MustAnswer waits until a command in a mailbox has an answer: programs show changes
+// before the server has them.
+func (c *IMAP) MustAnswer(t T, mailbox, command, want string) {
+	t.Helper()
+	Await(t, want+" to "+command+" in "+mailbox, func() bool {
+		c.MustDo(t, "EXAMINE "+mailbox)
+		return c.MustDo(t, command)[0] == want
+	})
 }

@@ -68,7 +68,7 @@ func TestRoundcube(t *testing.T) {
 
 	p.row("two", " span.flag")
 	b.until("document.querySelector('#messagelist tr.message.flagged')")
-	server(t, c, "INBOX", "SEARCH FLAGGED", "* SEARCH 2")
+	c.MustAnswer(t, "INBOX", "SEARCH FLAGGED", "* SEARCH 2")
 
 	p.idle()
 	b.eval("rcmail.set_list_options(null, 'date', 'DESC', 1)", nil)
@@ -90,15 +90,15 @@ func TestRoundcube(t *testing.T) {
 	p.row("four", " td.subject")
 	b.until("document.querySelector('#messagecontframe').contentDocument?.body?.innerText.includes('The text of four.')")
 	b.shot("read")
-	server(t, c, "INBOX", "SEARCH SEEN", "* SEARCH 4")
+	c.MustAnswer(t, "INBOX", "SEARCH SEEN", "* SEARCH 4")
 
 	p.command("'move', 'Archive'")
 	p.shows("one", "Re: one", "two")
-	server(t, c, "Archive", "SEARCH SUBJECT four SEEN", "* SEARCH 1")
+	c.MustAnswer(t, "Archive", "SEARCH SUBJECT four SEEN", "* SEARCH 1")
 	p.row("one", " td.subject")
 	p.command("'delete'")
 	p.shows("Re: one", "two")
-	server(t, c, "Trash", "SEARCH SUBJECT one", "* SEARCH 1")
+	c.MustAnswer(t, "Trash", "SEARCH SUBJECT one", "* SEARCH 1")
 
 	b.visit(site + "?_task=mail&_action=compose")
 	b.enter("#compose-subject", "draft")
@@ -106,7 +106,7 @@ func TestRoundcube(t *testing.T) {
 	p.command("'savedraft'")
 	b.until("document.querySelector('[name=_draft_saveid]').value != ''")
 	b.shot("compose")
-	server(t, c, "Drafts", "SEARCH CHARSET UTF-8 SUBJECT draft BODY \"Grüße\" SEEN", "* SEARCH 1")
+	c.MustAnswer(t, "Drafts", "SEARCH CHARSET UTF-8 SUBJECT draft BODY \"Grüße\" SEEN", "* SEARCH 1")
 
 	b.visit(site + "?_task=settings&_action=edit-folder&_mbox=")
 	b.enter("[name=_name]", "Größe")
@@ -210,16 +210,6 @@ func deliver(t *testing.T, s *harness.Server, messages ...string) {
 func login(t *testing.T, s *harness.Server) *harness.IMAP {
 	t.Helper()
 	return s.MustLogin(t, user, password)
-}
-
-// server waits until a command in a mailbox has an answer: the browser shows
-// some changes before the server has them.
-func server(t *testing.T, c *harness.IMAP, mailbox, command, want string) {
-	t.Helper()
-	harness.Await(t, want+" to "+command+" in "+mailbox, func() bool {
-		c.MustDo(t, "EXAMINE "+mailbox)
-		return c.MustDo(t, command)[0] == want
-	})
 }
 
 func look(t *testing.T, program string) string {
