@@ -94,7 +94,7 @@ type binaryPart struct {
 	octets   *io.SectionReader
 	encoding string // "" where nothing has to be decoded
 	known    decodedPlace
-	resumed  *message.Resumed // what was read last; nil: nothing was decoded
+	decoding *message.TransferReader // what was read last; nil: nothing was decoded
 }
 
 // decodedPlace is how far a session has read a part in pieces, so that the next
@@ -159,14 +159,14 @@ func (p *binaryPart) from(offset int64) io.Reader {
 	if p.encoding == "" {
 		return rest
 	}
-	p.resumed = message.Resume(rest, p.encoding == "quoted-printable", at)
-	return &skipReader{r: p.resumed, skip: offset - at.Decoded}
+	p.decoding = message.ResumeTransfer(rest, p.encoding == "quoted-printable", at)
+	return &skipReader{r: p.decoding, skip: offset - at.Decoded}
 }
 
 // place returns how far the part was read.
 func (p *binaryPart) place() decodedPlace {
-	if p.resumed != nil {
-		p.known.at = p.resumed.Place()
+	if p.decoding != nil {
+		p.known.at = p.decoding.Place()
 	}
 	return p.known
 }

@@ -217,15 +217,21 @@ func TestLongNumSet(t *testing.T) {
 	}
 }
 
-// TestCompactNumSet: a set means the same whether it was compacted or not, for
-// any largest number.
-func TestCompactNumSet(t *testing.T) {
+// TestMergedNumSet: a set means the numbers of all its ranges, merged as they are
+// read, for any largest number.
+func TestMergedNumSet(t *testing.T) {
 	r := rand.New(rand.NewPCG(1, 2))
 	one := func() string {
 		if r.IntN(4) == 0 {
 			return "*"
 		}
 		return strconv.Itoa(1 + r.IntN(30))
+	}
+	value := func(word string, largest uint32) uint32 {
+		if n, err := strconv.Atoi(word); err == nil {
+			return uint32(n)
+		}
+		return largest
 	}
 	for range 2000 {
 		var words []string
@@ -239,10 +245,29 @@ func TestCompactNumSet(t *testing.T) {
 		text := strings.Join(words, ",")
 		d, _ := decode(t, text)
 		set := d.NumSet()
-		compacted := slices.Clone(set).compact()
 		for largest := range uint32(32) {
-			if got, want := compacted.Resolve(largest), set.Resolve(largest); !slices.Equal(got, want) {
-				t.Fatalf("%s with %d: %v, compacted %v", text, largest, want, got)
+			var want [32]bool
+			for _, word := range words {
+				from, to, isRange := strings.Cut(word, ":")
+				a := value(from, largest)
+				b := a
+				if isRange {
+					b = value(to, largest)
+				}
+				for n := max(1, min(a, b)); n <= max(a, b); n++ {
+					want[n] = true
+				}
+			}
+			ranges := set.Resolve(largest)
+			for n := range want {
+				if n > 0 && Contains(ranges, uint32(n)) != want[n] {
+					t.Fatalf("%s with %d: %v, %d should be %v", text, largest, ranges, n, want[n])
+				}
+			}
+			for i := 1; i < len(ranges); i++ {
+				if ranges[i].First <= ranges[i-1].Last+1 {
+					t.Fatalf("%s with %d: %v", text, largest, ranges)
+				}
 			}
 		}
 	}

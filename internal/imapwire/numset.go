@@ -18,8 +18,7 @@ const Star = 0
 type NumRange struct{ First, Last uint32 }
 
 // NumSet is a sequence set (RFC 3501 §9) of sequence numbers or UIDs, in any
-// order. It is never expanded. The first of a range is not Star unless the last
-// one is too.
+// order. It is never expanded. The first of a range is Star only if the last is.
 type NumSet []NumRange
 
 // Saved is "$", the result of the last SEARCH with SAVE (RFC 5182 §2.1): a range
@@ -47,14 +46,14 @@ func (d *Decoder) PlainNumSet() NumSet {
 			r.Last = d.seqNumber()
 		}
 		if len(s) == cap(s) {
-			s = s.compact()
+			s = merge(s)
 		}
 		if s = append(s, r.ordered()); !d.Take(',') {
 			break
 		}
 	}
 	if !s.resolved() {
-		s = s.compact() // in place, which Resolve does not
+		s = merge(s) // in place, which Resolve does not
 	}
 	return s
 }
@@ -75,9 +74,6 @@ func (d *Decoder) commas() (n int) {
 	}
 	return n
 }
-
-// compact merges ranges in place, but leaves those with "*".
-func (s NumSet) compact() NumSet { return merge(s) }
 
 // ordered puts the smaller number first (RFC 3501 §9 seq-range). What "*" is, is
 // not known.

@@ -421,7 +421,7 @@ func TestTransfer(t *testing.T) {
 		{"7bit", "a=3D", "a=3D"},
 	} {
 		for name, r := range map[string]io.Reader{"whole": strings.NewReader(test.in), "octets": iotest.OneByteReader(strings.NewReader(test.in))} {
-			got, err := io.ReadAll(TransferReader(r, test.encoding))
+			got, err := io.ReadAll(new(TextDecoder).transfer(r, test.encoding))
 			if want := test.want; err != nil || strings.TrimSuffix(string(got), "=") != strings.TrimSuffix(want, "=") {
 				t.Errorf("%s of %q, %s: %q, %v", test.encoding, test.in, name, got, err)
 			}
@@ -437,8 +437,8 @@ func FuzzTransfer(f *testing.F) {
 		if qp {
 			encoding = "quoted-printable"
 		}
-		whole, _ := io.ReadAll(TransferReader(bytes.NewReader(b), encoding))
-		pieces, _ := io.ReadAll(TransferReader(iotest.OneByteReader(bytes.NewReader(b)), encoding))
+		whole, _ := io.ReadAll(new(TextDecoder).transfer(bytes.NewReader(b), encoding))
+		pieces, _ := io.ReadAll(new(TextDecoder).transfer(iotest.OneByteReader(bytes.NewReader(b)), encoding))
 		if !bytes.Equal(whole, pieces) {
 			t.Fatalf("whole %q, in pieces %q", whole, pieces)
 		}

@@ -109,12 +109,6 @@ func (d *quotedPrintable) append(dst, b []byte) []byte {
 	return dst
 }
 
-// TransferReader decodes a Content-Transfer-Encoding from r. An unknown
-// encoding is identity.
-func TransferReader(r io.Reader, encoding string) io.Reader {
-	return new(TextDecoder).transfer(r, encoding)
-}
-
 // Decoding is a place in a text with a transfer encoding from which decoding can go
 // on without what is before.
 type Decoding struct {
@@ -123,23 +117,17 @@ type Decoding struct {
 	qp               quotedPrintable
 }
 
-// Resumed decodes a text from some place on.
-type Resumed struct{ t transferReader }
-
-// Resume decodes base64, or quoted-printable, from a place on. r has the octets of
-// the text that are behind it.
-func Resume(r io.Reader, quoted bool, from Decoding) *Resumed {
-	d := &Resumed{}
-	d.t.reset(r, quoted)
-	d.t.from = from
-	d.t.base64, d.t.qp = from.base64, from.qp
-	return d
+// ResumeTransfer decodes base64, or quoted-printable, from a place on. r has the
+// octets of the text that are behind it.
+func ResumeTransfer(r io.Reader, quoted bool, from Decoding) *TransferReader {
+	t := &TransferReader{}
+	t.reset(r, quoted)
+	t.from, t.base64, t.qp = from, from.base64, from.qp
+	return t
 }
 
-func (d *Resumed) Read(p []byte) (int, error) { return d.t.Read(p) }
-
 // Place returns a place shortly before what was read last.
-func (d *Resumed) Place() Decoding { return d.t.from }
+func (t *TransferReader) Place() Decoding { return t.from }
 
 // TextReader returns the text of a part's body in UTF-8, given the part's
 // octets.
@@ -147,7 +135,7 @@ func TextReader(body io.Reader, part *Part) io.Reader { return new(TextDecoder).
 
 // TextDecoder decodes one text after the other in the same memory.
 type TextDecoder struct {
-	decoding transferReader
+	decoding TransferReader
 	convert  charsetReader
 }
 
@@ -170,7 +158,8 @@ func (d *TextDecoder) transfer(r io.Reader, encoding string) io.Reader {
 	return r
 }
 
-type transferReader struct {
+// TransferReader reads what a text with a transfer encoding stands for.
+type TransferReader struct {
 	r      io.Reader
 	quoted bool // else base64
 	base64 base64Decoder
@@ -183,15 +172,15 @@ type transferReader struct {
 	taken  int      // octets of in that out was made of
 }
 
-func (t *transferReader) reset(r io.Reader, quoted bool) io.Reader {
+func (t *TransferReader) reset(r io.Reader, quoted bool) io.Reader {
 	if t.in == nil {
 		t.in = make([]byte, 8<<10)
 	}
-	*t = transferReader{r: r, quoted: quoted, in: t.in, out: t.out[:0]}
+	*t = TransferReader{r: r, quoted: quoted, in: t.in, out: t.out[:0]}
 	return t
 }
 
-func (t *transferReader) Read(p []byte) (int, error) {
+func (t *TransferReader) Read(p []byte) (int, error) {
 	for len(t.rest) == 0 {
 		if t.err != nil {
 			return 0, t.err

@@ -43,7 +43,7 @@ func TestTextDecoder(t *testing.T) {
 			t.Fatalf("%+v of %q: used again %q, %v; new %q, %v", part, text, got, err, fresh, freshErr)
 		}
 		if e, _ := Charset(part.Params[0].Value); e != nil {
-			want, wantErr := io.ReadAll(transform.NewReader(TransferReader(body(), part.Encoding), e.NewDecoder()))
+			want, wantErr := io.ReadAll(transform.NewReader(new(TextDecoder).transfer(body(), part.Encoding), e.NewDecoder()))
 			if !bytes.Equal(got, want) || err != wantErr {
 				t.Fatalf("%+v of %q: %q, %v; the library %q, %v", part, text, got, err, want, wantErr)
 			}

@@ -12,6 +12,8 @@ import (
 // T is what tests give to functions that end them when something fails.
 type T interface {
 	Helper()
+	Skip(args ...any)
+	Skipf(format string, args ...any)
 	Fatal(args ...any)
 	Fatalf(format string, args ...any)
 	Cleanup(func())
@@ -19,6 +21,20 @@ type T interface {
 	Failed() bool
 	Errorf(format string, args ...any)
 	Logf(format string, args ...any)
+}
+
+// WithWindow skips a test of programs that have windows, which takes a quiet machine,
+// but for ANGARIUM_TEST_BROWSER=1.
+func WithWindow(t T, programs ...string) {
+	t.Helper()
+	if os.Getenv("ANGARIUM_TEST_BROWSER") != "1" {
+		t.Skip("ANGARIUM_TEST_BROWSER=1 runs it")
+	}
+	for _, p := range programs {
+		if _, err := exec.LookPath(p); err != nil {
+			t.Skipf("%s is missing; .ci/run does not install it", p)
+		}
+	}
 }
 
 // MustStart runs a server with accounts, "user:password", until the test ends. It

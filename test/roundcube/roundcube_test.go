@@ -33,14 +33,7 @@ func TestMain(m *testing.M) { os.Exit(harness.Main(m)) }
 // TestRoundcube reads, searches, threads, flags, moves and writes a draft, and
 // makes and renames a mailbox; each time the server is asked what happened.
 func TestRoundcube(t *testing.T) {
-	if os.Getenv("ANGARIUM_TEST_BROWSER") != "1" {
-		t.Skip("ANGARIUM_TEST_BROWSER=1 runs it")
-	}
-	for _, p := range []string{"php", "chromium", "chromedriver", "/usr/share/roundcube/bin/update.sh"} {
-		if _, err := exec.LookPath(p); err != nil {
-			t.Skipf("%s is missing; .ci/run does not install it", p)
-		}
-	}
+	harness.WithWindow(t, "php", "chromium", "chromedriver", "/usr/share/roundcube/bin/update.sh")
 	s := harness.MustStart(t, nil, user+":"+password)
 	deliver(t, s, message(1, "one", 0), message(2, "two", 0), message(3, "Re: one", 1))
 	site := startSite(t, s)

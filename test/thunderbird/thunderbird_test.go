@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"net"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -28,14 +27,7 @@ func TestMain(m *testing.M) { os.Exit(harness.Main(m)) }
 // and deletes, writes a draft, and makes and renames folders; each time the
 // server is asked what happened. What another session does is seen without asking.
 func TestThunderbird(t *testing.T) {
-	if os.Getenv("ANGARIUM_TEST_BROWSER") != "1" {
-		t.Skip("ANGARIUM_TEST_BROWSER=1 runs it")
-	}
-	for _, p := range []string{"thunderbird", "Xvfb"} {
-		if _, err := exec.LookPath(p); err != nil {
-			t.Skipf("%s is missing; .ci/run does not install it", p)
-		}
-	}
+	harness.WithWindow(t, "thunderbird", "Xvfb")
 	s := harness.MustStart(t, nil, user+":"+password)
 	c := s.MustLogin(t, user, password)
 	m := open(t, s)

@@ -512,3 +512,39 @@ func benchmarkCommit(b *testing.B, writers int) {
 
 func BenchmarkCommit1(b *testing.B)  { benchmarkCommit(b, 1) }
 func BenchmarkCommit16(b *testing.B) { benchmarkCommit(b, 16) }
+
+// TestLargeBlobMemory: while a client sends a large message, no more of it is in
+// memory than two frames, and what it says is not lost with the buffer.
+func TestLargeBlobMemory(t *testing.T) {
+	e := open(t, vfs.NewMem(), options())
+	defer e.Close()
+	bw, err := e.Blobs().Create(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer bw.Release()
+	var all []byte
+	for n := range 3 * blobInlineMax / 10_000 {
+		piece := bytes.Repeat([]byte{byte(n)}, 10_000)
+		all = append(all, piece...)
+		if _, err := bw.Write(piece); err != nil {
+			t.Fatal(err)
+		}
+		if got := cap(bw.(*writer).buf); len(all) > blobInlineMax && got > 2*frameOctets {
+			t.Fatalf("a buffer of %d octets after %d", got, len(all))
+		}
+	}
+	id, _, err := bw.Seal(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, err := e.Blobs().Open(t.Context(), id)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer b.Close()
+	got := make([]byte, len(all))
+	if _, err := b.ReadAt(got, 0); err != nil || !bytes.Equal(got, all) {
+		t.Errorf("the blob is another one: %v", err)
+	}
+}
