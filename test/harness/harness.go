@@ -38,22 +38,24 @@ func Build(dir string) (string, error) {
 	return bin, nil
 }
 
-var shared = sync.OnceValues(func() (string, error) {
-	dir, err := os.MkdirTemp("", "angarium-binary-")
-	if err != nil {
+var sharedDir string // "" until shared was called
+
+var shared = sync.OnceValues(func() (_ string, err error) {
+	if sharedDir, err = os.MkdirTemp("", "angarium-binary-"); err != nil {
 		return "", err
 	}
-	return Build(dir)
+	return Build(sharedDir)
 })
 
 // Shared returns a binary that all tests of a package use, built on first use.
 func Shared() (string, error) { return shared() }
 
-// Main runs a package's tests and removes the shared binary: for TestMain.
+// Main runs a package's tests and removes the shared binary, if there is one: for
+// TestMain.
 func Main(m interface{ Run() int }) int {
 	code := m.Run()
-	if bin, err := shared(); err == nil {
-		os.RemoveAll(filepath.Dir(bin))
+	if sharedDir != "" {
+		os.RemoveAll(sharedDir)
 	}
 	return code
 }
