@@ -42,6 +42,10 @@ type Options struct {
 	aloneMin, aheadMin int64 // for tests
 }
 
+// memtable is how many octets of changes of the index are in memory before they
+// are flushed.
+func (o *Options) memtable() int64 { return min(16<<20, o.IndexCache/2) }
+
 // Events tells the owner what it cannot learn from errors. All are optional
 // and must not block.
 type Events struct {
@@ -113,6 +117,7 @@ type Engine struct {
 	lock io.Closer
 
 	index        *pebble.DB
+	pace         *pace
 	applied      position // how far the index had come when it was opened
 	rowsOnly     bool     // it holds rows that the log has lost
 	files        *fileCache
@@ -295,6 +300,11 @@ func (s *space) Commit(ctx context.Context, expect engine.Version, b *engine.Bat
 	}
 	w := &waiter{space: s.id, version: expect + 1, ops: b.Ops, done: make(chan error, 1)}
 	var a *alone
+	if length >= s.e.opts.aheadMin {
+		if err := s.e.waitFlushed(ctx); err != nil {
+			return 0, err
+		}
+	}
 	if length >= s.e.opts.aloneMin {
 		if err := s.e.prepare(ctx, w); err != nil {
 			return 0, err

@@ -37,6 +37,7 @@ func Open(ctx context.Context, fsys vfs.FS, dir string, o Options) (*Engine, err
 	e.mu.segments = map[uint32]*segment{}
 	e.mu.found = map[position]bool{}
 	e.preparing.all = map[*preparation]bool{}
+	e.pace = newPace(e.stop, o.memtable())
 	e.dictionaries.m = map[position]*usedDictionary{}
 	e.files = &fileCache{m: map[uint32]*openFile{}, open: func(n uint32) (vfs.File, error) { return fsys.Open(e.segmentName(n)) }}
 	if err := e.claim(); err != nil {
@@ -50,6 +51,7 @@ func Open(ctx context.Context, fsys vfs.FS, dir string, o Options) (*Engine, err
 		e.lock.Close()
 		return nil, err
 	}
+	e.pace.index.Store(e.index)
 	e.wg.Go(e.flush)
 	e.wg.Go(e.apply)
 	if e.rowsOnly {
@@ -271,8 +273,9 @@ func (e *Engine) openIndex() (err error) {
 	cache := pebble.NewCache(e.opts.IndexCache)
 	defer cache.Unref()
 	o := &pebble.Options{
-		FS: pebblevfs.OnDiskFull(e.opts.IndexFS, func() { e.spendReserve() }), DisableWAL: true, Cache: cache, MemTableSize: uint64(min(16<<20, e.opts.IndexCache/2)),
-		MemTableStopWritesThreshold: 4, Logger: silent{}, FormatMajorVersion: pebble.FormatNewest,
+		FS: pacedFS{pebblevfs.OnDiskFull(e.opts.IndexFS, func() { e.spendReserve() }), e.pace}, DisableWAL: true, Cache: cache, MemTableSize: uint64(e.opts.memtable()),
+		MemTableStopWritesThreshold: memtables, Logger: silent{}, FormatMajorVersion: pebble.FormatNewest,
+		EventListener: &pebble.EventListener{FlushEnd: e.pace.flushEnd},
 	}
 	o.CompactionConcurrencyRange = func() (int, int) { return 1, 1 }
 	defer func() {
