@@ -13,14 +13,14 @@ import (
 // pace keeps the index's tables from being made at the expense of everybody's
 // commands. Who writes them rests for twice as long as it worked, so that a flush
 // and a compaction together take less than one processor. And a large commit,
-// which becomes a table of its own, waits before it is prepared until nothing is
-// to be flushed: otherwise all commits would wait for room in the end. While much
+// which becomes a table of its own, waits before it is prepared until the ones
+// before are flushed: otherwise all commits would wait for room in the end. While much
 // is to be flushed or compacted nonetheless, nobody rests.
 type pace struct {
-	index   atomic.Pointer[pebble.DB]     // nil while the engine opens: no rests
-	stop    <-chan struct{}               // closed when it closes: likewise
-	flushed atomic.Pointer[chan struct{}] // closed when something was flushed
-	much    uint64                        // octets that are urgent to flush: commits wait soon
+	index    atomic.Pointer[pebble.DB]     // nil while the engine opens: no rests
+	stop     <-chan struct{}               // closed when it closes: likewise
+	flushed  atomic.Pointer[chan struct{}] // closed when something was flushed
+	memtable uint64                        // octets at most
 
 	started time.Time
 	looked  atomic.Int64 // whether it is urgent; nanoseconds after started
@@ -28,8 +28,8 @@ type pace struct {
 }
 
 const (
-	memtables    = 4 // when so many wait to be flushed, commits wait
-	memtablesMax = 3 // when so many do, nobody rests
+	memtables       = 4 // when there are so many, commits wait
+	memtablesUrgent = 3
 
 	restShare = 2                      // of the time worked
 	restMax   = 10 * time.Millisecond  // at once
@@ -40,7 +40,7 @@ const (
 )
 
 func newPace(stop <-chan struct{}, memtable int64) *pace {
-	p := &pace{stop: stop, much: memtablesMax * uint64(memtable), started: time.Now()}
+	p := &pace{stop: stop, memtable: uint64(memtable), started: time.Now()}
 	p.flushEnd(pebble.FlushInfo{})
 	return p
 }
@@ -72,7 +72,7 @@ func (p *pace) isUrgent(index *pebble.DB) bool {
 	now, last := int64(time.Since(p.started)), p.looked.Load()
 	if now-last >= int64(lookEvery) && p.looked.CompareAndSwap(last, now) {
 		m := index.Metrics()
-		p.urgent.Store(m.MemTable.Size > p.much || m.Levels[0].Sublevels >= sublevelsUrgent)
+		p.urgent.Store(m.MemTable.Size > memtablesUrgent*p.memtable || m.Levels[0].Sublevels >= sublevelsUrgent)
 	}
 	return p.urgent.Load()
 }
@@ -104,8 +104,9 @@ func (f *pacedFile) Write(b []byte) (int, error) {
 	return f.File.Write(b)
 }
 
-// waitFlushed waits until nothing is to be flushed but what fills the last
-// memtable. Errors: those of ctx and of openLocked.
+// waitFlushed waits until no large commit is to be flushed. There is always the
+// memtable that is being filled, and smaller ones are not flushed until they are
+// half a large one together. Errors: those of ctx and of openLocked.
 func (e *Engine) waitFlushed(ctx context.Context) error {
 	e.mu.Lock()
 	err := e.openLocked()
@@ -116,7 +117,7 @@ func (e *Engine) waitFlushed(ctx context.Context) error {
 	e.mu.Unlock()
 	for err == nil {
 		flushed := *e.pace.flushed.Load()
-		if e.index.Metrics().MemTable.Count <= 1 {
+		if e.index.Metrics().MemTable.Size <= e.pace.memtable*3/2 {
 			return nil
 		}
 		select {

@@ -68,13 +68,13 @@ func TestUrgent(t *testing.T) {
 	defer e.Close()
 	p := newPace(e.stop, 1<<20)
 	for _, c := range []struct {
-		much   uint64
-		urgent bool
+		memtable uint64
+		urgent   bool
 	}{{0, true}, {1 << 40, false}} {
-		p.much = c.much
+		p.memtable = c.memtable
 		p.looked.Store(-int64(lookEvery))
 		if got := p.isUrgent(e.index); got != c.urgent {
-			t.Errorf("more than %d octets: urgent is %v", c.much, got)
+			t.Errorf("with memtables of %d octets: urgent is %v", c.memtable, got)
 		}
 	}
 }
@@ -98,11 +98,12 @@ func (f *heldFS) Create(name string, c pebblevfs.DiskWriteCategory) (pebblevfs.F
 func TestLargeWaitsForFlush(t *testing.T) {
 	index := &heldFS{FS: pebblevfs.NewMem(), held: make(chan struct{})}
 	o := options()
-	o.IndexFS, o.IndexCache = index, 16<<20
+	o.IndexFS, o.IndexCache = index, 4<<20
 	e := open(t, vfs.NewMem(), o)
 	large := &engineSpace{engine: e, space: enginetest.Space(t, e, 1)}
 	other := &engineSpace{engine: e, space: enginetest.Space(t, e, 2)}
 	ids := keptBlobs(t, large, 20_000)
+	large.commit(t, copyOf(ids, 0)) // what the index does not flush yet holds up nobody
 	if err := e.index.Flush(); err != nil {
 		t.Fatal(err)
 	}
