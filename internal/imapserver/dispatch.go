@@ -139,7 +139,24 @@ func (s *session) run(row *command, name string) error {
 	if err := s.maySelected(row.selected); err != nil {
 		return err
 	}
+	if err := s.settle(); err != nil && row.states&s.state == 0 {
+		return err
+	}
 	return request(s.busy, s)
+}
+
+// settle waits for the list of the mailbox that the command before selected. One
+// whose list cannot be read is selected no more (RFC 9051 §7.1, CLOSED).
+func (s *session) settle() error {
+	if s.view == nil {
+		return nil
+	}
+	err := s.view.settle()
+	if err != nil {
+		s.line("* OK [CLOSED] The mailbox cannot be read")
+		s.unselect(s.busy)
+	}
+	return err
 }
 
 // maySelected decides whether the user has rights for the selected mailbox as it

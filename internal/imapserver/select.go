@@ -37,6 +37,11 @@ func selectRequest(s *session, d *imapwire.Decoder, examined bool) request {
 		if err := s.tellSelected(v); err != nil {
 			return err
 		}
+		if p.known != nil {
+			if err := v.settle(); err != nil {
+				return err
+			}
+		}
 		if err := s.resync(ctx, p.known); err != nil {
 			return err
 		}
@@ -54,10 +59,15 @@ func (s *session) open(ctx context.Context, name string, examined bool) (*view, 
 		return nil, errs.New("imapserver.select", errs.Invalid, "this is only a name above other mailboxes")
 	}
 	v := &view{tree: x.tree, rights: x.rights(box), examined: examined, key: x.AccessKey(box.ID)}
-	if v.box, v.list, err = v.acct.Messages(ctx, box.ID); err != nil {
+	if v.box, v.opening, err = v.acct.Open(ctx, box.ID); err != nil {
 		return nil, err
 	}
-	v.synced, v.complete = v.list.ModSeq(), v.box.ModSeq
+	v.synced, v.complete = v.opening.ModSeq(), v.box.ModSeq
+	if v.opening.Ready() {
+		if err := v.settle(); err != nil {
+			return nil, err
+		}
+	}
 	if !s.has(rev2) {
 		v.claim(0, v.box)
 	}
@@ -75,9 +85,11 @@ func (v *view) accessCode() string {
 	return "READ-WRITE"
 }
 
-// tellUnseen sends the first unseen message, where the older version wants it.
+// tellUnseen sends the first unseen message, where the older version wants it. The
+// answer does not wait for it while the list is still being read: without it, the
+// client does not know which one it is (RFC 3501 §6.3.1).
 func (s *session) tellUnseen(v *view) {
-	if v.box.Unseen == 0 || s.has(uidOnly) {
+	if v.box.Unseen == 0 || s.has(uidOnly) || v.opening != nil {
 		return
 	}
 	for i, m := range v.list.Range(0, v.list.Len()) {
@@ -95,11 +107,15 @@ func (s *session) tellSelected(v *view) error {
 		return err
 	}
 	s.flagNames(v)
-	s.number(v.list.Len(), "EXISTS")
+	s.number(v.len(), "EXISTS")
 	if s.has(rev2) {
 		s.tellMailbox(x.listed(v.box), &listRequest{})
 	} else {
-		s.number(v.recentCount(), "RECENT")
+		recent, err := v.recentCount()
+		if err != nil {
+			return err
+		}
+		s.number(recent, "RECENT")
 		s.tellUnseen(v)
 	}
 	s.line("* OK [UIDVALIDITY " + strconv.FormatUint(uint64(v.box.UIDValidity), 10) + "] UIDs are valid")

@@ -21,7 +21,7 @@ var errMailboxGone = &byeError{"[UNAVAILABLE] The selected mailbox was deleted"}
 // expunges, messages that went stay in the view.
 func (s *session) sync(ctx context.Context, expunges bool) error {
 	v := s.view
-	t := teller{echo: v.echo, touched: v.touched, silent: v.silent, old: v.list}
+	t := teller{echo: v.echo, touched: v.touched, silent: v.silent}
 	relabelled := v.relabelled
 	v.echo, v.touched, v.relabelled, v.silent = nil, nil, nil, silentStore{}
 	now, err := v.acct.Snapshot()
@@ -31,6 +31,10 @@ func (s *session) sync(ctx context.Context, expunges bool) error {
 	if now.ModSeq() == v.synced && len(t.echo) == 0 && len(t.touched) == 0 && len(relabelled) == 0 {
 		return nil
 	}
+	if err := v.settle(); err != nil {
+		return s.syncError(err)
+	}
+	t.old = v.list
 	box, list, err := v.acct.Messages(ctx, v.box.ID)
 	if err != nil {
 		return s.syncError(err)
@@ -61,7 +65,7 @@ func (s *session) sync(ctx context.Context, expunges bool) error {
 		s.number(list.Len(), "EXISTS")
 		if !s.has(rev2) {
 			v.claim(oldBox.UIDNext, box)
-			s.number(v.recentCount(), "RECENT")
+			s.number(v.list.Existing(v.recent).Len(), "RECENT")
 		}
 	}
 	if len(box.Keywords) != len(oldBox.Keywords) || rights != before { // RFC 4314 §5.1.1

@@ -13,6 +13,7 @@ type view struct {
 	rights   mail.Rights // as far as the client was told of them
 	stop     func()      // of the watch; nil for the user's own mailboxes
 	box      *store.Mailbox
+	opening  *store.Opening // nil once there is a list
 	list     *store.MessageList
 	synced   mail.ModSeq     // of the account when sync looked last
 	complete mail.ModSeq     // of the mailbox: everything until then was told
@@ -146,11 +147,35 @@ func (v *view) setText(uids mail.UIDSet, byUID bool) string {
 func (v *view) isRecent(u mail.UID) bool { return v.recent.Contains(u) }
 
 // recentCount returns how many messages are.
-func (v *view) recentCount() int {
-	if len(v.recent) == 0 {
-		return 0
+func (v *view) recentCount() (int, error) {
+	switch {
+	case len(v.recent) == 0:
+		return 0, nil
+	case v.opening != nil: // one range, up to the end
+		return v.opening.CountFrom(v.recent[0].First)
 	}
-	return v.list.Existing(v.recent).Len()
+	return v.list.Existing(v.recent).Len(), nil
+}
+
+// settle waits for the list of a mailbox that was just selected.
+func (v *view) settle() error {
+	if v.opening == nil {
+		return nil
+	}
+	list, err := v.opening.Wait()
+	if err != nil {
+		return err
+	}
+	v.list, v.opening = list, nil
+	return nil
+}
+
+// len returns the number of messages.
+func (v *view) len() int {
+	if v.opening != nil {
+		return int(v.box.Messages)
+	}
+	return v.list.Len()
 }
 
 // claim makes the mailbox's new messages recent for this session; one that may

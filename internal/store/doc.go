@@ -19,6 +19,9 @@
 //  9. No Update but an administrator's makes an account hold more than its quota:
 //     what it holds is compared against the limits before the commit that 3
 //     refuses when anything was added meanwhile.
+//  10. A list is read from the engine with the write lock held, so that it is
+//     that of the Mailbox which Open returned before.
 //
-// Goroutines: purge and scrub, which Close waits for.
+// Goroutines: purge, scrub and those that read lists for Open. Close waits for
+// all of them.
 package store

@@ -358,6 +358,17 @@ func readState(a *Account, snap engine.Snapshot) (*Snapshot, error) {
 	return v, nil
 }
 
+// countRows returns how many messages of a mailbox have this UID or a larger one.
+func countRows(snap engine.Snapshot, box MailboxID, from mail.UID) (n int, err error) {
+	for _, err := range snap.Scan(messageKey(rowMessage, box, uint32(from)), prefixEnd(key8(rowMessage, uint64(box)))) {
+		if err != nil {
+			return 0, errs.Wrap("store.countRows", err)
+		}
+		n++
+	}
+	return n, nil
+}
+
 // readList reads the messages of a mailbox.
 func readList(ctx context.Context, snap engine.Snapshot, box *Mailbox, modseq mail.ModSeq) (*MessageList, error) {
 	const op = "store.readList"

@@ -148,6 +148,12 @@ func (v *Snapshot) Messages(ctx context.Context, id MailboxID) (*MessageList, er
 	if box, err = now.MailboxByID(id); err != nil {
 		return nil, err
 	}
+	return a.readListLocked(ctx, box)
+}
+
+// readListLocked reads a mailbox's list and keeps it. The write lock is held.
+func (a *Account) readListLocked(ctx context.Context, box *Mailbox) (*MessageList, error) {
+	now := a.state.Load()
 	next := *now
 	next.lists = maps.Clone(now.lists)
 	l, err := next.loadList(ctx, box)

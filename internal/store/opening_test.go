@@ -1,0 +1,72 @@
+package store
+
+import (
+	"slices"
+	"testing"
+
+	"github.com/angarium/angarium/internal/errs"
+	"github.com/angarium/angarium/internal/mail"
+)
+
+// TestOpen: the list that Open promises is that of Messages, whatever is asked of
+// it before it is there.
+func TestOpen(t *testing.T) {
+	for name, e := range engines(t) {
+		s := openStore(t, e)
+		a := account(t, s, "a@x")
+		deliver(t, s, a, mail.Inbox, "Subject: x\r\n\r\n", mail.Flags{})
+		v, err := a.Snapshot()
+		if err != nil {
+			t.Fatal(err)
+		}
+		box, err := v.Mailbox(mail.Inbox)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, n := range []int{1, openAtOnce + 2, 2*openAtOnce + 4} {
+			for _, l, err := a.Messages(ctx, box.ID); l.Len() < n; _, l, err = a.Messages(ctx, box.ID) {
+				if err != nil {
+					t.Fatal(err)
+				}
+				first := mail.UIDSetOf(mail.UIDRange{First: 1, Last: mail.UID(n - l.Len())})
+				update(t, a, func(tx *Tx) error {
+					_, err := tx.Copy(box.ID, first, box.ID, ByOwner)
+					return err
+				})
+			}
+			for _, from := range []mail.UID{1, mail.UID(n), mail.UID(n) + 1} {
+				for _, spared := range []bool{true, false} {
+					if spared {
+						s.Spare()
+					}
+					now, o, err := a.Open(ctx, box.ID)
+					if err != nil {
+						t.Fatal(err)
+					}
+					count, err := o.CountFrom(from)
+					if want := n + 1 - int(from); err != nil || count != want {
+						t.Errorf("%s: %d from %d on, %v, want %d", name, count, from, err, want)
+					}
+					l, err := o.Wait()
+					if err != nil {
+						t.Fatal(err)
+					}
+					_, want, err := a.Messages(ctx, box.ID)
+					if err != nil || int(now.Messages) != n || !slices.Equal(listUIDs(l), listUIDs(want)) || o.ModSeq() != want.ModSeq() || !o.Ready() {
+						t.Errorf("%s: %d messages at %d, not %d at %d, %v", name, l.Len(), o.ModSeq(), want.Len(), want.ModSeq(), err)
+					}
+				}
+			}
+		}
+		if _, _, err := a.Open(ctx, box.ID+1000); !errs.Is(err, errs.NotFound) {
+			t.Errorf("%s: no such mailbox: %v", name, err)
+		}
+	}
+}
+
+func listUIDs(l *MessageList) (uids []mail.UID) {
+	for _, m := range l.Range(0, l.Len()) {
+		uids = append(uids, m.UID)
+	}
+	return uids
+}
