@@ -56,14 +56,18 @@ func (a *Account) openUnlisted(ctx context.Context, id MailboxID) (*Mailbox, *Op
 		return nil, nil, err
 	}
 	o := &Opening{box: box, version: v.version, space: a.space, done: make(chan struct{}), list: v.lists[id]}
+	later := o.list == nil && box.Messages > openAtOnce
 	read := func() {
 		defer a.write.Unlock()
 		defer close(o.done)
 		if o.list == nil { // or somebody read it meanwhile
 			o.list, o.err = a.readListLocked(ctx, box)
 		}
+		if later && o.err == nil && o.list.Len() != int(box.Messages) { // who opened it was told otherwise
+			o.err = errs.New("store.Open", errs.Corrupt, "the mailbox does not have as many messages as it says: see angarium check")
+		}
 	}
-	if o.list == nil && box.Messages > openAtOnce {
+	if later {
 		a.s.wg.Go(read)
 		return box, o, nil
 	}
@@ -90,17 +94,12 @@ func (o *Opening) Wait() (*MessageList, error) {
 	return o.list, o.err
 }
 
-// CountFrom returns how many messages have this UID or a larger one. It does not
-// wait for the list unless they may be many. Errors: those of Wait.
+// CountFrom returns how many messages have this UID or a larger one. It waits for
+// the list only if these are many, but not all. Errors: those of Wait.
 func (o *Opening) CountFrom(u mail.UID) (int, error) {
-	if !o.Ready() && o.box.UIDNext-u <= openAtOnce {
-		snap, err := o.space.Snapshot()
-		if err != nil {
-			return 0, errs.Wrap("store.Open", err)
-		}
-		defer snap.Close()
-		if snap.Version() == o.version {
-			return countRows(snap, o.box.ID, u)
+	if !o.Ready() {
+		if n, known, err := o.countRows(u); known || err != nil {
+			return n, err
 		}
 	}
 	l, err := o.Wait()
@@ -109,4 +108,25 @@ func (o *Opening) CountFrom(u mail.UID) (int, error) {
 	}
 	i, _ := l.Find(u)
 	return l.Len() - i, nil
+}
+
+// countRows is CountFrom without the list, and reports whether it knows.
+func (o *Opening) countRows(u mail.UID) (n int, known bool, err error) {
+	snap, err := o.space.Snapshot()
+	if err != nil {
+		return 0, false, errs.Wrap("store.Open", err)
+	}
+	defer snap.Close()
+	if snap.Version() != o.version {
+		return 0, false, nil // the list is there by now
+	}
+	before, err := countRows(snap, o.box.ID, 0, u, 1)
+	switch {
+	case err != nil:
+		return 0, false, err
+	case before == 0:
+		return int(o.box.Messages), true, nil
+	}
+	n, err = countRows(snap, o.box.ID, u, o.box.UIDNext, openAtOnce+1)
+	return n, n <= openAtOnce, err
 }

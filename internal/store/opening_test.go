@@ -4,6 +4,8 @@ import (
 	"slices"
 	"testing"
 
+	"github.com/angarium/angarium/internal/engine"
+	"github.com/angarium/angarium/internal/engine/mem"
 	"github.com/angarium/angarium/internal/errs"
 	"github.com/angarium/angarium/internal/mail"
 )
@@ -69,4 +71,57 @@ func listUIDs(l *MessageList) (uids []mail.UID) {
 		uids = append(uids, m.UID)
 	}
 	return uids
+}
+
+// TestOpenMiscounted: a mailbox that has another number of messages than it says
+// is not opened with a number that is wrong.
+func TestOpenMiscounted(t *testing.T) {
+	e := mem.New()
+	s := openStore(t, e)
+	a := account(t, s, "a@x")
+	id := a.ID()
+	var box *Mailbox
+	st, err := s.Stage(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer st.Discard()
+	staged, err := st.Seal()
+	if err != nil {
+		t.Fatal(err)
+	}
+	version := update(t, a, func(tx *Tx) error {
+		if box, err = tx.Snapshot().Mailbox(mail.Inbox); err != nil {
+			return err
+		}
+		for range openAtOnce + 2 {
+			if _, err := tx.Append(box.ID, staged, AppendOptions{}); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	var lost engine.Batch
+	lost.Delete(messageKey(rowMessage, box.ID, 7))
+	space, err := e.Space(ctx, engine.SpaceID(id))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := space.Commit(ctx, engine.Version(version), &lost); err != nil {
+		t.Fatal(err)
+	}
+	a = account(t, openStore(t, e), "a@x")
+	_, o, err := a.Open(ctx, box.ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := o.Wait(); !errs.Is(err, errs.Corrupt) {
+		t.Errorf("the list: %v", err)
+	}
+	if _, o, err = a.Open(ctx, box.ID); err != nil {
+		t.Fatal(err)
+	}
+	if l, err := o.Wait(); err != nil || l.Len() != openAtOnce+1 {
+		t.Errorf("the list that is known: %d, %v", l.Len(), err)
+	}
 }

@@ -358,13 +358,16 @@ func readState(a *Account, snap engine.Snapshot) (*Snapshot, error) {
 	return v, nil
 }
 
-// countRows returns how many messages of a mailbox have this UID or a larger one.
-func countRows(snap engine.Snapshot, box MailboxID, from mail.UID) (n int, err error) {
-	for _, err := range snap.Scan(messageKey(rowMessage, box, uint32(from)), prefixEnd(key8(rowMessage, uint64(box)))) {
+// countRows returns how many messages of a mailbox have from <= UID < to, most at
+// most.
+func countRows(snap engine.Snapshot, box MailboxID, from, to mail.UID, most int) (n int, err error) {
+	for _, err := range snap.Scan(messageKey(rowMessage, box, uint32(from)), messageKey(rowMessage, box, uint32(to))) {
 		if err != nil {
 			return 0, errs.Wrap("store.countRows", err)
 		}
-		n++
+		if n++; n == most {
+			break
+		}
 	}
 	return n, nil
 }

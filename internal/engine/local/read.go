@@ -25,7 +25,9 @@ func writeKind(err error) errs.Kind {
 // openFilesMax bounds the open segments.
 const openFilesMax = 256
 
-// fileCache keeps segments open.
+// fileCache keeps segments open. Files are closed without the lock: for the last
+// one of a segment that was removed, the file system frees its 64 MiB then, behind
+// whatever it still writes of them.
 type fileCache struct {
 	open func(n uint32) (vfs.File, error)
 	mu   sync.Mutex
@@ -43,20 +45,27 @@ type openFile struct {
 
 func (c *fileCache) put(n uint32, f vfs.File) {
 	c.mu.Lock()
-	defer c.mu.Unlock()
 	c.m[n] = &openFile{File: f, number: n}
-	c.trimLocked()
+	unused := c.trimLocked()
+	c.mu.Unlock()
+	closeFiles(unused)
 }
 
 // get returns an open segment; give it back with done.
 func (c *fileCache) get(n uint32) (*openFile, error) {
+	f, unused, err := c.use(n)
+	closeFiles(unused)
+	return f, err
+}
+
+func (c *fileCache) use(n uint32) (f *openFile, unused []*openFile, err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	f := c.m[n]
+	f = c.m[n]
 	if f == nil {
 		file, err := c.open(n)
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 		f = &openFile{File: file, number: n}
 		c.m[n] = f
@@ -64,37 +73,40 @@ func (c *fileCache) get(n uint32) (*openFile, error) {
 	c.tick++
 	f.refs++
 	f.used = c.tick
-	c.trimLocked() // not this one, which is in use now
-	return f, nil
+	return f, c.trimLocked(), nil // not this one, which is in use now
 }
 
 func (c *fileCache) done(f *openFile) {
 	c.mu.Lock()
-	defer c.mu.Unlock()
-	if f.refs--; f.refs == 0 && f.gone {
+	f.refs--
+	last := f.refs == 0 && f.gone
+	c.mu.Unlock()
+	if last {
 		f.Close()
 	}
 }
 
-// drop forgets a segment that is deleted or no longer used.
-func (c *fileCache) dropLocked(f *openFile) {
+// dropLocked forgets a segment that is deleted or no longer used, and reports
+// whether its file is to be closed: otherwise the last reader does.
+func (c *fileCache) dropLocked(f *openFile) bool {
 	delete(c.m, f.number)
-	if f.gone = true; f.refs == 0 {
-		f.Close()
-	}
+	f.gone = true
+	return f.refs == 0
 }
 
 func (c *fileCache) drop(n uint32) {
 	c.mu.Lock()
-	defer c.mu.Unlock()
-	if f := c.m[n]; f != nil {
-		c.dropLocked(f)
+	f := c.m[n]
+	unused := f != nil && c.dropLocked(f)
+	c.mu.Unlock()
+	if unused {
+		f.Close()
 	}
 }
 
-// trimLocked closes the segment unused for longest. The newest stays: it is
-// the one being written.
-func (c *fileCache) trimLocked() {
+// trimLocked drops the segments unused for longest, and returns those to close. The
+// newest stays: it is the one being written.
+func (c *fileCache) trimLocked() (unused []*openFile) {
 	for len(c.m) > openFilesMax {
 		var oldest *openFile
 		newest := uint32(0)
@@ -107,17 +119,29 @@ func (c *fileCache) trimLocked() {
 			}
 		}
 		if oldest == nil {
-			return
+			break
 		}
 		c.dropLocked(oldest)
+		unused = append(unused, oldest)
 	}
+	return unused
 }
 
 func (c *fileCache) closeAll() {
 	c.mu.Lock()
-	defer c.mu.Unlock()
+	var unused []*openFile
 	for _, f := range c.m {
-		c.dropLocked(f)
+		if c.dropLocked(f) {
+			unused = append(unused, f)
+		}
+	}
+	c.mu.Unlock()
+	closeFiles(unused)
+}
+
+func closeFiles(files []*openFile) {
+	for _, f := range files {
+		f.Close()
 	}
 }
 
