@@ -59,10 +59,10 @@ func (s heldSnapshot) Scan(from, to []byte) iter.Seq2[engine.Pair, error] {
 	}
 }
 
-// heldServer has an INBOX of ada with 5,001 messages, of which the last one is
-// recent, and whose list is not in memory: who sends to the channel lets it be read,
-// or fail.
-func heldServer(t *testing.T) (*testServer, *store.Account, chan error) {
+// heldServer has an INBOX of ada with 5,001 messages, of which all or only the last
+// one are recent, and whose list is not in memory: who sends to the channel lets it
+// be read, or fail.
+func heldServer(t *testing.T, allRecent bool) (*testServer, *store.Account, chan error) {
 	t.Helper()
 	e := &heldEngine{Engine: mem.New()}
 	s := serve(t, servertest.NewOn(t, e), Options{})
@@ -75,7 +75,9 @@ func heldServer(t *testing.T) (*testServer, *store.Account, chan error) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	acct.ClaimRecent(box)
+	if !allRecent {
+		acct.ClaimRecent(box)
+	}
 	fill(t, s, 1)
 	held := make(chan error)
 	e.held.Store(&held)
@@ -86,7 +88,7 @@ func heldServer(t *testing.T) (*testServer, *store.Account, chan error) {
 // still being read, with what was true then (RFC 3501 §6.3.1). The next command
 // waits.
 func TestSelectMeanwhile(t *testing.T) {
-	s, acct, held := heldServer(t)
+	s, acct, held := heldServer(t, false)
 	c := s.loggedIn(t)
 	got, tagged := fetched(t, c, "SELECT INBOX")
 	for _, want := range []string{"* 5001 EXISTS\n", "* 1 RECENT\n", "[UIDNEXT 5002]"} {
@@ -124,9 +126,22 @@ func TestSelectMeanwhile(t *testing.T) {
 	}
 }
 
+// TestRecentMeanwhile: nor does it wait when all messages are recent.
+func TestRecentMeanwhile(t *testing.T) {
+	s, _, held := heldServer(t, true)
+	c := s.loggedIn(t)
+	if got, _ := fetched(t, c, "SELECT INBOX"); !strings.Contains(got, "* 5001 EXISTS\n") || !strings.Contains(got, "* 5001 RECENT\n") {
+		t.Error(got)
+	}
+	go func() { held <- nil }()
+	if got, _ := fetched(t, c, "FETCH 1,5001 (FLAGS)"); strings.Count(got, `\Recent`) != 2 {
+		t.Error(got)
+	}
+}
+
 // TestResyncMeanwhile: what needs the list waits for it in SELECT, too.
 func TestResyncMeanwhile(t *testing.T) {
-	s, _, held := heldServer(t)
+	s, _, held := heldServer(t, false)
 	c := s.loggedIn(t)
 	fetched(t, c, "ENABLE QRESYNC")
 	v, tagged := fetched(t, c, "STATUS INBOX (UIDVALIDITY)")
@@ -145,7 +160,7 @@ func TestResyncMeanwhile(t *testing.T) {
 // TestSelectThenUnreadable: a mailbox whose list turns out to be unreadable is not
 // selected any more, and others may be.
 func TestSelectThenUnreadable(t *testing.T) {
-	s, _, held := heldServer(t)
+	s, _, held := heldServer(t, false)
 	c := s.loggedIn(t)
 	if _, tagged := fetched(t, c, "SELECT INBOX"); !strings.HasPrefix(tagged, "f OK ") {
 		t.Fatal(tagged)
