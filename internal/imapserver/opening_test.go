@@ -2,6 +2,7 @@ package imapserver
 
 import (
 	"context"
+	"errors"
 	"iter"
 	"strings"
 	"sync/atomic"
@@ -14,6 +15,9 @@ import (
 	"github.com/angarium/angarium/internal/servertest"
 	"github.com/angarium/angarium/internal/store"
 )
+
+// errPanic makes who reads a list panic.
+var errPanic = errors.New("panic")
 
 // heldEngine lets nobody read a list while it holds, and then fails if it is told
 // to.
@@ -46,7 +50,9 @@ type heldSnapshot struct {
 func (s heldSnapshot) Scan(from, to []byte) iter.Seq2[engine.Pair, error] {
 	return func(yield func(engine.Pair, error) bool) {
 		if held := s.e.held.Load(); held != nil && from[0] == 'M' && len(from) == 9 {
-			if err := <-*held; err != nil {
+			if err := <-*held; err == errPanic {
+				panic(err)
+			} else if err != nil {
 				yield(engine.Pair{}, err)
 				return
 			}
@@ -139,7 +145,8 @@ func TestRecentMeanwhile(t *testing.T) {
 	}
 }
 
-// TestResyncMeanwhile: what needs the list waits for it in SELECT, too.
+// TestResyncMeanwhile: what needs the list waits for it in SELECT, too, and where it
+// cannot be read nothing is selected.
 func TestResyncMeanwhile(t *testing.T) {
 	s, _, held := heldServer(t, false)
 	c := s.loggedIn(t)
@@ -150,8 +157,16 @@ func TestResyncMeanwhile(t *testing.T) {
 		t.Fatal(v, tagged)
 	}
 	validity, _, _ = strings.Cut(validity, ")")
+	resync := "SELECT INBOX (QRESYNC (" + validity + " 1 5001))"
+	go func() { held <- errs.New("held", errs.Corrupt, "the list cannot be read") }()
+	if _, tagged := fetched(t, c, resync); !strings.HasPrefix(tagged, "f NO [CORRUPTION] ") {
+		t.Error(tagged)
+	}
+	if _, tagged := fetched(t, c, "FETCH 1 (UID)"); !strings.HasPrefix(tagged, "f BAD ") {
+		t.Error(tagged)
+	}
 	go func() { held <- nil }()
-	got, tagged := fetched(t, c, "SELECT INBOX (QRESYNC ("+validity+" 1 5001))")
+	got, tagged := fetched(t, c, resync)
 	if !strings.Contains(got, "* 5001 FETCH (UID 5001 ") || !strings.HasPrefix(tagged, "f OK ") {
 		t.Errorf("%.300s%s", got, tagged)
 	}
@@ -160,15 +175,20 @@ func TestResyncMeanwhile(t *testing.T) {
 // TestSelectThenUnreadable: a mailbox whose list turns out to be unreadable is not
 // selected any more, and others may be.
 func TestSelectThenUnreadable(t *testing.T) {
+	t.Run("corrupt", func(t *testing.T) { selectUnreadable(t, errs.New("held", errs.Corrupt, "the list cannot be read")) })
+	t.Run("panic", func(t *testing.T) { selectUnreadable(t, errPanic) })
+}
+
+func selectUnreadable(t *testing.T, failure error) {
 	s, _, held := heldServer(t, false)
 	c := s.loggedIn(t)
 	if _, tagged := fetched(t, c, "SELECT INBOX"); !strings.HasPrefix(tagged, "f OK ") {
 		t.Fatal(tagged)
 	}
 	c.Send(t, "a FETCH 1 (UID)\r\n")
-	held <- errs.New("held", errs.Corrupt, "the list cannot be read")
+	held <- failure
 	expect(t, c, "* OK [CLOSED] ")
-	expect(t, c, "a NO [CORRUPTION] ")
+	expect(t, c, "a NO ")
 	if _, tagged := fetched(t, c, "FETCH 1 (UID)"); !strings.HasPrefix(tagged, "f BAD ") {
 		t.Error(tagged)
 	}
@@ -178,7 +198,7 @@ func TestSelectThenUnreadable(t *testing.T) {
 	if _, tagged := fetched(t, c, "SELECT INBOX"); !strings.HasPrefix(tagged, "f OK ") {
 		t.Error(tagged)
 	}
-	go func() { held <- errs.New("held", errs.Corrupt, "the list cannot be read") }()
+	go func() { held <- failure }()
 	if got, tagged := fetched(t, c, "SELECT other"); !strings.Contains(got, "* OK [CLOSED] ") || !strings.HasPrefix(tagged, "f OK ") {
 		t.Errorf("%s%s", got, tagged)
 	}

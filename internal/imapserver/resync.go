@@ -74,7 +74,7 @@ func parseKnown(d *imapwire.Decoder) *known {
 // §3.2.5.1).
 func (s *session) resync(ctx context.Context, k *known) error {
 	v := s.view
-	if k == nil || k.uidValidity != v.box.UIDValidity {
+	if k.uidValidity != v.box.UIDValidity {
 		return nil
 	}
 	uids := mail.UIDSetOf(mail.UIDRange{First: 1, Last: mail.UIDMax})

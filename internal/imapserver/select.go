@@ -34,20 +34,25 @@ func selectRequest(s *session, d *imapwire.Decoder, examined bool) request {
 		}
 		v.annotate = p.annotate
 		s.view, s.state = v, selected
-		if err := s.tellSelected(v); err != nil {
-			return err
-		}
-		if p.known != nil {
-			if err := v.settle(); err != nil {
-				return err
-			}
-		}
-		if err := s.resync(ctx, p.known); err != nil {
+		if err := s.tellOpened(ctx, v, p.known); err != nil {
+			s.unselect(ctx)
 			return err
 		}
 		s.code = v.accessCode()
 		return nil
 	}
+}
+
+// tellOpened tells about the mailbox that was selected, and what the client does not know
+// of it yet.
+func (s *session) tellOpened(ctx context.Context, v *view, k *known) error {
+	if err := s.tellSelected(v); err != nil || k == nil {
+		return err
+	}
+	if err := v.settle(); err != nil {
+		return err
+	}
+	return s.resync(ctx, k)
 }
 
 func (s *session) open(ctx context.Context, name string, examined bool) (*view, error) {

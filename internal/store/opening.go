@@ -2,6 +2,8 @@ package store
 
 import (
 	"context"
+	"fmt"
+	"runtime/debug"
 
 	"github.com/angarium/angarium/internal/engine"
 	"github.com/angarium/angarium/internal/errs"
@@ -60,6 +62,9 @@ func (a *Account) openUnlisted(ctx context.Context, id MailboxID) (*Mailbox, *Op
 	read := func() {
 		defer a.write.Unlock()
 		defer close(o.done)
+		if later {
+			defer o.recover()
+		}
 		if o.list == nil { // or somebody read it meanwhile
 			o.list, o.err = a.readListLocked(ctx, box)
 		}
@@ -75,7 +80,15 @@ func (a *Account) openUnlisted(ctx context.Context, id MailboxID) (*Mailbox, *Op
 	return box, o, o.err
 }
 
-// ModSeq is that of the list.
+// recover makes an error of a panic: the reading has a goroutine of its own, and a
+// damaged index may make its library panic.
+func (o *Opening) recover() {
+	if p := recover(); p != nil {
+		o.err = errs.As("store.Open", errs.Internal, "the mailbox cannot be read", fmt.Errorf("%v\n%s", p, debug.Stack()))
+	}
+}
+
+// ModSeq returns the account's mod-sequence at which the list is true.
 func (o *Opening) ModSeq() mail.ModSeq { return mail.ModSeq(o.version) }
 
 // Ready reports whether Wait would not have to wait.

@@ -14,8 +14,8 @@ import (
 // commands. Who writes them rests for twice as long as it worked, so that a flush
 // and a compaction together take less than one processor. And a large commit,
 // which becomes a table of its own, waits before it is prepared until the ones
-// before are flushed: otherwise all commits would wait for room in the end. While much
-// is to be flushed or compacted nonetheless, nobody rests.
+// before are flushed: otherwise all commits would wait for room in the end. While
+// much is to be flushed or compacted nonetheless, nobody rests (decision 0016).
 type pace struct {
 	index    atomic.Pointer[pebble.DB]     // nil while the engine opens: no rests
 	stop     <-chan struct{}               // closed when it closes: likewise
