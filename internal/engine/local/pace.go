@@ -22,9 +22,9 @@ type pace struct {
 	flushed  atomic.Pointer[chan struct{}] // closed when something was flushed
 	memtable uint64                        // octets at most
 
-	started time.Time
-	looked  atomic.Int64 // whether it is urgent; nanoseconds after started
-	urgent  atomic.Bool
+	now    func() time.Time
+	looked atomic.Int64 // whether it is urgent; nanoseconds since 1970
+	urgent atomic.Bool
 }
 
 const (
@@ -39,8 +39,8 @@ const (
 	sublevelsUrgent = 6
 )
 
-func newPace(stop <-chan struct{}, memtable int64) *pace {
-	p := &pace{stop: stop, memtable: uint64(memtable), started: time.Now()}
+func newPace(o *Options, stop <-chan struct{}) *pace {
+	p := &pace{stop: stop, memtable: uint64(o.memtable()), now: o.Now}
 	p.flushEnd(pebble.FlushInfo{})
 	return p
 }
@@ -69,8 +69,8 @@ func (p *pace) rest(worked time.Duration) {
 
 // isUrgent reports whether commits would have to wait if there were rests.
 func (p *pace) isUrgent(index *pebble.DB) bool {
-	now, last := int64(time.Since(p.started)), p.looked.Load()
-	if now-last >= int64(lookEvery) && p.looked.CompareAndSwap(last, now) {
+	now, last := p.now().UnixNano(), p.looked.Load()
+	if (now < last || now-last >= int64(lookEvery)) && p.looked.CompareAndSwap(last, now) {
 		m := index.Metrics()
 		p.urgent.Store(m.MemTable.Size > memtablesUrgent*p.memtable || m.Levels[0].Sublevels >= sublevelsUrgent)
 	}
@@ -88,7 +88,7 @@ func (f pacedFS) Create(name string, c pebblevfs.DiskWriteCategory) (pebblevfs.F
 	if err != nil || (c != "pebble-memtable-flush" && c != "pebble-compaction") {
 		return file, err
 	}
-	return &pacedFile{file, f.pace, time.Now()}, nil
+	return &pacedFile{file, f.pace, f.pace.now()}, nil
 }
 
 // pacedFile is a table that is being written.
@@ -99,8 +99,8 @@ type pacedFile struct {
 }
 
 func (f *pacedFile) Write(b []byte) (int, error) {
-	f.pace.rest(time.Since(f.since))
-	f.since = time.Now()
+	f.pace.rest(f.pace.now().Sub(f.since))
+	f.since = f.pace.now()
 	return f.File.Write(b)
 }
 

@@ -33,12 +33,12 @@ func TestRest(t *testing.T) {
 		{name: "no table", category: "pebble-manifest", worked: time.Millisecond},
 		{name: "opening", category: "pebble-compaction", worked: time.Millisecond, pace: func(p *pace, _ chan struct{}) { p.index.Store(nil) }},
 		{name: "closing", category: "pebble-compaction", worked: time.Millisecond, pace: func(_ *pace, stop chan struct{}) { close(stop) }},
-		{name: "urgent", category: "pebble-compaction", worked: time.Millisecond, pace: func(p *pace, _ chan struct{}) { p.urgent.Store(true) }},
+		{name: "urgent", category: "pebble-compaction", worked: time.Millisecond, pace: func(p *pace, _ chan struct{}) { p.looked.Store(p.now().UnixNano()); p.urgent.Store(true) }},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				stop := make(chan struct{})
-				p := newPace(stop, 1<<20)
+				p := newPace(&e.opts, stop)
 				p.index.Store(e.index)
 				if c.pace != nil {
 					c.pace(p, stop)
@@ -66,13 +66,13 @@ func TestRest(t *testing.T) {
 func TestUrgent(t *testing.T) {
 	e := open(t, vfs.NewMem(), options())
 	defer e.Close()
-	p := newPace(e.stop, 1<<20)
+	p := newPace(&e.opts, e.stop)
 	for _, c := range []struct {
 		memtable uint64
 		urgent   bool
 	}{{0, true}, {1 << 40, false}} {
 		p.memtable = c.memtable
-		p.looked.Store(-int64(lookEvery))
+		p.looked.Store(0)
 		if got := p.isUrgent(e.index); got != c.urgent {
 			t.Errorf("with memtables of %d octets: urgent is %v", c.memtable, got)
 		}
