@@ -172,6 +172,20 @@ func TestResyncMeanwhile(t *testing.T) {
 	}
 }
 
+// TestNotifyMeanwhile: what happens between SELECT and the next command is told of
+// (RFC 5465 §5).
+func TestNotifyMeanwhile(t *testing.T) {
+	s, _, held := heldServer(t, false)
+	c := s.loggedIn(t)
+	if _, tagged := fetched(t, c, "NOTIFY SET (SELECTED (MessageNew MessageExpunge))"); !strings.HasPrefix(tagged, "f OK ") {
+		t.Fatal(tagged)
+	}
+	fetched(t, c, "SELECT INBOX")
+	held <- nil
+	fill(t, s, 1)
+	expect(t, c, "* 5002 EXISTS")
+}
+
 // TestSelectThenUnreadable: a mailbox whose list turns out to be unreadable is not
 // selected any more, and others may be.
 func TestSelectThenUnreadable(t *testing.T) {

@@ -93,24 +93,23 @@ func (f *heldFS) Create(name string, c pebblevfs.DiskWriteCategory) (pebblevfs.F
 	return f.FS.Create(name, c)
 }
 
-// TestLargeWaitsForFlush: as long as a large commit is not flushed, the next one
-// waits, and others do not. Close and the end of its context end the wait, too.
-func TestLargeWaitsForFlush(t *testing.T) {
-	index := &heldFS{FS: pebblevfs.NewMem(), held: make(chan struct{})}
+// heldFlush is an engine with a large commit that is not flushed as long as its
+// index is held, another space, and a function that begins one more large commit.
+func heldFlush(t *testing.T) (e *Engine, other *engineSpace, index *heldFS, commit func(context.Context) chan error) {
+	t.Helper()
+	index = &heldFS{FS: pebblevfs.NewMem(), held: make(chan struct{})}
 	o := options()
 	o.IndexFS, o.IndexCache = index, 4<<20
-	e := open(t, vfs.NewMem(), o)
+	e = open(t, vfs.NewMem(), o)
 	large := &engineSpace{engine: e, space: enginetest.Space(t, e, 1)}
-	other := &engineSpace{engine: e, space: enginetest.Space(t, e, 2)}
+	other = &engineSpace{engine: e, space: enginetest.Space(t, e, 2)}
 	ids := keptBlobs(t, large, 20_000)
-	large.commit(t, copyOf(ids, 0)) // what the index does not flush yet holds up nobody
 	if err := e.index.Flush(); err != nil {
 		t.Fatal(err)
 	}
 	index.hold.Store(true)
 	large.commit(t, copyOf(ids, 1)) // 5 MB
-	// At once when ctx is done or the engine closed, and otherwise later.
-	commit := func(ctx context.Context) chan error {
+	return e, other, index, func(ctx context.Context) chan error {
 		ended := make(chan error, 1)
 		go func() {
 			_, err := large.space.Commit(ctx, large.version, copyOf(ids, 2))
@@ -118,24 +117,60 @@ func TestLargeWaitsForFlush(t *testing.T) {
 		}()
 		return ended
 	}
+}
 
+// TestLargeWaitsForFlush: as long as a large commit is not flushed, the next one
+// waits, and others do not.
+func TestLargeWaitsForFlush(t *testing.T) {
+	e, other, index, commit := heldFlush(t)
+	defer e.Close()
 	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
 	defer cancel()
 	if err := <-commit(ctx); !errors.Is(err, context.DeadlineExceeded) {
+		close(index.held)
 		t.Fatalf("behind a large commit that is not flushed: %v", err)
 	}
-	small := &engine.Batch{}
-	small.Put([]byte("row"), []byte("value"))
-	other.commit(t, small)
-
-	closed := make(chan error, 1)
 	waits := commit(t.Context())
+	for range 100 { // it waits by then
+		small := &engine.Batch{}
+		small.Put([]byte("row"), []byte("value"))
+		other.commit(t, small)
+	}
+	close(index.held)
+	if err := <-waits; err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestCloseEndsWait: when the engine closes, nobody waits for a flush any more.
+func TestCloseEndsWait(t *testing.T) {
+	e, _, index, commit := heldFlush(t)
+	waits, closed := commit(t.Context()), make(chan error, 1)
 	go func() { closed <- e.Close() }()
 	if err := <-waits; !errs.Is(err, errs.Temporary) {
-		t.Fatalf("while the engine closes: %v", err)
+		t.Errorf("while the engine closes: %v", err)
 	}
 	close(index.held)
 	if err := <-closed; err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestSmallMemtables: memtables so small that the index does not flush them hold up
+// no large commit.
+func TestSmallMemtables(t *testing.T) {
+	o := options()
+	o.IndexCache = 0 // the default
+	e := open(t, vfs.NewMem(), o)
+	defer e.Close()
+	large := &engineSpace{engine: e, space: enginetest.Space(t, e, 1)}
+	ids := keptBlobs(t, large, 20_000)
+	if n := e.index.Metrics().MemTable.Count; n < 2 {
+		t.Fatalf("there are %d memtables", n)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	if _, err := large.space.Commit(ctx, large.version, copyOf(ids, 1)); err != nil {
 		t.Fatal(err)
 	}
 }
