@@ -119,6 +119,17 @@ func heldFlush(t *testing.T) (e *Engine, other *engineSpace, index *heldFS, comm
 	}
 }
 
+// commitMany makes so many small commits that a large one which began before waits
+// by then.
+func (s *engineSpace) commitMany(t *testing.T) {
+	t.Helper()
+	for range 100 {
+		small := &engine.Batch{}
+		small.Put([]byte("row"), []byte("value"))
+		s.commit(t, small)
+	}
+}
+
 // TestLargeWaitsForFlush: as long as a large commit is not flushed, the next one
 // waits, and others do not.
 func TestLargeWaitsForFlush(t *testing.T) {
@@ -131,11 +142,7 @@ func TestLargeWaitsForFlush(t *testing.T) {
 		t.Fatalf("behind a large commit that is not flushed: %v", err)
 	}
 	waits := commit(t.Context())
-	for range 100 { // it waits by then
-		small := &engine.Batch{}
-		small.Put([]byte("row"), []byte("value"))
-		other.commit(t, small)
-	}
+	other.commitMany(t)
 	close(index.held)
 	if err := <-waits; err != nil {
 		t.Fatal(err)
@@ -144,8 +151,9 @@ func TestLargeWaitsForFlush(t *testing.T) {
 
 // TestCloseEndsWait: when the engine closes, nobody waits for a flush any more.
 func TestCloseEndsWait(t *testing.T) {
-	e, _, index, commit := heldFlush(t)
+	e, other, index, commit := heldFlush(t)
 	waits, closed := commit(t.Context()), make(chan error, 1)
+	other.commitMany(t)
 	go func() { closed <- e.Close() }()
 	if err := <-waits; !errs.Is(err, errs.Temporary) {
 		t.Errorf("while the engine closes: %v", err)
