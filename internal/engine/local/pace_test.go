@@ -110,9 +110,9 @@ func heldFlush(t *testing.T) (e *Engine, other *engineSpace, index *heldFS, comm
 	index.hold.Store(true)
 	large.commit(t, copyOf(ids, 1)) // 5 MB
 	return e, other, index, func(ctx context.Context) chan error {
-		ended := make(chan error, 1)
+		ended, copied := make(chan error, 1), copyOf(ids, 2)
 		go func() {
-			_, err := large.space.Commit(ctx, large.version, copyOf(ids, 2))
+			_, err := large.space.Commit(ctx, large.version, copied)
 			ended <- err
 		}()
 		return ended
