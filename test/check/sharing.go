@@ -196,8 +196,14 @@ func (v *visitor) inside(box string) (ok bool, err error) {
 	if v.view == nil || v.view.box != box || v.view.examined || v.rng.IntN(20) == 0 {
 		command := fmt.Sprintf("SELECT %q", v.name(box))
 		if box == v.mine {
-			_, _, err = v.selects(box, command)
-			return len(v.view.uids) > 0, err
+			begin := now()
+			if v.notified {
+				begin = v.answered // it may have ended since
+			}
+			if lines, _, err := v.selects(box, command); err != nil {
+				return false, v.leftWith(lines, begin, err, "")
+			}
+			return len(v.view.uids) > 0, nil
 		}
 		if ok, err = v.try("r", command, ""); err != nil || !ok {
 			return false, err
