@@ -43,8 +43,8 @@ func selectRequest(s *session, d *imapwire.Decoder, examined bool) request {
 	}
 }
 
-// tellOpened tells about the mailbox that was selected, and what the client does not know
-// of it yet.
+// tellOpened tells about the mailbox that was selected, and what the client does
+// not know of it yet.
 func (s *session) tellOpened(ctx context.Context, v *view, k *known) error {
 	if err := s.tellSelected(v); err != nil || k == nil {
 		return err
