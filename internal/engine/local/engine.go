@@ -39,7 +39,9 @@ type Options struct {
 	Until         time.Time        // with ReadOnly: leave out what was committed later; within a second
 	Events        Events
 
-	aloneMin, aheadMin int64 // for tests
+	// For tests:
+	aloneMin, aheadMin, fillStep, quietStep int64
+	quietAfter                              time.Duration
 }
 
 // memtable is how many octets of changes of the index are in memory before they
@@ -90,6 +92,9 @@ func (o *Options) setDefaults(dir string) {
 	def(&o.Reserve, 64<<20)
 	def(&o.aloneMin, aloneMin)
 	def(&o.aheadMin, aheadMin)
+	def(&o.fillStep, fillStep)
+	def(&o.quietStep, quietStep)
+	def((*int64)(&o.quietAfter), int64(quietAfter))
 	def(&o.IndexCache, 64<<20)
 	if o.DenseAfter == 0 {
 		o.DenseAfter = 24 * time.Hour
@@ -125,15 +130,17 @@ type Engine struct {
 	locations    locations
 	kept         keptFrames
 	// Of flush alone:
-	active    *openFile     // the segment being written
-	synced    position      // the log's end that is durable
-	noReserve bool          // space cannot be allocated here
-	activeEnd int64         // of the log in it
-	filled    int64         // its zeros end here
-	lastGroup int           // commits that the last sync carried
-	syncTime  time.Duration // what a sync takes, a moving average
-	groups    chan *group
-	unapplied atomic.Int32 // groups that apply has, or is to have
+	active      *openFile     // the segment being written
+	synced      position      // the log's end that is durable
+	noReserve   bool          // space cannot be allocated here
+	activeEnd   int64         // of the log in it
+	filled      int64         // its zeros end here
+	zerosWanted int64         // ahead of the log's end
+	quiet       bool          // since nothing came for quietAfter
+	lastGroup   int           // commits that the last sync carried
+	syncTime    time.Duration // what a sync takes, a moving average
+	groups      chan *group
+	unapplied   atomic.Int32 // groups that apply has, or is to have
 
 	work    *sync.Cond // on mu: something waits, or closing
 	room    *sync.Cond // on mu: buffered went down

@@ -289,6 +289,9 @@ func TestCrash(t *testing.T) {
 			o := options()
 			o.IndexFS = index
 			o.aloneMin, o.aheadMin = sometimes(seed)
+			if seed%3 == 0 {
+				o.fillStep, o.quietAfter, o.quietStep = 512, 1, 4<<10
+			}
 			o.Events.Finding = func(f Finding) { t.Errorf("a power cut made damage: %v", f) }
 			fault := &vfs.Fault{FS: disk}
 			after := int64(5 + rng.IntN(120))

@@ -164,6 +164,10 @@ func (e *Engine) flush() {
 			e.writeEnd()
 			return
 		}
+		if g == nil {
+			e.fillAhead()
+			continue
+		}
 		start := e.opts.Now()
 		done, err := e.writeGroup(g)
 		e.lastGroup, e.syncTime = len(g.waiters), min((e.syncTime*7+e.opts.Now().Sub(start))/8, syncTimeMax)
@@ -263,11 +267,23 @@ func (g *group) fail(err error) {
 // groups are not waited for: writing them takes so much longer than the sync that
 // the disk had better begin while the next one gathers, even before a commit
 // needs it.
+//
+// It returns no group, but true, when nothing has come for a while and zeros are
+// wanted ahead of the log's end.
 func (e *Engine) nextGroup() (*group, bool) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	expected, late := e.lastGroup+len(e.mu.waiters), false
-	var timer *time.Timer
+	expected, late, quiet := e.lastGroup+len(e.mu.waiters), false, e.quiet
+	e.quiet = false
+	after := func(d time.Duration, over *bool) *time.Timer {
+		return time.AfterFunc(d, func() {
+			e.mu.Lock()
+			defer e.mu.Unlock()
+			*over = true
+			e.work.Broadcast()
+		})
+	}
+	var timer, quietTimer *time.Timer
 	for len(e.mu.waiters) < expected && !late || len(e.mu.waiters) == 0 {
 		if e.mu.closing && len(e.mu.waiters) == 0 && e.mu.buffered < fullGroup {
 			return nil, false
@@ -275,13 +291,18 @@ func (e *Engine) nextGroup() (*group, bool) {
 		if e.mu.closing || e.mu.buffered >= fullGroup {
 			break
 		}
+		if len(e.mu.waiters) == 0 && e.mu.buffered == 0 && e.lacksZeros() {
+			if quiet {
+				e.quiet = true
+				return nil, true
+			}
+			if quietTimer == nil {
+				quietTimer = after(e.opts.quietAfter, &quiet)
+				defer quietTimer.Stop()
+			}
+		}
 		if len(e.mu.waiters) > 0 && timer == nil {
-			timer = time.AfterFunc(e.syncTime, func() {
-				e.mu.Lock()
-				defer e.mu.Unlock()
-				late = true
-				e.work.Broadcast()
-			})
+			timer = after(e.syncTime, &late)
 			defer timer.Stop()
 		}
 		if e.mu.wanted = 1; timer != nil {
@@ -326,55 +347,12 @@ func (e *Engine) writeChunk(c chunk) error {
 		return err
 	}
 	e.activeEnd = c.end()
+	e.zerosWanted = min(e.zerosWanted+int64(len(c.buf)), e.opts.SegmentOctets)
 	if len(c.buf) < fillBelow {
-		if err := e.fill(); err != nil {
+		if err := e.fillIfNone(); err != nil {
 			return err
 		}
 	}
-	return e.active.Sync()
-}
-
-// fillStep is how far ahead of the log's end its file is filled with zeros. A
-// sync of octets that the file had before needs no change of the file system's
-// own records, and so half the flushes of the disk. To write so much more takes
-// longer than the flush when a group has fillBelow octets itself: with 8 clients
-// that append, the disk wrote 24 KB for a message instead of 38, and they were 7 %
-// faster, when it became 64 KiB instead of 256.
-const (
-	fillStep  = 1 << 20
-	fillBelow = fillStep / 16
-)
-
-var zeros [fillStep]byte
-
-// fill writes zeros behind the log's end when there are none left.
-func (e *Engine) fill() error {
-	if e.activeEnd < e.filled {
-		return nil
-	}
-	e.filled = e.activeEnd
-	n := min(fillStep, e.opts.SegmentOctets-e.filled)
-	if n <= 0 {
-		return nil
-	}
-	_, err := e.active.WriteAt(zeros[:n], e.filled)
-	e.filled += n // some may be there also after an error
-	if err != nil && writeKind(err) == errs.NoSpace {
-		return nil // it goes without
-	}
-	return err
-}
-
-// endSegment takes the zeros away, before there is a newer segment: in any but
-// the newest they would be damage.
-func (e *Engine) endSegment() error {
-	if e.active == nil || e.filled <= e.activeEnd {
-		return nil
-	}
-	if err := e.active.Truncate(e.activeEnd); err != nil {
-		return err
-	}
-	e.filled = e.activeEnd
 	return e.active.Sync()
 }
 

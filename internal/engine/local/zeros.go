@@ -1,0 +1,92 @@
+package local
+
+import (
+	"time"
+
+	"github.com/angarium/angarium/internal/errs"
+)
+
+// A sync of octets that the file had before needs no change of the file system's
+// own records, and so half the flushes of the disk. So the file is filled with
+// zeros ahead of the log's end: in small steps while nothing else is to be done,
+// as much as was written since the start, so that a burst as large as those
+// before finds them there, and in one larger step when a small group finds none
+// left. To write so much more takes longer than the flush when a group has
+// fillBelow octets itself: with 8 clients that append without a break, the disk
+// wrote 24 KB for a message instead of 38, and they were 7 % faster, when it
+// became 64 KiB instead of 256.
+const (
+	fillStep   = 1 << 20
+	fillBelow  = fillStep / 16
+	quietStep  = fillStep / 4 // while quiet: a commit that comes just then waits for it
+	quietAfter = 20 * time.Millisecond
+)
+
+var zeros [fillStep]byte
+
+// fill writes n more zeros behind the log's end, at most to the segment's.
+func (e *Engine) fill(n int64) error {
+	e.filled = max(e.filled, e.activeEnd)
+	n = min(n, e.opts.SegmentOctets-e.filled)
+	if n <= 0 {
+		return nil
+	}
+	_, err := e.active.WriteAt(zeros[:n], e.filled)
+	e.filled += n // some may be there also after an error
+	return err
+}
+
+// fillIfNone writes zeros when there are none left. Without room it goes without.
+func (e *Engine) fillIfNone() error {
+	if e.activeEnd < e.filled {
+		return nil
+	}
+	err := e.fill(e.opts.fillStep)
+	if err != nil && writeKind(err) == errs.NoSpace {
+		return nil
+	}
+	return err
+}
+
+// lacksZeros reports whether a step of fillAhead is wanted and has its place in
+// the segment.
+func (e *Engine) lacksZeros() bool {
+	end := max(e.filled, e.activeEnd)
+	return e.active != nil && end-e.activeEnd+e.opts.quietStep <= e.zerosWanted && end < e.opts.SegmentOctets && e.stopped() == nil
+}
+
+// fillAhead writes some of the zeros that are wanted, or wants none any more where
+// there is not plenty of room for them.
+func (e *Engine) fillAhead() {
+	free, err := e.fs.Free(e.dir)
+	if err == nil && free < 3*e.opts.Reserve {
+		e.zerosWanted = 0
+		return
+	}
+	if err == nil {
+		err = e.fill(e.opts.quietStep)
+	}
+	if err != nil && writeKind(err) == errs.NoSpace {
+		e.zerosWanted = 0
+		return
+	}
+	if err == nil {
+		err = e.active.Sync()
+	}
+	if err != nil {
+		e.fail(err)
+	}
+}
+
+// endSegment takes the zeros away, before there is a newer segment: in any but
+// the newest they would be damage.
+func (e *Engine) endSegment() error {
+	if e.active == nil || e.filled <= e.activeEnd {
+		return nil
+	}
+	if err := e.active.Truncate(e.activeEnd); err != nil {
+		return err
+	}
+	e.filled = e.activeEnd
+	return e.active.Sync()
+}

@@ -1,0 +1,161 @@
+package local
+
+import (
+	"errors"
+	"path"
+	"slices"
+	"syscall"
+	"testing"
+
+	"github.com/angarium/angarium/internal/engine"
+	"github.com/angarium/angarium/internal/engine/enginetest"
+	"github.com/angarium/angarium/internal/vfs"
+)
+
+// TestFillAhead: when nothing is to be done, as many octets as were written are
+// filled with zeros; what comes then finds them there, and they are gone when the
+// store is closed.
+func TestFillAhead(t *testing.T) {
+	const octets, segment = 300 << 10, 1 << 20
+	disk := vfs.NewMem()
+	files := syncedFS{disk, make(chan struct{}, 1)}
+	o := options()
+	o.SegmentOctets, o.quietAfter, o.quietStep = segment, 1, 64<<10
+	e := open(t, files, o)
+	size := func() int64 {
+		t.Helper()
+		names, err := disk.List(path.Join("store", logDir))
+		if err != nil || len(names) != 1 {
+			t.Fatal(names, err)
+		}
+		f, err := disk.Open(path.Join("store", logDir, names[0]))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer f.Close()
+		size, err := f.Size()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return size
+	}
+	end := func() int64 {
+		e.mu.Lock()
+		defer e.mu.Unlock()
+		return e.mu.offset
+	}
+	commit := func(version engine.Version) {
+		t.Helper()
+		id, w := enginetest.MakeBlob(t, e, slices.Repeat([]byte{'x'}, octets), nil)
+		defer w.Release()
+		var b engine.Batch
+		b.Keep(id)
+		if _, err := enginetest.Space(t, e, 1).Commit(t.Context(), version, &b); err != nil {
+			t.Fatal(err)
+		}
+	}
+	commit(0)
+	for size()-end() <= octets-o.quietStep {
+		<-files.synced
+	}
+	before := size()
+	if before-end() > octets+o.quietStep {
+		t.Errorf("%d octets were written, %d zeros are ahead", end(), before-end())
+	}
+	commit(1)
+	for size() < segment { // twice as much is wanted now, and there is room for less
+		<-files.synced
+	}
+	commit(2)
+	if size() != segment {
+		t.Errorf("a segment of %d octets, not %d", size(), segment)
+	}
+	last := end()
+	if err := e.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if size() > last+recordHeader {
+		t.Errorf("%d octets, the log's end was at %d", size(), last)
+	}
+}
+
+// TestFillAheadFails: zeros are not worth the last room of the disk, and a failed
+// sync of them stops the store like any other.
+func TestFillAheadFails(t *testing.T) {
+	for _, c := range []struct {
+		name    string
+		fail    vfs.Op
+		err     error
+		free    int64
+		wanted  bool // still
+		stopped bool
+	}{
+		{name: "well", free: 4000, wanted: true},
+		{name: "little room", free: 2000},
+		{name: "no room", fail: vfs.OpWrite, err: syscall.ENOSPC, free: 4000},
+		{name: "not written", fail: vfs.OpWrite, err: syscall.EIO, free: 4000, wanted: true, stopped: true},
+		{name: "not synced", fail: vfs.OpSync, err: syscall.ENOSPC, free: 4000, wanted: true, stopped: true},
+	} {
+		fault := &vfs.Fault{FS: freeFS{vfs.NewMem(), c.free}}
+		file, err := fault.Create("segment")
+		if err != nil {
+			t.Fatal(err)
+		}
+		e := &Engine{fs: fault, active: &openFile{File: file}, zerosWanted: 1 << 20}
+		e.opts = options()
+		e.opts.setDefaults("")
+		e.opts.Reserve, e.opts.SegmentOctets = 1000, 1<<20
+		fault.Fail = func(op vfs.Op, _ int64) error {
+			if c.err != nil && op == c.fail {
+				return c.err
+			}
+			return nil
+		}
+		e.fillAhead()
+		if wanted := e.zerosWanted > 0; wanted != c.wanted {
+			t.Errorf("%s: %d zeros are wanted", c.name, e.zerosWanted)
+		}
+		if err := e.stopped(); (err != nil) != c.stopped || c.stopped && !errors.Is(err, c.err) {
+			t.Errorf("%s: stopped by %v", c.name, err)
+		}
+		if lacks := e.lacksZeros(); lacks != (c.wanted && !c.stopped) {
+			t.Errorf("%s: more are lacking: %t", c.name, lacks)
+		}
+	}
+}
+
+// TestLacksZeros: steps are wanted until there are as many zeros as were written,
+// or the segment ends.
+func TestLacksZeros(t *testing.T) {
+	const step, segment = 100, 1000
+	for _, c := range []struct {
+		end, filled, wanted int64
+		lacks               bool
+	}{
+		{300, 300, 99, false},
+		{300, 300, 100, true},
+		{300, 0, 100, true}, // a large group needs no zeros of its own
+		{300, 350, 149, false},
+		{300, 350, 150, true},
+		{300, 999, 1000, true},
+		{300, 1000, 1000, false},
+		{1100, 0, 1000, false}, // a large commit is alone in its segment
+	} {
+		e := &Engine{active: &openFile{}, activeEnd: c.end, filled: c.filled, zerosWanted: c.wanted}
+		e.opts.quietStep, e.opts.SegmentOctets = step, segment
+		if got := e.lacksZeros(); got != c.lacks {
+			t.Errorf("end %d, filled to %d, %d wanted: %t", c.end, c.filled, c.wanted, got)
+		}
+	}
+	if (&Engine{zerosWanted: step}).lacksZeros() {
+		t.Error("zeros where no segment is begun")
+	}
+}
+
+// freeFS is a disk with so many octets free.
+type freeFS struct {
+	vfs.FS
+	free int64
+}
+
+func (fs freeFS) Free(string) (int64, error) { return fs.free, nil }
