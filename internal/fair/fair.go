@@ -1,9 +1,12 @@
 // Package fair shares the processors between commands that compute for long.
 // Each works in slices of time, few work at once, and those that wait get
 // their turn account by account: who asks for much waits for himself, and a
-// processor stays free for commands that are short. As long as short ones need
-// all that there are, the long ones give way: they still get a quarter of the
-// time.
+// processor stays free for commands that are short. Where short ones need all
+// that there are, the long ones give way: they still get a quarter of the time.
+//
+// It does not do to give way just while short commands are at work: their
+// clients may need the same processors, and the operating system lets whoever has
+// one keep it for up to 4 ms while others wait.
 //
 // Who holds a turn does not wait for a client, nor for a lock under which
 // somebody waits for a turn.
@@ -21,12 +24,13 @@ const (
 	// Slice is how long a turn lasts while others wait.
 	Slice = 10 * time.Millisecond
 	// stride is how long is worked at least before giving way: shorter than what
-	// a short command takes, longer than it takes to stop and go on.
-	stride = 500 * time.Microsecond
-	// Who worked for some time gives way for at most wayShare times as long,
-	// and at most wayMax.
+	// two short commands take, longer than it takes to stop and go on.
+	stride = time.Millisecond
+	// Who worked for some time gives way for at most wayShare times as long, and
+	// at most wayMax; for less than wayMin it is not worth it.
 	wayShare = 3
 	wayMax   = 6 * time.Millisecond
+	wayMin   = 500 * time.Microsecond
 )
 
 // Queue hands out turns.
@@ -34,15 +38,16 @@ type Queue struct {
 	slots int
 	now   func() time.Time
 
-	held   atomic.Int32 // turns
-	brief  atomic.Int32 // connections at work that took no turn
-	giving atomic.Int32 // turns that give way
+	held    atomic.Int32  // turns
+	loose   atomic.Int32  // loose turns
+	brief   atomic.Int32  // connections at work that took no turn
+	pressed atomic.Uint32 // how often one began when there were as many as the processors
+	most    atomic.Int32  // brief when that was last so
 
 	mu struct {
 		sync.Mutex
 		order   []uint64                   // accounts with somebody waiting, the next first
 		waiting map[uint64][]chan struct{} // closed when it is the waiter's turn
-		calm    chan struct{}              // nil, or closed when there is no need to give way
 	}
 }
 
@@ -64,8 +69,10 @@ type Turn struct {
 	q       *Queue
 	account uint64
 	held    bool
+	loose   bool
 	until   time.Time
 	since   time.Time // it works, without having given way
+	pressed uint32    // Queue.pressed when it gave way
 	waited  time.Duration
 }
 
@@ -91,7 +98,7 @@ func (t *Turn) take(ctx context.Context) error {
 		}
 		t.waited += t.q.now().Sub(begun)
 	}
-	t.held, t.since = true, t.q.now()
+	t.held, t.since, t.pressed = true, t.q.now(), t.q.pressed.Load()
 	t.until = t.since.Add(Slice)
 	watchNetwork()
 	return nil
@@ -173,10 +180,10 @@ func (t *Turn) Pause(ctx context.Context) error {
 		return ctx.Err()
 	}
 	now := t.q.now()
-	if now.Sub(t.since) >= stride && t.q.crowded() {
-		now = t.giveWay(ctx, now)
+	if worked := now.Sub(t.since); worked >= stride {
+		now = t.mayGiveWay(ctx, now, worked)
 	}
-	if now.Before(t.until) {
+	if t.loose || now.Before(t.until) {
 		return ctx.Err()
 	}
 	t.q.mu.Lock()
@@ -192,47 +199,45 @@ func (t *Turn) Pause(ctx context.Context) error {
 
 // crowded reports whether short commands and those with a turn are as many as
 // the processors.
-func (q *Queue) crowded() bool { return int(q.brief.Load()+q.held.Load()) > q.slots }
+func (q *Queue) crowded() bool { return int(q.brief.Load()+q.turns()) > q.slots }
 
-// giveWay waits until there is no need to, or its time is over, and returns the
-// time.
-func (t *Turn) giveWay(ctx context.Context, now time.Time) time.Time {
+func (q *Queue) turns() int32 { return q.held.Load() + q.loose.Load() }
+
+// mayGiveWay gives way if short commands were, since it did last, as many as the
+// processors that turns leave. It returns the time.
+func (t *Turn) mayGiveWay(ctx context.Context, now time.Time, worked time.Duration) time.Time {
 	q := t.q
-	q.giving.Add(1)
-	defer q.giving.Add(-1)
-	if calm := q.calm(); q.crowded() { // still, now that it would be told
-		timer := time.NewTimer(min(wayShare*now.Sub(t.since), wayMax))
-		defer timer.Stop()
-		select {
-		case <-calm:
-		case <-timer.C:
-		case <-ctx.Done():
-		}
+	if !q.crowded() && q.pressed.Load() == t.pressed {
+		t.since = now // nothing is owed
+		return now
+	}
+	way := q.way(worked)
+	if way < wayMin {
+		return now
+	}
+	timer := time.NewTimer(way)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-ctx.Done():
 	}
 	watchNetwork()
-	t.since = q.now()
+	t.since, t.pressed = q.now(), q.pressed.Load()
 	t.waited += t.since.Sub(now)
 	return t.since
 }
 
-// calm returns what is closed when there is no need to give way.
-func (q *Queue) calm() chan struct{} {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	if q.mu.calm == nil {
-		q.mu.calm = make(chan struct{})
+// way is for how long to give way after so much work: such that turns and short
+// commands together need no more than the processors, but turns get a quarter of
+// the time.
+func (q *Queue) way(worked time.Duration) time.Duration {
+	turns := time.Duration(q.turns())
+	brief := time.Duration(max(q.brief.Load(), q.most.Load()))
+	excess := brief + turns - time.Duration(q.slots)
+	if excess*(wayShare+1) >= turns*wayShare {
+		return min(worked*wayShare, wayMax)
 	}
-	return q.mu.calm
-}
-
-// calmed lets those go on that gave way.
-func (q *Queue) calmed() {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	if q.mu.calm != nil {
-		close(q.mu.calm)
-		q.mu.calm = nil
-	}
+	return min(worked*max(excess, 0)/(turns-excess), wayMax)
 }
 
 // Waited returns how long the turn was waited for, all in all.
@@ -243,9 +248,29 @@ func (t *Turn) Waited() time.Duration {
 	return t.waited
 }
 
+// Aside lets fn wait for a client while a loose turn is not at work.
+func (t *Turn) Aside(fn func()) {
+	if t == nil {
+		fn()
+		return
+	}
+	begun := t.q.now()
+	t.q.loose.Add(-1)
+	fn()
+	t.q.loose.Add(1)
+	t.since = t.since.Add(t.q.now().Sub(begun))
+}
+
 // End gives the turn back. It may be called after an error of Take or Pause.
 func (t *Turn) End() {
-	if t != nil && t.held {
+	if t == nil {
+		return
+	}
+	if t.loose {
+		t.q.loose.Add(-1)
+		t.loose = false
+	}
+	if t.held {
 		t.held = false
 		t.q.leave()
 	}

@@ -110,59 +110,145 @@ func TestCancel(t *testing.T) {
 	turn.End()
 }
 
-// TestGiveWay: while as much short work is done as there are processors, who has
-// a turn gets a quarter of the time, and all of it otherwise.
+// TestGiveWay: where short commands and turns were as many as the processors, who
+// has a turn leaves what the short ones need, but takes a quarter of the time. It
+// does not matter whether they are at work just when that is looked at.
 func TestGiveWay(t *testing.T) {
+	const ms = time.Millisecond
 	for _, c := range []struct {
 		slots, brief int
-		rest         time.Duration // of the short work after so long; 0: it goes on
+		until        time.Duration // they come over and over so long
 		took         time.Duration // for 60 ms of work
 	}{
-		{1, 0, 0, 60 * time.Millisecond},
-		{1, 1, 0, 237 * time.Millisecond}, // behind the last millisecond nobody waits
-		{1, 1, 38*time.Millisecond + 500*time.Microsecond, 88*time.Millisecond + 500*time.Microsecond},
-		{3, 2, 0, 60 * time.Millisecond},
-		{3, 3, 0, 237 * time.Millisecond},
+		{1, 0, 0, 60 * ms},
+		{1, 1, time.Second, 237 * ms},         // behind the last millisecond nobody waits
+		{1, 1, 39*ms + ms/2, 90 * ms},         // 10 of the 60 were done by then
+		{3, 2, time.Second, 60 * ms},          // a processor is left
+		{3, 3, time.Second, 237 * ms},         // nothing would be left for it
+		{15, 15, time.Second, 60*ms + 177*ms}, // nor here
 	} {
 		synctest.Test(t, func(t *testing.T) {
 			q := newQueue(c.slots, time.Now)
-			var others []*Work
+			begun := time.Now()
+			var wg sync.WaitGroup
 			for range c.brief {
-				others = append(others, q.NewWork())
-			}
-			for _, w := range others {
-				w.Start()
-			}
-			if c.rest > 0 {
-				time.AfterFunc(c.rest, others[0].Rest)
+				wg.Go(func() {
+					w := q.NewWork()
+					for time.Since(begun) < c.until {
+						w.Start()
+						time.Sleep(ms / 8)
+						w.Rest()
+						time.Sleep(ms / 8)
+					}
+				})
 			}
 			mine := q.NewWork()
 			mine.Start()
-			begun := time.Now()
 			turn, err := mine.Take(t.Context(), 1)
 			if err != nil {
 				t.Fatal(err)
 			}
 			for range 59 {
-				time.Sleep(time.Millisecond) // the work
+				time.Sleep(ms) // the work
 				if err := turn.Pause(t.Context()); err != nil {
 					t.Fatal(err)
 				}
 			}
-			time.Sleep(time.Millisecond)
+			time.Sleep(ms)
 			turn.End()
 			if took := time.Since(begun); took != c.took {
 				t.Errorf("%+v: 60 ms of work took %v", c, took)
 			}
 			mine.Done()
-			for _, w := range append(others, mine) {
-				w.Rest()
-			}
-			if q.brief.Load() != 0 || q.held.Load() != 0 || q.giving.Load() != 0 {
-				t.Errorf("%+v: something is left: %d brief, %d held, %d giving way", c, q.brief.Load(), q.held.Load(), q.giving.Load())
+			mine.Rest()
+			wg.Wait()
+			if q.brief.Load() != 0 || q.held.Load() != 0 {
+				t.Errorf("%+v: something is left: %d brief, %d held", c, q.brief.Load(), q.held.Load())
 			}
 		})
 	}
+}
+
+// TestWay: many turns leave together what short commands need.
+func TestWay(t *testing.T) {
+	const ms = time.Millisecond
+	for _, c := range []struct {
+		slots, held, brief int32
+		worked, way        time.Duration
+	}{
+		{1, 1, 1, ms, 3 * ms},
+		{1, 1, 0, ms, 3 * ms}, // there was one a moment ago
+		{1, 1, 9, ms, 3 * ms},
+		{1, 1, 1, 10 * ms, wayMax},
+		{15, 15, 1, 14 * ms, ms},
+		{15, 15, 5, ms, ms / 2},
+		{15, 15, 15, ms, 3 * ms},
+		{15, 8, 8, 7 * ms, ms},
+		{15, 2, 8, ms, 0}, // not any more
+	} {
+		q := newQueue(int(c.slots), time.Now)
+		q.held.Store(c.held)
+		if q.brief.Store(c.brief); c.brief == 0 {
+			q.most.Store(1)
+		}
+		if way := q.way(c.worked); way != c.way {
+			t.Errorf("%+v: gives way for %v", c, way)
+		}
+	}
+}
+
+// TestLoose: a loose turn comes at once, gives way while it is at work, and does not
+// while its client is waited for.
+func TestLoose(t *testing.T) {
+	const ms = time.Millisecond
+	synctest.Test(t, func(t *testing.T) {
+		q := newQueue(1, time.Now)
+		other, err := q.Take(t.Context(), 1)
+		if err != nil {
+			t.Fatal(err)
+		}
+		begun := time.Now()
+		mine := q.NewWork()
+		mine.Start()
+		turn := mine.Loose()
+		if q.brief.Load() != 0 || q.turns() != 2 {
+			t.Errorf("%d brief, %d turns", q.brief.Load(), q.turns())
+		}
+		other.End()
+		step := func(work time.Duration, took time.Duration) {
+			t.Helper()
+			before := time.Now()
+			time.Sleep(work)
+			if err := turn.Pause(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			if took != time.Since(before) {
+				t.Errorf("%v of work took %v, not %v", work, time.Since(before), took)
+			}
+		}
+		step(ms, ms)
+		brief := q.NewWork()
+		brief.Start()
+		brief.Rest()
+		step(ms/2, ms/2)
+		turn.Aside(func() {
+			time.Sleep(time.Hour)
+			if q.turns() != 0 {
+				t.Error("it counts while it waits")
+			}
+		})
+		step(ms/4, ms/4)
+		step(ms/4, ms/4+3*ms)
+		if turn.Waited() != 3*ms || time.Since(begun) != time.Hour+5*ms {
+			t.Errorf("gave way for %v in %v", turn.Waited(), time.Since(begun))
+		}
+		turn.End()
+		turn.End()
+		mine.Done()
+		if q.turns() != 0 || q.brief.Load() != 1 {
+			t.Errorf("something is left: %d brief, %d turns", q.brief.Load(), q.turns())
+		}
+	})
 }
 
 // TestNobody: without a queue everybody works.
@@ -174,6 +260,12 @@ func TestNobody(t *testing.T) {
 		t.Error("nil work is held up")
 	}
 	turn.End()
+	loose, aside := w.Loose(), false
+	loose.Aside(func() { aside = true })
+	if !aside || loose.Pause(t.Context()) != nil {
+		t.Error("nil work is held up")
+	}
+	loose.End()
 	w.Done()
 	w.Rest()
 }

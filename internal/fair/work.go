@@ -42,6 +42,17 @@ func (w *Work) Take(ctx context.Context, account uint64) (*Turn, error) {
 	return w.q.Take(ctx, account)
 }
 
+// Loose returns a turn at once, for work in small pieces between which the client
+// is waited for. It gives way to short commands, but not to other turns.
+func (w *Work) Loose() *Turn {
+	if w == nil {
+		return nil
+	}
+	w.change(long, 0)
+	w.q.loose.Add(1)
+	return &Turn{q: w.q, loose: true, since: w.q.now(), pressed: w.q.pressed.Load()}
+}
+
 // Slots returns how many turns there are at once.
 func (w *Work) Slots() int {
 	if w == nil {
@@ -62,11 +73,11 @@ func (w *Work) change(set, clear uint32) {
 	was, is := old == working, old&^clear|set == working
 	switch {
 	case is && !was:
-		w.q.brief.Add(1)
+		if n := w.q.brief.Add(1); w.q.turns() > 0 && w.q.crowded() {
+			w.q.most.Store(n)
+			w.q.pressed.Add(1)
+		}
 	case was && !is:
 		w.q.brief.Add(-1)
-		if w.q.giving.Load() > 0 && !w.q.crowded() {
-			w.q.calmed()
-		}
 	}
 }

@@ -42,7 +42,7 @@ func parseSearch(s *session, d *imapwire.Decoder) request {
 		if ret.Given {
 			s.tellESearch(ret, r)
 		} else {
-			s.tellSearch("* SEARCH", r)
+			s.tellSearch(ctx, "* SEARCH", r)
 		}
 		s.keepUpdated(ret, &searchContext{charset: charset, key: key}, found)
 		return nil
@@ -188,11 +188,13 @@ func (r *searchResult) highest(found []int) (m mail.ModSeq) {
 const searchPiece = 4 << 10
 
 // tellSearch sends SEARCH or SORT (RFC 3501 §7.2.5, RFC 7162 §3.1.6).
-func (s *session) tellSearch(response string, r searchResult) {
+func (s *session) tellSearch(ctx context.Context, response string, r searchResult) {
+	a := s.beginAnswer(len(r.found))
+	defer a.end()
 	b := append(make([]byte, 0, searchPiece+64), response...)
 	for _, i := range r.found {
 		if len(b) >= searchPiece {
-			s.conn.Write(b)
+			a.send(ctx, b)
 			b = b[:0]
 		}
 		b = strconv.AppendUint(append(b, ' '), uint64(s.numberOf(r.list, i)), 10)

@@ -41,7 +41,7 @@ func parseSort(s *session, d *imapwire.Decoder) request {
 		if ret.Given {
 			s.tellESearch(ret, r)
 		} else {
-			s.tellSearch("* SORT", r)
+			s.tellSearch(ctx, "* SORT", r)
 		}
 		s.keepUpdated(ret, &searchContext{charset: charset, key: key, criteria: criteria}, found)
 		return nil
@@ -91,7 +91,7 @@ func parseThread(s *session, d *imapwire.Decoder) request {
 		if err != nil {
 			return searchError(err)
 		}
-		s.tellThreads(threads)
+		s.tellThreads(ctx, threads)
 		return nil
 	}
 }
@@ -102,7 +102,9 @@ func parseThread(s *session, d *imapwire.Decoder) request {
 const threadsPiece = 1024
 
 // tellThreads sends THREAD (RFC 5256 §4).
-func (s *session) tellThreads(threads search.Threads) {
+func (s *session) tellThreads(ctx context.Context, threads search.Threads) {
+	a := s.beginAnswer(len(threads))
+	defer a.end()
 	b := []byte("* THREAD")
 	if len(threads) > 0 {
 		b = append(b, ' ')
@@ -110,7 +112,7 @@ func (s *session) tellThreads(threads search.Threads) {
 	number := func(i int) uint32 { return s.numberOf(s.view.list, i) }
 	for from := 0; from < len(threads); from += threadsPiece {
 		b = threads.Append(b, from, min(from+threadsPiece, len(threads)), number)
-		s.conn.Write(b)
+		a.send(ctx, b)
 		b = b[:0]
 	}
 	s.conn.Write(append(b, "\r\n"...))
