@@ -115,6 +115,9 @@ type Op struct {
 // are kept, not copied: the caller leaves them alone until Commit returned.
 type Batch struct {
 	Ops []Op
+	// Pace, unless it is nil, is called now and then while a large commit is made
+	// ready, and may wait. Its error ends the commit, of which nothing is there then.
+	Pace func() error
 }
 
 // Grow makes room for n further operations: a list of 200,000 that grows by itself

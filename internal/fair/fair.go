@@ -72,7 +72,7 @@ type Turn struct {
 	loose   bool
 	until   time.Time
 	since   time.Time // it works, without having given way
-	pressed uint32    // Queue.pressed when it gave way
+	pressed uint32    // Queue.pressed when it last began to give way
 	waited  time.Duration
 }
 
@@ -215,6 +215,7 @@ func (t *Turn) mayGiveWay(ctx context.Context, now time.Time, worked time.Durati
 	if way < wayMin {
 		return now
 	}
+	t.pressed = q.pressed.Load() // those that come meanwhile may not be the last
 	timer := time.NewTimer(way)
 	defer timer.Stop()
 	select {
@@ -222,7 +223,7 @@ func (t *Turn) mayGiveWay(ctx context.Context, now time.Time, worked time.Durati
 	case <-ctx.Done():
 	}
 	watchNetwork()
-	t.since, t.pressed = q.now(), q.pressed.Load()
+	t.since = q.now()
 	t.waited += t.since.Sub(now)
 	return t.since
 }

@@ -122,7 +122,7 @@ func TestGiveWay(t *testing.T) {
 	}{
 		{1, 0, 0, 60 * ms},
 		{1, 1, time.Second, 237 * ms},         // behind the last millisecond nobody waits
-		{1, 1, 39*ms + ms/2, 90 * ms},         // 10 of the 60 were done by then
+		{1, 1, 39*ms + ms/2, 93 * ms},         // 10 of the 60 were done by then, and one more gives way
 		{3, 2, time.Second, 60 * ms},          // a processor is left
 		{3, 3, time.Second, 237 * ms},         // nothing would be left for it
 		{15, 15, time.Second, 60*ms + 177*ms}, // nor here

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 
+	"github.com/angarium/angarium/internal/fair"
 	"github.com/angarium/angarium/internal/store"
 )
 
@@ -16,6 +17,11 @@ func (s *session) changeMany(ctx context.Context, t *tree, n int, fn func(tx *st
 	}
 	ctx, cancel := context.WithTimeout(ctx, changeTimeMax)
 	defer cancel()
+	var commit *fair.Turn
+	defer func() {
+		commit.End()
+		s.turn += commit.Waited()
+	}()
 	err := s.change(ctx, t, func(tx *store.Tx) error {
 		turn, err := s.conn.Work().Take(ctx, uint64(s.user.Account))
 		if err != nil {
@@ -26,7 +32,14 @@ func (s *session) changeMany(ctx context.Context, t *tree, n int, fn func(tx *st
 			s.turn += turn.Waited()
 		}()
 		tx.Pace = func() error { return turn.Pause(ctx) }
-		return fn(tx)
+		if err := fn(tx); err != nil {
+			return err
+		}
+		// The commit waits for the disk and for others.
+		commit.End()
+		commit = s.conn.Work().Loose()
+		tx.Pace = func() error { return commit.Pause(ctx) }
+		return nil
 	})
 	if errors.Is(err, context.DeadlineExceeded) {
 		return &refusal{"LIMIT", "the change takes too long; nothing was changed"}

@@ -17,7 +17,7 @@ const (
 	changeTimeMax         = time.Minute      // of computing one STORE, COPY, MOVE or EXPUNGE
 	manyMessages          = 4096             // to be changed, that it takes a turn
 	goneEvery             = time.Second      // between looks whether a client still waits for a search
-	searchTimeMax         = 30 * time.Second // of one SEARCH
+	searchTimeMax         = time.Minute      // of one SEARCH, SORT or THREAD
 	acrossMax             = 10_000           // messages of one COPY or MOVE into another account
 	appendMessagesMax     = 1000             // of one APPEND
 	catenatePartsMax      = 1000             // of one message

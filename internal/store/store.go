@@ -238,6 +238,7 @@ func (a *Account) Update(ctx context.Context, fn func(*Tx) error) (mail.ModSeq, 
 				return 0, err
 			}
 		}
+		tx.batch.Pace = tx.Pace
 		version, err := a.space.Commit(ctx, base.version, &tx.batch)
 		if errs.Is(err, errs.Conflict) {
 			if err := a.reloadLocked(); err != nil {

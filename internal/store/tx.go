@@ -30,7 +30,8 @@ type Tx struct {
 	beyondQuota bool // the account's limits do not hold for this Update
 
 	// Pace, unless it is nil, is called now and then by changes of many
-	// messages, and may wait. Its error ends the Update.
+	// messages and while they are committed, and may wait. Its error ends the
+	// Update.
 	Pace  func() error
 	steps int
 }

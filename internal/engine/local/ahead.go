@@ -30,10 +30,16 @@ type ahead struct {
 const aheadMin = 4 << 20
 
 // commitAlone encodes a commit that was prepared.
-func commitAlone(w *waiter, length int64) *alone {
+func commitAlone(w *waiter, length int64) (*alone, error) {
 	octets := make([]byte, recordHeader, (&record{length: length}).size())
-	octets = appendCommit(octets, w, func(id engine.BlobID) int64 { return w.prepared.sizes[id] })
-	return &alone{octets: octets[:cap(octets)], length: length, sum: checksum(octets[recordHeader:])}
+	octets = appendCommitHead(octets, w)
+	for i := range w.ops {
+		if err := w.prepared.pause(i); err != nil {
+			return nil, w.prepared.failure(err)
+		}
+		octets = appendOp(octets, &w.ops[i], func(id engine.BlobID) int64 { return w.prepared.sizes[id] })
+	}
+	return &alone{octets: octets[:cap(octets)], length: length, sum: checksum(octets[recordHeader:])}, nil
 }
 
 // writeAhead writes a commit's payload into a segment of its own, and makes it

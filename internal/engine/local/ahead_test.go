@@ -53,7 +53,7 @@ func TestAhead(t *testing.T) {
 	}
 	defer w.prepared.end()
 	length := commitLength(w.ops)
-	a := commitAlone(w, length)
+	a := encodeAlone(t, w)
 	if err := e.writeAhead(a); err != nil {
 		t.Fatal(err)
 	}

@@ -248,7 +248,7 @@ func TestIndexedBeforeCompacted(t *testing.T) {
 	defer w.prepared.end()
 	e.preparing.Lock() // apply waits for it
 	length := commitLength(w.ops)
-	if err := e.enqueue(w, 0, length, commitAlone(w, length)); err != nil {
+	if err := e.enqueue(w, 0, length, encodeAlone(t, w)); err != nil {
 		t.Fatal(err)
 	}
 	e.mu.Lock()

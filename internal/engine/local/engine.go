@@ -305,7 +305,7 @@ func (s *space) Commit(ctx context.Context, expect engine.Version, b *engine.Bat
 	if length > 1<<30 {
 		return 0, errs.New(op, errs.TooBig, "the change is too large for one commit")
 	}
-	w := &waiter{space: s.id, version: expect + 1, ops: b.Ops, done: make(chan error, 1)}
+	w := &waiter{space: s.id, version: expect + 1, ops: b.Ops, pace: b.Pace, done: make(chan error, 1)}
 	var a *alone
 	if length >= s.e.opts.aheadMin {
 		if err := s.e.waitFlushed(ctx); err != nil {
@@ -317,7 +317,10 @@ func (s *space) Commit(ctx context.Context, expect engine.Version, b *engine.Bat
 			return 0, err
 		}
 		defer w.prepared.end()
-		a = commitAlone(w, length)
+		var err error
+		if a, err = commitAlone(w, length); err != nil {
+			return 0, err
+		}
 		if length >= s.e.opts.aheadMin {
 			defer s.e.dropAhead(a)
 			if err := s.e.writeAhead(a); err != nil {

@@ -157,9 +157,7 @@ func (a *applier) waiter(w *waiter) error {
 		return err
 	}
 	for i, op := range w.ops {
-		if i%yieldEvery == yieldEvery-1 {
-			runtime.Gosched() // or who reads waits, where all processors have something to do
-		}
+		_ = yield(i)
 		if err := a.op(w.space, op); err != nil {
 			return err
 		}
@@ -211,6 +209,15 @@ func references(op *engine.Op) int64 {
 // 100 microseconds.
 const yieldEvery = 128
 
+// yield is called for each of many things. It lets others run now and then: who
+// reads would wait, where all processors have something to do.
+func yield(i int) error {
+	if i%yieldEvery == yieldEvery-1 {
+		runtime.Gosched()
+	}
+	return nil
+}
+
 // readAheadMin is the number of blobs from which one pass over the index is
 // cheaper than a look for each.
 const readAheadMin = 64
@@ -228,14 +235,14 @@ func (a *applier) readAhead(ops []engine.Op) error {
 	}
 	slices.Sort(ids)
 	ids = slices.Compact(ids)
-	return readEach(a.e.index, ids, keyRefs, func(i int, value []byte) {
+	return readEach(a.e.index, ids, keyRefs, yield, func(i int, value []byte) {
 		a.blobs[ids[i]] = &counted{refs: decodeRefs(value)}
 	})
 }
 
 // readEach calls fn for each of the ids, which ascend, with what the index has of
 // it, nil for nothing.
-func readEach(r pebble.Reader, ids []engine.BlobID, prefix byte, fn func(i int, value []byte)) error {
+func readEach(r pebble.Reader, ids []engine.BlobID, prefix byte, pause func(i int) error, fn func(i int, value []byte)) error {
 	it, err := r.NewIter(&pebble.IterOptions{LowerBound: []byte{prefix}, UpperBound: []byte{prefix + 1}})
 	if err != nil {
 		return err
@@ -249,8 +256,8 @@ func readEach(r pebble.Reader, ids []engine.BlobID, prefix byte, fn func(i int, 
 	}
 	key, here := idKey(prefix, 0), is(it.First())
 	for i, id := range ids {
-		if i%yieldEvery == yieldEvery-1 {
-			runtime.Gosched()
+		if err := pause(i); err != nil {
+			return err
 		}
 		if here < id { // often the next one
 			here = is(it.Next())
@@ -524,20 +531,27 @@ func commitLength(ops []engine.Op) int64 {
 // appendCommit appends a commit's payload: space, version, and each operation
 // with its lengths. Keep carries the size of the blob's record.
 func appendCommit(dst []byte, w *waiter, size func(engine.BlobID) int64) []byte {
-	dst = binary.LittleEndian.AppendUint64(dst, uint64(w.space))
-	dst = binary.LittleEndian.AppendUint64(dst, uint64(w.version))
-	for _, op := range w.ops {
-		dst = append(dst, byte(op.Kind))
-		if op.Kind == engine.OpKeep || op.Kind == engine.OpDrop {
-			dst = binary.LittleEndian.AppendUint64(dst, uint64(op.Blob))
-			dst = binary.LittleEndian.AppendUint64(dst, uint64(size(op.Blob)))
-			continue
-		}
-		dst = binary.LittleEndian.AppendUint32(dst, uint32(len(op.Key)))
-		dst = binary.LittleEndian.AppendUint32(dst, uint32(len(op.Value)))
-		dst = append(append(dst, op.Key...), op.Value...)
+	dst = appendCommitHead(dst, w)
+	for i := range w.ops {
+		dst = appendOp(dst, &w.ops[i], size)
 	}
 	return dst
+}
+
+func appendCommitHead(dst []byte, w *waiter) []byte {
+	dst = binary.LittleEndian.AppendUint64(dst, uint64(w.space))
+	return binary.LittleEndian.AppendUint64(dst, uint64(w.version))
+}
+
+func appendOp(dst []byte, op *engine.Op, size func(engine.BlobID) int64) []byte {
+	dst = append(dst, byte(op.Kind))
+	if op.Kind == engine.OpKeep || op.Kind == engine.OpDrop {
+		dst = binary.LittleEndian.AppendUint64(dst, uint64(op.Blob))
+		return binary.LittleEndian.AppendUint64(dst, uint64(size(op.Blob)))
+	}
+	dst = binary.LittleEndian.AppendUint32(dst, uint32(len(op.Key)))
+	dst = binary.LittleEndian.AppendUint32(dst, uint32(len(op.Value)))
+	return append(append(dst, op.Key...), op.Value...)
 }
 
 // sealedSizeLocked returns the size of the record of a blob that its writer still

@@ -32,6 +32,7 @@ type waiter struct {
 	moves   []move      // of a relocation, which has no space
 	done    chan error
 
+	pace     func() error // while it is prepared; may be nil
 	prepared *preparation // of a large commit
 }
 

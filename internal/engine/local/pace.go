@@ -11,7 +11,7 @@ import (
 )
 
 // pace keeps the index's tables from being made at the expense of everybody's
-// commands. Who writes them rests for twice as long as it worked, so that a flush
+// commands. Who writes them rests for three times as long as it worked, so that a flush
 // and a compaction together take less than one processor. And a large commit,
 // which becomes a table of its own, waits before it is prepared until the ones
 // before are flushed: otherwise all commits would wait for room in the end. While
@@ -31,7 +31,7 @@ const (
 	memtables       = 4 // when there are so many, commits wait
 	memtablesUrgent = 3
 
-	restShare = 2                      // of the time worked
+	restShare = 3                      // of the time worked
 	restMax   = 10 * time.Millisecond  // at once
 	lookEvery = 100 * time.Millisecond // whether it is urgent
 	// When the first level has four sublevels it is compacted, and with twelve

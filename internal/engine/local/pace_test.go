@@ -27,8 +27,8 @@ func TestRest(t *testing.T) {
 		worked, rested time.Duration
 		pace           func(p *pace, stop chan struct{})
 	}{
-		{name: "flush", category: "pebble-memtable-flush", worked: time.Millisecond, rested: 2 * time.Millisecond},
-		{name: "compaction", category: "pebble-compaction", worked: time.Millisecond, rested: 2 * time.Millisecond},
+		{name: "flush", category: "pebble-memtable-flush", worked: time.Millisecond, rested: restShare * time.Millisecond},
+		{name: "compaction", category: "pebble-compaction", worked: time.Millisecond, rested: restShare * time.Millisecond},
 		{name: "long", category: "pebble-compaction", worked: time.Second, rested: restMax},
 		{name: "no table", category: "pebble-manifest", worked: time.Millisecond},
 		{name: "opening", category: "pebble-compaction", worked: time.Millisecond, pace: func(p *pace, _ chan struct{}) { p.index.Store(nil) }},

@@ -6,7 +6,6 @@ import (
 	"context"
 	"encoding/binary"
 	"errors"
-	"runtime"
 	"slices"
 
 	"github.com/angarium/angarium/internal/engine"
@@ -34,6 +33,7 @@ type preparation struct {
 	live    map[uint32]int64 // change of live octets by segment
 	changed map[int]bool     // which of the blobs others changed; under Engine.preparing
 	begun   bool             // Close waits for the end
+	ended   error            // by the committer
 }
 
 // step is an operation that changes a blob's references.
@@ -70,14 +70,33 @@ func (e *Engine) prepare(ctx context.Context, w *waiter) error {
 }
 
 func (p *preparation) make() error {
-	p.sort()
+	if err := p.sort(); err != nil {
+		return err
+	}
 	if err := p.register(); err != nil {
 		return err
 	}
-	if err := p.read(); err != nil {
-		return indexError("local.Commit", err)
+	if err := p.read(p.pause); err != nil {
+		return p.failure(indexError("local.Commit", err))
 	}
-	return errs.As("local.Commit", errs.Internal, "", p.build())
+	return p.failure(errs.As("local.Commit", errs.Internal, "", p.build(p.pause)))
+}
+
+// pause is yield in the committer's own time.
+func (p *preparation) pause(i int) error {
+	if p.w.pace == nil || i%yieldEvery != yieldEvery-1 {
+		return yield(i)
+	}
+	p.ended = p.w.pace()
+	return p.ended
+}
+
+// failure is why the preparation ended, of which err tells.
+func (p *preparation) failure(err error) error {
+	if p.ended != nil {
+		return errs.Wrap("local.Commit", p.ended)
+	}
+	return err
 }
 
 // end lets go of everything, whatever became of the commit.
@@ -94,16 +113,33 @@ func (p *preparation) end() {
 
 // sort brings the operations into the order of the index's keys: its library sorts
 // so large a batch when it is applied, and has little to do when it is sorted.
-func (p *preparation) sort() {
+func (p *preparation) sort() error {
 	p.list()
-	slices.SortFunc(p.steps, func(a, b step) int { return cmp.Or(cmp.Compare(a.id, b.id), a.op-b.op) })
-	slices.SortFunc(p.rows, p.compareRows)
+	compared, err := 0, error(nil)
+	pause := func() {
+		if err == nil {
+			err = p.pause(compared)
+		}
+		compared++
+	}
+	slices.SortFunc(p.steps, func(a, b step) int {
+		pause()
+		return cmp.Or(cmp.Compare(a.id, b.id), a.op-b.op)
+	})
+	slices.SortFunc(p.rows, func(a, b row) int {
+		pause()
+		return p.compareRows(a, b)
+	})
+	if err != nil {
+		return errs.Wrap("local.Commit", err)
+	}
 	p.ids = make([]engine.BlobID, 0, len(p.steps))
 	for _, s := range p.steps {
 		if n := len(p.ids); n == 0 || p.ids[n-1] != s.id {
 			p.ids = append(p.ids, s.id)
 		}
 	}
+	return nil
 }
 
 // list divides the operations into steps and rows.
@@ -207,15 +243,15 @@ func (p *preparation) keeps(id engine.BlobID) bool {
 }
 
 // read reads what the index has of the blobs.
-func (p *preparation) read() error {
+func (p *preparation) read(pause func(int) error) error {
 	snap := p.e.index.NewSnapshot()
 	defer snap.Close()
 	p.blobs = make([]counted, len(p.ids))
-	err := readEach(snap, p.ids, keyRefs, func(i int, value []byte) { p.blobs[i].refs = decodeRefs(value) })
+	err := readEach(snap, p.ids, keyRefs, pause, func(i int, value []byte) { p.blobs[i].refs = decodeRefs(value) })
 	if err != nil || !p.drops() {
 		return err
 	}
-	return readEach(snap, p.ids, keyLocation, func(i int, value []byte) { p.blobs[i].location = decodeLocation(p.ids[i], value) })
+	return readEach(snap, p.ids, keyLocation, pause, func(i int, value []byte) { p.blobs[i].location = decodeLocation(p.ids[i], value) })
 }
 
 // drops reports whether the commit drops blobs, and so needs to know where they
@@ -225,7 +261,7 @@ func (p *preparation) drops() bool {
 }
 
 // build makes the batch, in the order of the keys. The mark is not yet known.
-func (p *preparation) build() error {
+func (p *preparation) build(pause func(int) error) error {
 	size := 64 + 40*len(p.ids)
 	for _, r := range p.rows {
 		op := &p.w.ops[r.op]
@@ -235,11 +271,11 @@ func (p *preparation) build() error {
 	if err := setMark(p.batch, 0); err != nil {
 		return err
 	}
-	gone, err := p.buildRefs()
+	gone, err := p.buildRefs(pause)
 	if err != nil {
 		return err
 	}
-	if err := errors.Join(p.buildRows(), setVersion(p.batch, p.w)); err != nil {
+	if err := errors.Join(p.buildRows(pause), setVersion(p.batch, p.w)); err != nil {
 		return err
 	}
 	for _, id := range gone {
@@ -251,11 +287,11 @@ func (p *preparation) build() error {
 }
 
 // buildRefs returns the blobs of which the last reference went.
-func (p *preparation) buildRefs() (gone []engine.BlobID, err error) {
+func (p *preparation) buildRefs(pause func(int) error) (gone []engine.BlobID, err error) {
 	steps := p.steps
 	for i, id := range p.ids {
-		if i%yieldEvery == yieldEvery-1 {
-			runtime.Gosched()
+		if err := pause(i); err != nil {
+			return nil, err
 		}
 		b := p.blobs[i] // a copy: it may be counted again
 		for ; len(steps) > 0 && steps[0].id == id; steps = steps[1:] {
@@ -271,10 +307,10 @@ func (p *preparation) buildRefs() (gone []engine.BlobID, err error) {
 	return gone, nil
 }
 
-func (p *preparation) buildRows() error {
+func (p *preparation) buildRows(pause func(int) error) error {
 	for i, r := range p.rows {
-		if i%yieldEvery == yieldEvery-1 {
-			runtime.Gosched()
+		if err := pause(i); err != nil {
+			return err
 		}
 		op := p.w.ops[r.op]
 		if i+1 < len(p.rows) && p.rows[i+1].run == r.run && bytes.Equal(p.w.ops[p.rows[i+1].op].Key, op.Key) {
@@ -316,5 +352,5 @@ func (p *preparation) again(changed map[int]bool) (err error) {
 		}
 	}
 	p.batch.Close()
-	return p.build()
+	return p.build(yield)
 }

@@ -1,6 +1,7 @@
 package local
 
 import (
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"sync"
@@ -98,8 +99,7 @@ func TestPrepared(t *testing.T) {
 			if test.moved {
 				compact(t, e)
 			}
-			length := commitLength(w.ops)
-			if err := e.enqueue(w, one.version, length, commitAlone(w, length)); err != nil {
+			if err := e.enqueue(w, one.version, commitLength(w.ops), encodeAlone(t, w)); err != nil {
 				t.Fatal(err)
 			}
 			if err := <-w.done; err != nil {
@@ -108,6 +108,62 @@ func TestPrepared(t *testing.T) {
 			checkIndex(t, e, disk)
 		})
 	}
+}
+
+// encodeAlone is commitAlone for a commit whose Pace does not end it.
+func encodeAlone(t testing.TB, w *waiter) *alone {
+	t.Helper()
+	a, err := commitAlone(w, commitLength(w.ops))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return a
+}
+
+// TestPace: a large commit can be ended while it is made ready, wherever it has
+// come, and then nothing of it is there and nothing is left behind.
+func TestPace(t *testing.T) {
+	disk, o := vfs.NewMem(), options()
+	o.aloneMin, o.SegmentOctets = 1, 1<<20
+	e := open(t, disk, o)
+	defer e.Close()
+	s := &engineSpace{engine: e, space: enginetest.Space(t, e, 1)}
+	ids := keptBlobs(t, s, 2*yieldEvery)
+	var large engine.Batch
+	for i, id := range ids {
+		large.Keep(id)
+		large.Put(fmt.Appendf(nil, "%x", i*7919%1000), []byte("row"))
+		if i%2 == 0 {
+			large.Drop(id)
+		}
+	}
+	ended := errors.New("ended")
+	calls, last := 0, 0
+	large.Pace = func() error {
+		if calls++; calls == last {
+			return ended
+		}
+		return nil
+	}
+	for last = 1; ; last++ {
+		calls = 0
+		version, err := s.space.Commit(t.Context(), s.version, &large)
+		if err == nil {
+			s.version = version
+			break
+		}
+		if !errors.Is(err, ended) || calls != last {
+			t.Fatalf("ended by call %d of %d: %v", last, calls, err)
+		}
+		var small engine.Batch
+		small.Put([]byte("small"), nil)
+		s.commit(t, &small)
+	}
+	// Sorting twice, references, places, the batch twice, the record.
+	if last < 7 {
+		t.Errorf("only %d calls", last-1)
+	}
+	checkIndex(t, e, disk)
 }
 
 // TestPreparedBesideOthers lets large and small commits and compactions change the
