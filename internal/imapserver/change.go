@@ -17,11 +17,12 @@ func (s *session) changeMany(ctx context.Context, t *tree, n int, fn func(tx *st
 	}
 	ctx, cancel := context.WithTimeout(ctx, changeTimeMax)
 	defer cancel()
-	var commit *fair.Turn
-	defer func() {
+	var commit *fair.Turn // nil before there is something to commit
+	endCommit := func() {
 		commit.End()
 		s.turn += commit.Waited()
-	}()
+	}
+	defer endCommit()
 	err := s.change(ctx, t, func(tx *store.Tx) error {
 		turn, err := s.conn.Work().Take(ctx, uint64(s.user.Account))
 		if err != nil {
@@ -36,7 +37,7 @@ func (s *session) changeMany(ctx context.Context, t *tree, n int, fn func(tx *st
 			return err
 		}
 		// The commit waits for the disk and for others.
-		commit.End()
+		endCommit() // of an attempt before
 		commit = s.conn.Work().Loose()
 		tx.Pace = func() error { return commit.Pause(ctx) }
 		return nil

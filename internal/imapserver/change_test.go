@@ -138,12 +138,23 @@ func TestTurns(t *testing.T) {
 
 // TestPace: a change of many messages that is ended has changed nothing.
 func TestPace(t *testing.T) {
-	s := newTestServer(t, Options{})
+	s := newLocalServer(t, Options{})
 	acct, box := fill(t, s, manyMessages)
 	all := mail.UIDSetOf(mail.UIDRange{First: 1, Last: mail.UIDMax})
 	enough := errors.New("enough")
 	for name, change := range map[string]func(tx *store.Tx) error{
-		"copy":    func(tx *store.Tx) error { _, err := tx.Copy(box, all, box, store.ByOwner); return err },
+		"copy": func(tx *store.Tx) error { _, err := tx.Copy(box, all, box, store.ByOwner); return err },
+		"the commit of a copy": func(tx *store.Tx) error {
+			pace := tx.Pace
+			tx.Pace = nil
+			for range 3 { // it has to be a large one: 28,672 messages
+				if _, err := tx.Copy(box, all, box, store.ByOwner); err != nil {
+					return err
+				}
+			}
+			tx.Pace = pace
+			return nil
+		},
 		"expunge": func(tx *store.Tx) error { _, err := tx.Expunge(box, all); return err },
 		"flags": func(tx *store.Tx) error {
 			_, err := tx.SetFlags(box, all, store.FlagChange{Op: store.FlagsAdd, Flags: mail.NewFlags(mail.Seen)})

@@ -33,7 +33,7 @@ type preparation struct {
 	live    map[uint32]int64 // change of live octets by segment
 	changed map[int]bool     // which of the blobs others changed; under Engine.preparing
 	begun   bool             // Close waits for the end
-	ended   error            // by the committer
+	ended   error            // of Batch.Pace, by which the committer ended it
 }
 
 // step is an operation that changes a blob's references.

@@ -58,14 +58,11 @@ func (e *Engine) lacksZeros() bool {
 // fillAhead writes some of the zeros that are wanted, or wants none any more where
 // there is not plenty of room for them.
 func (e *Engine) fillAhead() {
-	free, err := e.fs.Free(e.dir)
-	if err == nil && free < 3*e.opts.Reserve {
+	if free, err := e.fs.Free(e.dir); err != nil || free < 3*e.opts.Reserve {
 		e.zerosWanted = 0
 		return
 	}
-	if err == nil {
-		err = e.fill(e.opts.quietStep)
-	}
+	err := e.fill(e.opts.quietStep)
 	if err != nil && writeKind(err) == errs.NoSpace {
 		e.zerosWanted = 0
 		return

@@ -86,12 +86,13 @@ func TestFillAheadFails(t *testing.T) {
 		name    string
 		fail    vfs.Op
 		err     error
-		free    int64
-		wanted  bool // still
+		free    int64 // negative: nobody knows
+		wanted  bool  // still
 		stopped bool
 	}{
 		{name: "well", free: 4000, wanted: true},
 		{name: "little room", free: 2000},
+		{name: "who knows how much room", free: -1},
 		{name: "no room", fail: vfs.OpWrite, err: syscall.ENOSPC, free: 4000},
 		{name: "not written", fail: vfs.OpWrite, err: syscall.EIO, free: 4000, wanted: true, stopped: true},
 		{name: "not synced", fail: vfs.OpSync, err: syscall.ENOSPC, free: 4000, wanted: true, stopped: true},
@@ -152,10 +153,15 @@ func TestLacksZeros(t *testing.T) {
 	}
 }
 
-// freeFS is a disk with so many octets free.
+// freeFS is a disk with so many octets free, or nobody knows how many.
 type freeFS struct {
 	vfs.FS
 	free int64
 }
 
-func (fs freeFS) Free(string) (int64, error) { return fs.free, nil }
+func (fs freeFS) Free(string) (int64, error) {
+	if fs.free < 0 {
+		return 0, syscall.EIO
+	}
+	return fs.free, nil
+}
