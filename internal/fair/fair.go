@@ -197,9 +197,12 @@ func (t *Turn) Pause(ctx context.Context) error {
 	return t.take(ctx)
 }
 
-// crowded reports whether short commands and those with a turn are as many as
-// the processors.
-func (q *Queue) crowded() bool { return int(q.brief.Load()+q.turns()) > q.slots }
+// crowded reports whether there are short commands, and they and those with a turn
+// are as many as the processors.
+func (q *Queue) crowded() bool {
+	brief := q.brief.Load()
+	return brief > 0 && int(brief+q.turns()) > q.slots
+}
 
 func (q *Queue) turns() int32 { return q.held.Load() + q.loose.Load() }
 

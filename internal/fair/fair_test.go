@@ -203,18 +203,28 @@ func TestLoose(t *testing.T) {
 	const ms = time.Millisecond
 	synctest.Test(t, func(t *testing.T) {
 		q := newQueue(1, time.Now)
+		mine := q.NewWork()
+		mine.Start()
+		turn := mine.Loose()
 		other, err := q.Take(t.Context(), 1)
 		if err != nil {
 			t.Fatal(err)
 		}
-		begun := time.Now()
-		mine := q.NewWork()
-		mine.Start()
-		turn := mine.Loose()
 		if q.brief.Load() != 0 || q.turns() != 2 {
 			t.Errorf("%d brief, %d turns", q.brief.Load(), q.turns())
 		}
+		begun := time.Now()
+		for range 10 {
+			time.Sleep(ms)
+			if turn.Pause(t.Context()) != nil || other.Pause(t.Context()) != nil {
+				t.Fatal("work ends")
+			}
+		}
+		if time.Since(begun) != 10*ms {
+			t.Errorf("two turns gave way to nobody for %v", time.Since(begun)-10*ms)
+		}
 		other.End()
+		begun = time.Now()
 		step := func(work time.Duration, took time.Duration) {
 			t.Helper()
 			before := time.Now()

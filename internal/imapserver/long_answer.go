@@ -21,11 +21,14 @@ func (s *session) beginAnswer(n int) longAnswer {
 	return longAnswer{s, s.conn.Work().Loose()}
 }
 
-// send sends a piece.
+// send sends a piece that is not the last one.
 func (a longAnswer) send(ctx context.Context, b []byte) {
-	a.turn.Aside(func() { a.s.conn.Write(b) })
+	a.sendLast(b)
 	_ = a.turn.Pause(ctx)
 }
+
+// sendLast sends the last piece.
+func (a longAnswer) sendLast(b []byte) { a.turn.Aside(func() { a.s.conn.Write(b) }) }
 
 func (a longAnswer) end() {
 	a.turn.End()

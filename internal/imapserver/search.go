@@ -203,5 +203,5 @@ func (s *session) tellSearch(ctx context.Context, response string, r searchResul
 		b = append(b, " (MODSEQ "...)
 		b = append(strconv.AppendUint(b, uint64(r.highest(r.found)), 10), ')')
 	}
-	s.conn.Write(append(b, "\r\n"...))
+	a.sendLast(append(b, "\r\n"...))
 }

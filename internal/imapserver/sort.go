@@ -115,5 +115,5 @@ func (s *session) tellThreads(ctx context.Context, threads search.Threads) {
 		a.send(ctx, b)
 		b = b[:0]
 	}
-	s.conn.Write(append(b, "\r\n"...))
+	a.sendLast(append(b, "\r\n"...))
 }

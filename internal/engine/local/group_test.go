@@ -44,32 +44,10 @@ func TestLargeGroups(t *testing.T) {
 	o.SegmentOctets = 64 << 20
 	e := open(t, files, o)
 	defer e.Close()
-	s := enginetest.Space(t, e, 1)
 	commit := func(version engine.Version, octets int) (zeros int64) {
 		t.Helper()
-		id, w := enginetest.MakeBlob(t, e, slices.Repeat([]byte{'x'}, octets), nil)
-		defer w.Release()
-		var b engine.Batch
-		b.Keep(id)
-		if _, err := s.Commit(t.Context(), version, &b); err != nil {
-			t.Fatal(err)
-		}
-		names, err := files.List(path.Join("store", logDir))
-		if err != nil || len(names) != 1 {
-			t.Fatal(names, err)
-		}
-		f, err := files.Open(path.Join("store", logDir, names[0]))
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer f.Close()
-		size, err := f.Size()
-		if err != nil {
-			t.Fatal(err)
-		}
-		e.mu.Lock()
-		defer e.mu.Unlock()
-		return size - e.mu.offset
+		commitBlob(t, e, version, octets)
+		return logSize(t, files) - logEnd(e)
 	}
 	if zeros := commit(0, fillBelow+fillBelow/2); zeros > 0 {
 		t.Errorf("%d zeros behind a large group", zeros)
@@ -87,6 +65,39 @@ func TestLargeGroups(t *testing.T) {
 	case <-time.After(time.Minute):
 		t.Error("half a mebibyte waits for a commit")
 	}
+}
+
+// commitBlob makes a blob of so many octets and keeps it.
+func commitBlob(t *testing.T, e *Engine, version engine.Version, octets int) {
+	t.Helper()
+	id, w := enginetest.MakeBlob(t, e, slices.Repeat([]byte{'x'}, octets), nil)
+	defer w.Release()
+	var b engine.Batch
+	b.Keep(id)
+	if _, err := enginetest.Space(t, e, 1).Commit(t.Context(), version, &b); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// logSize is how many octets the log's only file has.
+func logSize(t *testing.T, files vfs.FS) int64 {
+	t.Helper()
+	names, err := files.List(path.Join("store", logDir))
+	if err != nil || len(names) != 1 {
+		t.Fatal(names, err)
+	}
+	b, err := vfs.ReadWhole(files, path.Join("store", logDir, names[0]))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return int64(len(b))
+}
+
+// logEnd is where the log ends in its last file.
+func logEnd(e *Engine) int64 {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.mu.offset
 }
 
 // TestHandOn: flush leaves a group to apply that would come before one which

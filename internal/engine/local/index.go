@@ -157,7 +157,7 @@ func (a *applier) waiter(w *waiter) error {
 		return err
 	}
 	for i, op := range w.ops {
-		_ = yield(i)
+		letOthersRun(i)
 		if err := a.op(w.space, op); err != nil {
 			return err
 		}
@@ -209,9 +209,9 @@ func references(op *engine.Op) int64 {
 // 100 microseconds.
 const yieldEvery = 128
 
-// yield is called for each of many things. It lets others run now and then: who
-// reads would wait, where all processors have something to do.
-func yield(i int) error {
+// letOthersRun is called for each of many things: who reads would wait, where all
+// processors have something to do. It has the form of preparation.pause.
+func letOthersRun(i int) error {
 	if i%yieldEvery == yieldEvery-1 {
 		runtime.Gosched()
 	}
@@ -235,7 +235,7 @@ func (a *applier) readAhead(ops []engine.Op) error {
 	}
 	slices.Sort(ids)
 	ids = slices.Compact(ids)
-	return readEach(a.e.index, ids, keyRefs, yield, func(i int, value []byte) {
+	return readEach(a.e.index, ids, keyRefs, letOthersRun, func(i int, value []byte) {
 		a.blobs[ids[i]] = &counted{refs: decodeRefs(value)}
 	})
 }

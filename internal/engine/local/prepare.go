@@ -76,16 +76,17 @@ func (p *preparation) make() error {
 	if err := p.register(); err != nil {
 		return err
 	}
-	if err := p.read(p.pause); err != nil {
+	if err := p.read(); err != nil {
 		return p.failure(indexError("local.Commit", err))
 	}
-	return p.failure(errs.As("local.Commit", errs.Internal, "", p.build(p.pause)))
+	return p.failure(errs.As("local.Commit", errs.Internal, "", p.build()))
 }
 
-// pause is yield in the committer's own time.
+// pause is called for each of many things. As long as it is the committer's own
+// time, it is his Pace that lets others run.
 func (p *preparation) pause(i int) error {
 	if p.w.pace == nil || i%yieldEvery != yieldEvery-1 {
-		return yield(i)
+		return letOthersRun(i)
 	}
 	p.ended = p.w.pace()
 	return p.ended
@@ -115,10 +116,10 @@ func (p *preparation) end() {
 // so large a batch when it is applied, and has little to do when it is sorted.
 func (p *preparation) sort() error {
 	p.list()
-	compared, err := 0, error(nil)
+	compared := 0
 	pause := func() {
-		if err == nil {
-			err = p.pause(compared)
+		if p.ended == nil {
+			_ = p.pause(compared)
 		}
 		compared++
 	}
@@ -130,8 +131,8 @@ func (p *preparation) sort() error {
 		pause()
 		return p.compareRows(a, b)
 	})
-	if err != nil {
-		return errs.Wrap("local.Commit", err)
+	if p.ended != nil {
+		return p.failure(nil)
 	}
 	p.ids = make([]engine.BlobID, 0, len(p.steps))
 	for _, s := range p.steps {
@@ -243,15 +244,15 @@ func (p *preparation) keeps(id engine.BlobID) bool {
 }
 
 // read reads what the index has of the blobs.
-func (p *preparation) read(pause func(int) error) error {
+func (p *preparation) read() error {
 	snap := p.e.index.NewSnapshot()
 	defer snap.Close()
 	p.blobs = make([]counted, len(p.ids))
-	err := readEach(snap, p.ids, keyRefs, pause, func(i int, value []byte) { p.blobs[i].refs = decodeRefs(value) })
+	err := readEach(snap, p.ids, keyRefs, p.pause, func(i int, value []byte) { p.blobs[i].refs = decodeRefs(value) })
 	if err != nil || !p.drops() {
 		return err
 	}
-	return readEach(snap, p.ids, keyLocation, pause, func(i int, value []byte) { p.blobs[i].location = decodeLocation(p.ids[i], value) })
+	return readEach(snap, p.ids, keyLocation, p.pause, func(i int, value []byte) { p.blobs[i].location = decodeLocation(p.ids[i], value) })
 }
 
 // drops reports whether the commit drops blobs, and so needs to know where they
@@ -261,7 +262,7 @@ func (p *preparation) drops() bool {
 }
 
 // build makes the batch, in the order of the keys. The mark is not yet known.
-func (p *preparation) build(pause func(int) error) error {
+func (p *preparation) build() error {
 	size := 64 + 40*len(p.ids)
 	for _, r := range p.rows {
 		op := &p.w.ops[r.op]
@@ -271,11 +272,11 @@ func (p *preparation) build(pause func(int) error) error {
 	if err := setMark(p.batch, 0); err != nil {
 		return err
 	}
-	gone, err := p.buildRefs(pause)
+	gone, err := p.buildRefs()
 	if err != nil {
 		return err
 	}
-	if err := errors.Join(p.buildRows(pause), setVersion(p.batch, p.w)); err != nil {
+	if err := errors.Join(p.buildRows(), setVersion(p.batch, p.w)); err != nil {
 		return err
 	}
 	for _, id := range gone {
@@ -287,10 +288,10 @@ func (p *preparation) build(pause func(int) error) error {
 }
 
 // buildRefs returns the blobs of which the last reference went.
-func (p *preparation) buildRefs(pause func(int) error) (gone []engine.BlobID, err error) {
+func (p *preparation) buildRefs() (gone []engine.BlobID, err error) {
 	steps := p.steps
 	for i, id := range p.ids {
-		if err := pause(i); err != nil {
+		if err := p.pause(i); err != nil {
 			return nil, err
 		}
 		b := p.blobs[i] // a copy: it may be counted again
@@ -307,9 +308,9 @@ func (p *preparation) buildRefs(pause func(int) error) (gone []engine.BlobID, er
 	return gone, nil
 }
 
-func (p *preparation) buildRows(pause func(int) error) error {
+func (p *preparation) buildRows() error {
 	for i, r := range p.rows {
-		if err := pause(i); err != nil {
+		if err := p.pause(i); err != nil {
 			return err
 		}
 		op := p.w.ops[r.op]
@@ -326,6 +327,7 @@ func (p *preparation) buildRows(pause func(int) error) error {
 // apply applies the batch when the commit's turn has come: all before it is in
 // the index, and with it all before end is.
 func (p *preparation) apply(end position) error {
+	p.w.pace = nil // everybody waits now
 	if changed := p.unregister(); len(changed) > 0 {
 		if err := p.again(changed); err != nil {
 			return err
@@ -352,5 +354,5 @@ func (p *preparation) again(changed map[int]bool) (err error) {
 		}
 	}
 	p.batch.Close()
-	return p.build(yield)
+	return p.build()
 }

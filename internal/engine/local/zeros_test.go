@@ -2,13 +2,9 @@ package local
 
 import (
 	"errors"
-	"path"
-	"slices"
 	"syscall"
 	"testing"
 
-	"github.com/angarium/angarium/internal/engine"
-	"github.com/angarium/angarium/internal/engine/enginetest"
 	"github.com/angarium/angarium/internal/vfs"
 )
 
@@ -22,55 +18,24 @@ func TestFillAhead(t *testing.T) {
 	o := options()
 	o.SegmentOctets, o.quietAfter, o.quietStep = segment, 1, 64<<10
 	e := open(t, files, o)
-	size := func() int64 {
-		t.Helper()
-		names, err := disk.List(path.Join("store", logDir))
-		if err != nil || len(names) != 1 {
-			t.Fatal(names, err)
-		}
-		f, err := disk.Open(path.Join("store", logDir, names[0]))
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer f.Close()
-		size, err := f.Size()
-		if err != nil {
-			t.Fatal(err)
-		}
-		return size
-	}
-	end := func() int64 {
-		e.mu.Lock()
-		defer e.mu.Unlock()
-		return e.mu.offset
-	}
-	commit := func(version engine.Version) {
-		t.Helper()
-		id, w := enginetest.MakeBlob(t, e, slices.Repeat([]byte{'x'}, octets), nil)
-		defer w.Release()
-		var b engine.Batch
-		b.Keep(id)
-		if _, err := enginetest.Space(t, e, 1).Commit(t.Context(), version, &b); err != nil {
-			t.Fatal(err)
-		}
-	}
-	commit(0)
-	for size()-end() <= octets-o.quietStep {
+	size := func() int64 { return logSize(t, disk) }
+	commitBlob(t, e, 0, octets)
+	for size()-logEnd(e) <= octets-o.quietStep {
 		<-files.synced
 	}
 	before := size()
-	if before-end() > octets+o.quietStep {
-		t.Errorf("%d octets were written, %d zeros are ahead", end(), before-end())
+	if before-logEnd(e) > octets+o.quietStep {
+		t.Errorf("%d octets were written, %d zeros are ahead", logEnd(e), before-logEnd(e))
 	}
-	commit(1)
+	commitBlob(t, e, 1, octets)
 	for size() < segment { // twice as much is wanted now, and there is room for less
 		<-files.synced
 	}
-	commit(2)
+	commitBlob(t, e, 2, octets)
 	if size() != segment {
 		t.Errorf("a segment of %d octets, not %d", size(), segment)
 	}
-	last := end()
+	last := logEnd(e)
 	if err := e.Close(); err != nil {
 		t.Fatal(err)
 	}
