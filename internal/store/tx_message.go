@@ -95,10 +95,16 @@ func (tx *Tx) add(box *Mailbox, edit *listEdit, m *Message) {
 		edit.add(*m)
 		return
 	}
+	tx.growUnlisted(box.ID, 1)
+	tx.next.unlisted[box.ID] = append(tx.next.unlisted[box.ID], *m)
+}
+
+// growUnlisted makes room for n more messages of a mailbox whose list is not in memory.
+func (tx *Tx) growUnlisted(mb MailboxID, n int) {
 	if tx.next.unlisted == nil {
 		tx.next.unlisted = map[MailboxID][]Message{}
 	}
-	tx.next.unlisted[box.ID] = append(tx.next.unlisted[box.ID], *m)
+	tx.next.unlisted[mb] = slices.Grow(tx.next.unlisted[mb], n)
 }
 
 // count changes the counters for one message more or less.
@@ -166,6 +172,9 @@ func (tx *Tx) copy(from MailboxID, uids mail.UIDSet, to MailboxID, by Copier, ke
 	c = Copied{UIDValidity: box.UIDValidity, Source: found}
 	tx.batch.Grow(2 * found.Len())
 	edit := tx.editLoaded(to)
+	if edit == nil {
+		tx.growUnlisted(to, found.Len())
+	}
 	for _, m := range source.Select(found) {
 		if err := tx.step(); err != nil {
 			return c, err

@@ -2,6 +2,7 @@ package local
 
 import (
 	"context"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -21,6 +22,8 @@ type pace struct {
 	stop     <-chan struct{}               // closed when it closes: likewise
 	flushed  atomic.Pointer[chan struct{}] // closed when something was flushed
 	memtable uint64                        // octets at most
+
+	writers atomic.Int32 // tables that are being written
 
 	now    func() time.Time
 	looked atomic.Int64 // whether it is urgent; nanoseconds since 1970
@@ -59,7 +62,8 @@ func (p *pace) rest(worked time.Duration) {
 	if index == nil || p.isUrgent(index) {
 		return
 	}
-	t := time.NewTimer(min(restShare*worked, restMax))
+	writers := time.Duration(p.writers.Load())
+	t := time.NewTimer(min(restShare*worked, restMax) * writers)
 	defer t.Stop()
 	select {
 	case <-t.C:
@@ -88,7 +92,8 @@ func (f pacedFS) Create(name string, c pebblevfs.DiskWriteCategory) (pebblevfs.F
 	if err != nil || (c != "pebble-memtable-flush" && c != "pebble-compaction") {
 		return file, err
 	}
-	return &pacedFile{file, f.pace, f.pace.now()}, nil
+	f.pace.writers.Add(1)
+	return &pacedFile{File: file, pace: f.pace, since: f.pace.now()}, nil
 }
 
 // pacedFile is a table that is being written.
@@ -96,6 +101,12 @@ type pacedFile struct {
 	pebblevfs.File
 	pace  *pace
 	since time.Time // it is worked on
+	ended sync.Once
+}
+
+func (f *pacedFile) Close() error {
+	f.ended.Do(func() { f.pace.writers.Add(-1) })
+	return f.File.Close()
 }
 
 func (f *pacedFile) Write(b []byte) (int, error) {
