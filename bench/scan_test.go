@@ -28,18 +28,18 @@ func BenchmarkScan(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	all := make([]int, messages)
+	all := make([]int32, messages)
 	for i := range all {
-		all[i] = i
+		all[i] = int32(i)
 	}
 	key := &imapwire.SearchKey{Op: imapwire.SearchHeader, Field: "Subject", Text: "subject 77"}
 	criteria := []imapwire.SortKey{{Field: imapwire.SortSubject}, {Field: imapwire.SortDate}}
 	for _, bench := range []struct {
 		name string
-		run  func(q *search.Query) ([]int, error)
+		run  func(q *search.Query) ([]int32, error)
 	}{
-		{"search-subject", func(q *search.Query) ([]int, error) { return search.Run(b.Context(), q) }},
-		{"sort-subject", func(q *search.Query) ([]int, error) { return q.Sort(b.Context(), all, criteria) }},
+		{"search-subject", func(q *search.Query) ([]int32, error) { return search.Run(b.Context(), q) }},
+		{"sort-subject", func(q *search.Query) ([]int32, error) { return q.Sort(b.Context(), all, criteria) }},
 	} {
 		b.Run(bench.name, func(b *testing.B) {
 			b.ReportAllocs()

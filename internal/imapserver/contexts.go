@@ -56,7 +56,7 @@ func (v *view) context(tag string) *searchContext {
 
 // keepUpdated makes a context of a search whose results were told, given as
 // indexes in their order, or says that it does not (RFC 5267 §4.3.1).
-func (s *session) keepUpdated(ret searchReturn, c *searchContext, found []int) {
+func (s *session) keepUpdated(ret searchReturn, c *searchContext, found []int32) {
 	v := s.view
 	if !ret.Update {
 		return
@@ -86,7 +86,7 @@ func (s *session) keepUpdated(ret searchReturn, c *searchContext, found []int) {
 		}
 	}
 	for _, i := range found {
-		u := v.list.At(i).UID
+		u := v.list.At(int(i)).UID
 		c.found.set(u)
 		if c.criteria != nil {
 			c.order = append(c.order, u)
@@ -167,16 +167,16 @@ func (c *searchContext) revise(ctx context.Context, q *search.Query, looked mail
 		return ch, err
 	}
 	var out []mail.UID
-	var in []int
+	var in []int32
 	for i, m := range q.List.Select(looked) {
-		_, matches := slices.BinarySearch(hits, i)
+		_, matches := slices.BinarySearch(hits, int32(i))
 		was := c.found.has(m.UID)
 		moves := was && matches && byAnnotation(c.criteria)
 		if was && !matches || moves {
 			out = append(out, m.UID)
 		}
 		if !was && matches || moves {
-			in = append(in, i)
+			in = append(in, int32(i))
 		}
 	}
 	ch.gone = c.remove(out)
@@ -213,10 +213,11 @@ func (c *searchContext) remove(uids []mail.UID) placed {
 }
 
 // add puts messages of q's list into the results.
-func (c *searchContext) add(ctx context.Context, q *search.Query, in []int) (added placed, err error) {
+func (c *searchContext) add(ctx context.Context, q *search.Query, in []int32) (added placed, err error) {
 	for _, i := range in {
-		added.uids = append(added.uids, q.List.At(i).UID)
-		c.found.set(q.List.At(i).UID)
+		u := q.List.At(int(i)).UID
+		added.uids = append(added.uids, u)
+		c.found.set(u)
 	}
 	if c.criteria == nil || len(in) == 0 {
 		return added, nil

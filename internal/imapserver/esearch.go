@@ -90,7 +90,7 @@ func (s *session) searchCorrelator(tag, box string, uidValidity uint32, byUID bo
 }
 
 // appendNumbers appends messages as a set in the order they are in.
-func (s *session) appendNumbers(b []byte, list *store.MessageList, found []int) []byte {
+func (s *session) appendNumbers(b []byte, list *store.MessageList, found []int32) []byte {
 	numbers := make([]uint32, len(found))
 	for i, at := range found {
 		numbers[i] = s.numberOf(list, at)
@@ -100,7 +100,7 @@ func (s *session) appendNumbers(b []byte, list *store.MessageList, found []int) 
 
 // told returns the results whose highest mod-sequence is told: with MIN and MAX
 // alone these two, else all (RFC 4731 §3.2).
-func told(ret searchReturn, found []int) []int {
+func told(ret searchReturn, found []int32) []int32 {
 	if ret.All || ret.Count || ret.Partial != nil {
 		return found
 	}
@@ -109,7 +109,7 @@ func told(ret searchReturn, found []int) []int {
 
 // ends returns the first and last of the results, as far as they were asked
 // for, ascending.
-func ends(ret searchReturn, found []int) (e []int) {
+func ends(ret searchReturn, found []int32) (e []int32) {
 	if len(found) == 0 {
 		return nil
 	}
@@ -125,8 +125,8 @@ func ends(ret searchReturn, found []int) (e []int) {
 
 // savedOf returns the results that SAVE keeps, ascending (RFC 5182 §2.4, RFC
 // 9394 §3.2).
-func savedOf(ret searchReturn, found []int) []int {
-	var kept []int
+func savedOf(ret searchReturn, found []int32) []int32 {
+	var kept []int32
 	switch {
 	case ret.All || ret.Count || !ret.Min && !ret.Max && ret.Partial == nil:
 		kept = slices.Clone(found)

@@ -18,8 +18,8 @@ type multiSearch struct {
 	charset string
 	key     *imapwire.SearchKey
 
-	found []int // in the selected mailbox, if that was searched
-	done  bool  // it was
+	found []int32 // in the selected mailbox, if that was searched
+	done  bool    // it was
 }
 
 // parseMultiSearch reads ESEARCH, whose answers name messages by UID.

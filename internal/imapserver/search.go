@@ -58,7 +58,7 @@ func needFuzzy(d *imapwire.Decoder, relevancy bool, key *imapwire.SearchKey) {
 
 // scores returns how relevant results of the selected mailbox are, where
 // RELEVANCY asks for it.
-func (s *session) scores(ctx context.Context, ret searchReturn, charset string, key *imapwire.SearchKey, found []int) ([]int, error) {
+func (s *session) scores(ctx context.Context, ret searchReturn, charset string, key *imapwire.SearchKey, found []int32) ([]int, error) {
 	if !ret.Relevancy {
 		return nil, nil
 	}
@@ -75,7 +75,7 @@ func everything(*imapwire.SearchKey) mail.UIDSet { return nil }
 
 // find returns the indexes of the messages that match, of those that only gives
 // for the keys with stored searches in them; nil: of all.
-func (s *session) find(ctx context.Context, charset string, key *imapwire.SearchKey, only func(*imapwire.SearchKey) mail.UIDSet) ([]int, error) {
+func (s *session) find(ctx context.Context, charset string, key *imapwire.SearchKey, only func(*imapwire.SearchKey) mail.UIDSet) ([]int32, error) {
 	if err := s.expand(ctx, key, charset, 0); err != nil {
 		return nil, err
 	}
@@ -95,7 +95,7 @@ func (s *session) find(ctx context.Context, charset string, key *imapwire.Search
 
 // search runs a search. To a client that waits for long it tells how far it is
 // (RFC 9585).
-func (s *session) search(ctx context.Context, q *search.Query) (found []int, err error) {
+func (s *session) search(ctx context.Context, q *search.Query) (found []int32, err error) {
 	ctx, end := context.WithCancel(ctx)
 	defer end()
 	done := make(chan struct{})
@@ -150,7 +150,7 @@ func searchError(err error) error {
 
 // searchResult is what SEARCH or SORT found.
 type searchResult struct {
-	found []int              // indexes in the list
+	found []int32            // indexes in the list
 	list  *store.MessageList // what was searched
 	box   string             // the name of its mailbox, where the answer is to have it (RFC 7377 §2.1)
 	// uidValidity is that mailbox's.
@@ -160,25 +160,25 @@ type searchResult struct {
 }
 
 // uids returns the UIDs of ascending indexes.
-func (v *view) uids(found []int) (uids mail.UIDSet) {
+func (v *view) uids(found []int32) (uids mail.UIDSet) {
 	for _, i := range found {
-		uids = uids.Append(v.list.At(i).UID)
+		uids = uids.Append(v.list.At(int(i)).UID)
 	}
 	return uids
 }
 
 // numberOf returns how the answer names the i-th message of a list.
-func (s *session) numberOf(list *store.MessageList, i int) uint32 {
+func (s *session) numberOf(list *store.MessageList, i int32) uint32 {
 	if s.byUID {
-		return uint32(list.At(i).UID)
+		return uint32(list.At(int(i)).UID)
 	}
 	return uint32(i + 1)
 }
 
 // highest returns the highest mod-sequence of some of the messages searched.
-func (r *searchResult) highest(found []int) (m mail.ModSeq) {
+func (r *searchResult) highest(found []int32) (m mail.ModSeq) {
 	for _, i := range found {
-		m = max(m, r.list.At(i).ModSeq)
+		m = max(m, r.list.At(int(i)).ModSeq)
 	}
 	return m
 }

@@ -109,7 +109,7 @@ func (s *session) tellThreads(ctx context.Context, threads search.Threads) {
 	if len(threads) > 0 {
 		b = append(b, ' ')
 	}
-	number := func(i int) uint32 { return s.numberOf(s.view.list, i) }
+	number := func(i int32) uint32 { return s.numberOf(s.view.list, i) }
 	for from := 0; from < len(threads); from += threadsPiece {
 		b = threads.Append(b, from, min(from+threadsPiece, len(threads)), number)
 		a.send(ctx, b)

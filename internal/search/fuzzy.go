@@ -234,7 +234,7 @@ func fuzzyScorer(k *imapwire.SearchKey, needle []byte) scorer {
 // Scores returns how relevant messages are that matched Key, given by indexes
 // (RFC 6203 §4): for keys of which all match the lowest score of them, for OR the
 // highest.
-func (q *Query) Scores(ctx context.Context, found []int) ([]int, error) {
+func (q *Query) Scores(ctx context.Context, found []int32) ([]int, error) {
 	score, err := q.scorerOf(q.Key)
 	if err != nil {
 		return nil, err
@@ -243,7 +243,7 @@ func (q *Query) Scores(ctx context.Context, found []int) ([]int, error) {
 	err = q.inBlocks(ctx, len(found), func(c *cursor, from, to int) error {
 		for n := from; n < to; n++ {
 			var err error
-			if scores[n], err = relevancy(score, c, q.List.At(found[n])); err != nil {
+			if scores[n], err = relevancy(score, c, q.List.At(int(found[n]))); err != nil {
 				return err
 			}
 		}

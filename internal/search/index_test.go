@@ -99,7 +99,7 @@ func partOf(t *testing.T, s *store.Store, list *store.MessageList) *store.Messag
 	return part
 }
 
-func runLiteral(t testing.TB, s *store.Store, list *store.MessageList, x *Index, key, text string) ([]int, error) {
+func runLiteral(t testing.TB, s *store.Store, list *store.MessageList, x *Index, key, text string) ([]int32, error) {
 	d := decoderOf(key, text)
 	charset, k := d.SearchProgram()
 	if err := d.Err(); err != nil {

@@ -37,12 +37,12 @@ type item struct {
 var noFields = &fields{}
 
 // read returns the fields of messages given by indexes.
-func (q *Query) read(ctx context.Context, found []int) ([]item, error) {
+func (q *Query) read(ctx context.Context, found []int32) ([]item, error) {
 	out := make([]item, len(found))
 	err := q.inBlocks(ctx, len(found), func(c *cursor, from, to int) error {
 		for n := from; n < to; n++ {
 			var err error
-			if out[n], err = q.readItem(c, found[n]); err != nil {
+			if out[n], err = q.readItem(c, int(found[n])); err != nil {
 				return err
 			}
 		}

@@ -2,8 +2,9 @@ package search
 
 import (
 	"cmp"
-	"slices"
+	"context"
 	"sync"
+	"weak"
 
 	"github.com/angarium/angarium/internal/imapwire"
 	"github.com/angarium/angarium/internal/mail"
@@ -18,8 +19,9 @@ const (
 // order is how all messages of a mailbox were arranged. What SORT and THREAD
 // look at never changes for a UID (RFC 3501 §2.3.1.1), so that it stays good.
 type order struct {
-	uids []mail.UID // ascending
-	by   []int32    // of SORT the indexes in uids, in order; else Threads
+	uids []mail.UID                      // ascending
+	by   []int32                         // of SORT the indexes in uids, in order; else Threads
+	list weak.Pointer[store.MessageList] // of which it was made
 	used uint64
 }
 
@@ -109,60 +111,92 @@ func sortedBy(criteria []imapwire.SortKey) string {
 
 // newOrder is one of all messages of a list.
 func newOrder(l *store.MessageList, by []int32) *order {
-	o := &order{uids: make([]mail.UID, 0, l.Len()), by: by}
+	o := &order{uids: make([]mail.UID, 0, l.Len()), by: by, list: weak.Make(l)}
 	for _, m := range l.Range(0, l.Len()) {
 		o.uids = append(o.uids, m.UID)
 	}
 	return o
 }
 
-// over returns the indexes of a list's messages in order, and of those that the
-// order does not have.
-func (o *order) over(l *store.MessageList) (sorted, added []int) {
-	if o.isOf(l) { // whose indexes are those of the order
-		sorted = make([]int, len(o.by))
-		for n, i := range o.by {
-			sorted[n] = int(i)
-		}
-		return sorted, nil
+// kept returns the order that is kept for a key over the list's messages, nil if
+// there is none, and the indexes of those that it does not have. Neither may be
+// changed.
+func (q *Query) kept(ctx context.Context, key orderKey) (sorted, added []int32, err error) {
+	o := q.Index.orders.get(key)
+	if o == nil {
+		return nil, nil, nil
+	}
+	same, err := q.isOf(ctx, key, o)
+	if err != nil || same {
+		return o.by, nil, err // its indexes are those of the list
+	}
+	turn, err := q.turn(ctx, q.List.Len())
+	defer q.end(turn)
+	if err != nil {
+		return nil, nil, err
 	}
 	at := make([]int32, len(o.uids)) // index in the list, from 1
 	k := 0
-	for i, m := range l.Range(0, l.Len()) {
+	for i, m := range q.List.Range(0, q.List.Len()) {
+		if i%rowsLen == 0 {
+			if err := turn.Pause(ctx); err != nil {
+				return nil, nil, err
+			}
+		}
 		for k < len(o.uids) && o.uids[k] < m.UID {
 			k++
 		}
 		if k < len(o.uids) && o.uids[k] == m.UID {
 			at[k] = int32(i) + 1
 		} else {
-			added = append(added, i)
+			added = append(added, int32(i))
 		}
 	}
-	sorted = make([]int, 0, l.Len())
-	for _, k := range o.by {
+	sorted = make([]int32, 0, q.List.Len())
+	for n, k := range o.by {
+		if n%rowsLen == 0 {
+			if err := turn.Pause(ctx); err != nil {
+				return nil, nil, err
+			}
+		}
 		if at[k] > 0 {
-			sorted = append(sorted, int(at[k])-1)
+			sorted = append(sorted, at[k]-1)
 		}
 	}
-	return sorted, added
+	return sorted, added, nil
 }
 
-// isOf reports whether the order is of just the messages of a list.
-func (o *order) isOf(l *store.MessageList) bool {
-	if len(o.uids) != l.Len() {
-		return false
+// isOf reports whether the order that is kept for a key is of just the messages of
+// the list.
+func (q *Query) isOf(ctx context.Context, key orderKey, o *order) (bool, error) {
+	if o.list.Value() == q.List {
+		return true, nil
 	}
-	for i, m := range l.Range(0, l.Len()) {
+	if len(o.uids) != q.List.Len() {
+		return false, nil
+	}
+	turn, err := q.turn(ctx, q.List.Len())
+	defer q.end(turn)
+	if err != nil {
+		return false, err
+	}
+	for i, m := range q.List.Range(0, q.List.Len()) {
+		if i%rowsLen == 0 {
+			if err := turn.Pause(ctx); err != nil {
+				return false, err
+			}
+		}
 		if o.uids[i] != m.UID {
-			return false
+			return false, nil
 		}
 	}
-	return true
+	q.Index.orders.put(key, &order{uids: o.uids, by: o.by, list: weak.Make(q.List)}) // which is not gone through again
+	return true, nil
 }
 
 // subset returns those of sorted that are among found, which ascend, in the
 // order of sorted.
-func subset(sorted, found []int) []int {
+func subset(sorted, found []int32) []int32 {
 	if len(found) == len(sorted) {
 		return sorted
 	}
@@ -170,5 +204,11 @@ func subset(sorted, found []int) []int {
 	for _, i := range found {
 		in[i] = true
 	}
-	return slices.DeleteFunc(sorted, func(i int) bool { return !in[i] })
+	some := make([]int32, 0, len(found))
+	for _, i := range sorted {
+		if in[i] {
+			some = append(some, i)
+		}
+	}
+	return some
 }

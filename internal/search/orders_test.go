@@ -34,11 +34,11 @@ func TestOrders(t *testing.T) {
 		if rng.IntN(3) == 0 {
 			list = expunge(t, a, list, rng)
 		}
-		var found []int
+		var found []int32
 		part := 1 + rng.IntN(5)
 		for i := range list.Len() {
 			if part == 1 || rng.IntN(part) == 0 {
-				found = append(found, i)
+				found = append(found, int32(i))
 			}
 		}
 		by := criteria[rng.IntN(len(criteria))]

@@ -112,7 +112,7 @@ func (q *Query) newCursor(ctx context.Context, t *fair.Turn) *cursor {
 func (c *cursor) close() { c.scan.Close() }
 
 // Run returns the indexes of the messages that match, ascending.
-func Run(ctx context.Context, q *Query) ([]int, error) {
+func Run(ctx context.Context, q *Query) ([]int32, error) {
 	t, err := q.compile(q.Key)
 	if err != nil {
 		return nil, err
@@ -143,9 +143,9 @@ const rowsLen = 4096
 
 // scanRows looks at what is in the list of all messages. The indexes are copied
 // once instead of whenever there is no more room for them.
-func (q *Query) scanRows(c *cursor, t test) ([]int, error) {
-	var found [][]int
-	var hits []int
+func (q *Query) scanRows(c *cursor, t test) ([]int32, error) {
+	var found [][]int32
+	var hits []int32
 	var err error
 	for from := 0; from < q.List.Len(); from += rowsLen {
 		if hits, err = q.scan(c, t, hits[:0], from, min(from+rowsLen, q.List.Len())); err != nil {
@@ -164,16 +164,16 @@ func isAll(k *imapwire.SearchKey) bool {
 }
 
 // all returns the indexes of n messages.
-func all(n int) []int {
-	indexes := make([]int, n)
+func all(n int) []int32 {
+	indexes := make([]int32, n)
 	for i := range indexes {
-		indexes[i] = i
+		indexes[i] = int32(i)
 	}
 	return indexes
 }
 
 // scan appends to hits the indexes, from one to before another, that match.
-func (q *Query) scan(c *cursor, t test, hits []int, from, to int) ([]int, error) {
+func (q *Query) scan(c *cursor, t test, hits []int32, from, to int) ([]int32, error) {
 	for i, m := range q.List.Range(from, to) {
 		if t.cost != costRow || i%1024 == 0 {
 			if err := c.turn.Pause(c.ctx); err != nil {
@@ -187,7 +187,7 @@ func (q *Query) scan(c *cursor, t test, hits []int, from, to int) ([]int, error)
 			return nil, err
 		}
 		if ok {
-			hits = append(hits, i)
+			hits = append(hits, int32(i))
 		}
 	}
 	return hits, nil
@@ -195,15 +195,15 @@ func (q *Query) scan(c *cursor, t test, hits []int, from, to int) ([]int, error)
 
 // scanOnly looks at the messages of Only: the cost follows their number, not
 // that of the list.
-func (q *Query) scanOnly(ctx context.Context, t test) (hits []int, err error) {
-	var all []int
+func (q *Query) scanOnly(ctx context.Context, t test) (hits []int32, err error) {
+	var all []int32
 	for i := range q.List.Select(q.Only) {
-		all = append(all, i)
+		all = append(all, int32(i))
 	}
-	found := make([][]int, (len(all)+blockLen-1)/blockLen)
+	found := make([][]int32, (len(all)+blockLen-1)/blockLen)
 	err = q.inBlocks(ctx, len(all), func(c *cursor, from, to int) error {
 		for _, i := range all[from:to] {
-			ok, err := t.match(c, i, q.List.At(i))
+			ok, err := t.match(c, int(i), q.List.At(int(i)))
 			if err != nil {
 				return err
 			}
@@ -217,8 +217,8 @@ func (q *Query) scanOnly(ctx context.Context, t test) (hits []int, err error) {
 }
 
 // parallel scans blocks of messages on as many processors as there are turns.
-func (q *Query) parallel(ctx context.Context, t test) ([]int, error) {
-	found := make([][]int, (q.List.Len()+blockLen-1)/blockLen)
+func (q *Query) parallel(ctx context.Context, t test) ([]int32, error) {
+	found := make([][]int32, (q.List.Len()+blockLen-1)/blockLen)
 	err := q.inBlocks(ctx, q.List.Len(), func(c *cursor, from, to int) error {
 		hits, err := q.scan(c, t, nil, from, to)
 		found[from/blockLen] = hits

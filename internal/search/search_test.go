@@ -139,13 +139,13 @@ func decoderOf(key, text string) *imapwire.Decoder {
 }
 
 // run searches as a client asks.
-func run(t testing.TB, s *store.Store, list *store.MessageList, program string) ([]int, error) {
+func run(t testing.TB, s *store.Store, list *store.MessageList, program string) ([]int32, error) {
 	t.Helper()
 	return runWith(t, s, list, nil, program)
 }
 
 // runWith is run with an index of the one account.
-func runWith(t testing.TB, s *store.Store, list *store.MessageList, x *Index, program string) ([]int, error) {
+func runWith(t testing.TB, s *store.Store, list *store.MessageList, x *Index, program string) ([]int32, error) {
 	t.Helper()
 	d := imapwire.NewDecoder(source{bufio.NewReader(strings.NewReader(program + "\r\n"))})
 	d.SetLimits(imapwire.AfterLogin)
@@ -198,9 +198,9 @@ func TestAlgebra(t *testing.T) {
 	s, list := open(t)
 	rng := rand.New(rand.NewPCG(1, 2))
 	leaves := []string{"SEEN", "FROM fred", "BODY hello", "TEXT wilma", "LARGER 300", "UID 2:3", "SINCE 11-Feb-2026", "HEADER Subject plain", "KEYWORD $Work"}
-	var build func(depth int) (string, []int)
-	all := []int{0, 1, 2, 3}
-	build = func(depth int) (string, []int) {
+	var build func(depth int) (string, []int32)
+	all := []int32{0, 1, 2, 3}
+	build = func(depth int) (string, []int32) {
 		if depth == 0 || rng.IntN(4) == 0 {
 			p := leaves[rng.IntN(len(leaves))]
 			got, err := run(t, s, list, p)
@@ -210,7 +210,7 @@ func TestAlgebra(t *testing.T) {
 			return p, got
 		}
 		a, x := build(depth - 1)
-		keep := func(f func(i int) bool) (out []int) {
+		keep := func(f func(i int32) bool) (out []int32) {
 			for _, i := range all {
 				if f(i) {
 					out = append(out, i)
@@ -219,13 +219,13 @@ func TestAlgebra(t *testing.T) {
 			return out
 		}
 		if rng.IntN(3) == 0 {
-			return "NOT " + a, keep(func(i int) bool { return !slices.Contains(x, i) })
+			return "NOT " + a, keep(func(i int32) bool { return !slices.Contains(x, i) })
 		}
 		b, y := build(depth - 1)
 		if rng.IntN(2) == 0 {
-			return "OR " + a + " " + b, keep(func(i int) bool { return slices.Contains(x, i) || slices.Contains(y, i) })
+			return "OR " + a + " " + b, keep(func(i int32) bool { return slices.Contains(x, i) || slices.Contains(y, i) })
 		}
-		return "(" + a + " " + b + ")", keep(func(i int) bool { return slices.Contains(x, i) && slices.Contains(y, i) })
+		return "(" + a + " " + b + ")", keep(func(i int32) bool { return slices.Contains(x, i) && slices.Contains(y, i) })
 	}
 	for range 300 {
 		program, want := build(4)

@@ -16,19 +16,17 @@ import (
 // Sort orders messages of the list, given by ascending indexes, as SORT does
 // (RFC 5256 §3, RFC 5957 §4). What is equal stays in the order of the mailbox.
 // With an Index, how the whole mailbox was sorted is kept for the next time,
-// unless it is by what may change.
-func (q *Query) Sort(ctx context.Context, found []int, criteria []imapwire.SortKey) ([]int, error) {
+// unless it is by what may change: what is returned must not be changed.
+func (q *Query) Sort(ctx context.Context, found []int32, criteria []imapwire.SortKey) ([]int32, error) {
 	s := q.newSorter(criteria)
 	if q.Index == nil || s.scores || s.annotated || len(found) < q.List.Len()/4 {
 		return s.sort(ctx, found)
 	}
 	key := orderKey{q.Account, q.List.Mailbox(), sortedBy(criteria)}
-	var sorted, added []int
-	if o := q.Index.orders.get(key); o != nil {
-		sorted, added = o.over(q.List)
-	}
-	var err error
+	sorted, added, err := q.kept(ctx, key)
 	switch {
+	case err != nil:
+		return nil, errs.Wrap("search.Sort", err)
 	case sorted != nil && len(added) == 0:
 		return subset(sorted, found), nil
 	case sorted != nil && len(added) <= addedMax:
@@ -41,26 +39,22 @@ func (q *Query) Sort(ctx context.Context, found []int, criteria []imapwire.SortK
 	if err != nil {
 		return nil, err
 	}
-	by := make([]int32, len(sorted))
-	for n, i := range sorted {
-		by[n] = int32(i)
-	}
-	q.Index.orders.put(key, newOrder(q.List, by))
+	q.Index.orders.put(key, newOrder(q.List, sorted))
 	return subset(sorted, found), nil
 }
 
 // insert puts messages into an order of others.
-func (s *sorter) insert(ctx context.Context, sorted, added []int) ([]int, error) {
+func (s *sorter) insert(ctx context.Context, sorted, added []int32) ([]int32, error) {
 	added, err := s.sort(ctx, added)
 	if err != nil {
 		return nil, err
 	}
 	c, from := s.q.newCursor(ctx, nil), 0
 	defer c.close()
-	all := make([]int, 0, len(sorted)+len(added))
+	all := make([]int32, 0, len(sorted)+len(added))
 	for _, i := range added {
 		rest := sorted[from:]
-		n, err := s.place(c, len(rest), func(n int) int { return rest[n] }, i)
+		n, err := s.place(c, len(rest), func(n int) int { return int(rest[n]) }, int(i))
 		if err != nil {
 			return nil, err
 		}
@@ -71,7 +65,7 @@ func (s *sorter) insert(ctx context.Context, sorted, added []int) ([]int, error)
 }
 
 // sort orders messages, given by ascending indexes.
-func (s *sorter) sort(ctx context.Context, found []int) ([]int, error) {
+func (s *sorter) sort(ctx context.Context, found []int32) ([]int32, error) {
 	q := s.q
 	all, err := s.items(ctx, found)
 	if err != nil {
@@ -101,9 +95,9 @@ func (s *sorter) sort(ctx context.Context, found []int) ([]int, error) {
 	if err != nil {
 		return nil, errs.Wrap("search.Sort", err)
 	}
-	indexes := make([]int, len(order))
+	indexes := make([]int32, len(order))
 	for i := range order {
-		indexes[i] = all[order[i].n].index
+		indexes[i] = int32(all[order[i].n].index)
 	}
 	return indexes, nil
 }
@@ -179,7 +173,7 @@ func (x *item) text(f imapwire.SortField, n int) string {
 // returns the order with them, in the memory of the old one where there is room,
 // and their places in it, ascending from 0. The few messages of the order that
 // are compared are read again.
-func (q *Query) Insert(ctx context.Context, order []mail.UID, added []int, criteria []imapwire.SortKey) (all []mail.UID, places []int, err error) {
+func (q *Query) Insert(ctx context.Context, order []mail.UID, added []int32, criteria []imapwire.SortKey) (all []mail.UID, places []int, err error) {
 	if added, err = q.Sort(ctx, added, criteria); err != nil {
 		return nil, nil, err
 	}
@@ -192,7 +186,7 @@ func (q *Query) Insert(ctx context.Context, order []mail.UID, added []int, crite
 			at, _ := q.List.Find(order[from+n])
 			return at
 		}
-		less, err := s.place(c, len(order)-from, at, i)
+		less, err := s.place(c, len(order)-from, at, int(i))
 		if err != nil {
 			return nil, nil, err
 		}
@@ -204,7 +198,7 @@ func (q *Query) Insert(ctx context.Context, order []mail.UID, added []int, crite
 	all = slices.Grow(order, len(added))[:end+len(added)]
 	for n := len(added) - 1; n >= 0; n-- {
 		copy(all[places[n]+1:], all[before[n]:end])
-		all[places[n]] = q.List.At(added[n]).UID
+		all[places[n]] = q.List.At(int(added[n])).UID
 		end = before[n]
 	}
 	return all, places, nil
@@ -251,7 +245,7 @@ func (s *sorter) compare(a, b *item) int {
 }
 
 // items reads fields, and finds out scores, only where a criterion needs them.
-func (s *sorter) items(ctx context.Context, found []int) (out []item, err error) {
+func (s *sorter) items(ctx context.Context, found []int32) (out []item, err error) {
 	if s.reads {
 		if out, err = s.q.read(ctx, found); err != nil {
 			return nil, err
@@ -259,7 +253,7 @@ func (s *sorter) items(ctx context.Context, found []int) (out []item, err error)
 	} else {
 		out = make([]item, len(found))
 		for n, i := range found {
-			out[n] = item{index: i, m: s.q.List.At(i)}
+			out[n] = item{index: int(i), m: s.q.List.At(int(i))}
 		}
 	}
 	if s.scores {
@@ -307,7 +301,7 @@ func (s *sorter) item(c *cursor, i int) (it item, err error) {
 		}
 	}
 	if s.scores {
-		scores, err := s.q.Scores(c.ctx, []int{i})
+		scores, err := s.q.Scores(c.ctx, []int32{int32(i)})
 		if err != nil {
 			return item{}, err
 		}

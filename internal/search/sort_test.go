@@ -32,9 +32,9 @@ var sortFields = []imapwire.SortField{imapwire.SortArrival, imapwire.SortDate, i
 func TestSort(t *testing.T) {
 	s, list := openWith(t, sortable(300))
 	q := &Query{Store: s, List: list}
-	found := make([]int, list.Len())
+	found := make([]int32, list.Len())
 	for i := range found {
-		found[i] = i
+		found[i] = int32(i)
 	}
 	rng := rand.New(rand.NewPCG(3, 4))
 	for range 100 {
@@ -51,7 +51,7 @@ func TestSort(t *testing.T) {
 			t.Fatal(err)
 		}
 		want := slices.Clone(found)
-		slices.SortFunc(want, func(a, b int) int { return q.newSorter(criteria).compare(&items[a], &items[b]) })
+		slices.SortFunc(want, func(a, b int32) int { return q.newSorter(criteria).compare(&items[a], &items[b]) })
 		if !slices.Equal(got, want) {
 			t.Fatalf("%v:\n%v\nwant\n%v", criteria, got, want)
 		}
@@ -62,9 +62,9 @@ func BenchmarkSort(b *testing.B) {
 	s, list := openWith(b, sortable(2000))
 	x := &Index{}
 	q := &Query{Store: s, List: list, Index: x}
-	found := make([]int, list.Len())
+	found := make([]int32, list.Len())
 	for i := range found {
-		found[i] = i
+		found[i] = int32(i)
 	}
 	for name, criteria := range map[string][]imapwire.SortKey{
 		"ReverseDate": {{Field: imapwire.SortDate, Reverse: true}},

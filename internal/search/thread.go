@@ -41,12 +41,14 @@ type node struct {
 
 // Thread arranges messages of the list, given by ascending indexes. With an
 // Index, how the whole mailbox is arranged is kept until there are others in it.
-func (q *Query) Thread(ctx context.Context, found []int, t Threading) (Threads, error) {
+func (q *Query) Thread(ctx context.Context, found []int32, t Threading) (Threads, error) {
 	whole := q.Index != nil && len(found) == q.List.Len()
 	key := orderKey{q.Account, q.List.Mailbox(), string([]byte{'t', byte(t)})}
 	if whole {
-		if o := q.Index.orders.get(key); o != nil && o.isOf(q.List) {
-			return o.by, nil
+		if o := q.Index.orders.get(key); o != nil {
+			if same, err := q.isOf(ctx, key, o); err != nil || same {
+				return o.by, errs.Wrap("search.Thread", err)
+			}
 		}
 	}
 	roots, err := q.thread(ctx, found, t)
@@ -61,7 +63,7 @@ func (q *Query) Thread(ctx context.Context, found []int, t Threading) (Threads, 
 }
 
 // thread returns the roots of the threads.
-func (q *Query) thread(ctx context.Context, found []int, t Threading) ([]*node, error) {
+func (q *Query) thread(ctx context.Context, found []int32, t Threading) ([]*node, error) {
 	all, err := q.read(ctx, found)
 	if err != nil {
 		return nil, err
@@ -358,7 +360,7 @@ func flatten(roots []*node) (t Threads) {
 
 // Append appends a part of the threads, what is from one place to before another,
 // as it stands in the response, with the number of each message.
-func (t Threads) Append(b []byte, from, to int, number func(index int) uint32) []byte {
+func (t Threads) Append(b []byte, from, to int, number func(index int32) uint32) []byte {
 	for n, x := range t[from:to] {
 		if n += from; n > 0 && x != threadCloses && t[n-1] >= 0 {
 			b = append(b, ' ')
@@ -369,7 +371,7 @@ func (t Threads) Append(b []byte, from, to int, number func(index int) uint32) [
 		case threadCloses:
 			b = append(b, ')')
 		default:
-			b = strconv.AppendUint(b, uint64(number(int(x))), 10)
+			b = strconv.AppendUint(b, uint64(number(x)), 10)
 		}
 	}
 	return b

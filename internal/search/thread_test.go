@@ -21,7 +21,7 @@ func threadOf(messages []testFields) string {
 	threads := flatten(threadItems(itemsOf(messages)))
 	var b []byte
 	for n := range threads {
-		b = threads.Append(b, n, n+1, func(i int) uint32 { return uint32(i + 1) })
+		b = threads.Append(b, n, n+1, func(i int32) uint32 { return uint32(i + 1) })
 	}
 	return string(b)
 }

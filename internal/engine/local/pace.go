@@ -2,7 +2,6 @@ package local
 
 import (
 	"context"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -12,8 +11,9 @@ import (
 )
 
 // pace keeps the index's tables from being made at the expense of everybody's
-// commands. Who writes them rests for three times as long as it worked, so that a flush
-// and a compaction together take less than one processor. And a large commit,
+// commands. Who writes them rests for three times as long as it worked, and for each
+// table that is being written, so that a flush and a compaction together take a
+// quarter of a processor. And a large commit,
 // which becomes a table of its own, waits before it is prepared until the ones
 // before are flushed: otherwise all commits would wait for room in the end. While
 // much is to be flushed or compacted nonetheless, nobody rests (decision 0016).
@@ -35,7 +35,7 @@ const (
 	memtablesUrgent = 3
 
 	restShare = 3                      // of the time worked
-	restMax   = 10 * time.Millisecond  // at once
+	restMax   = 10 * time.Millisecond  // at once, for each table
 	lookEvery = 100 * time.Millisecond // whether it is urgent
 	// When the first level has four sublevels it is compacted, and with twelve
 	// commits wait.
@@ -101,11 +101,10 @@ type pacedFile struct {
 	pebblevfs.File
 	pace  *pace
 	since time.Time // it is worked on
-	ended sync.Once
 }
 
 func (f *pacedFile) Close() error {
-	f.ended.Do(func() { f.pace.writers.Add(-1) })
+	f.pace.writers.Add(-1)
 	return f.File.Close()
 }
 

@@ -16,9 +16,24 @@ import (
 	"github.com/angarium/angarium/internal/vfs"
 )
 
-// TestRest: who writes tables rests for twice as long as he worked, but no longer
-// than restMax, not while the engine opens or closes, and not when it is urgent.
+// TestRest: who writes tables rests for three times as long as he worked and for each
+// table that is being written, but no longer than restMax for each, not while the
+// engine opens or closes, and not when it is urgent.
 func TestRest(t *testing.T) {
+	// So many other tables are begun, and so many of them ended.
+	others := func(begun, ended int) func(p *pace, _ chan struct{}) {
+		return func(p *pace, _ chan struct{}) {
+			for n := range begun {
+				f, err := pacedFS{pebblevfs.NewMem(), p}.Create("other", "pebble-memtable-flush")
+				if err != nil {
+					t.Fatal(err)
+				}
+				if n < ended {
+					f.Close()
+				}
+			}
+		}
+	}
 	e := open(t, vfs.NewMem(), options())
 	defer e.Close()
 	for _, c := range []struct {
@@ -30,6 +45,9 @@ func TestRest(t *testing.T) {
 		{name: "flush", category: "pebble-memtable-flush", worked: time.Millisecond, rested: restShare * time.Millisecond},
 		{name: "compaction", category: "pebble-compaction", worked: time.Millisecond, rested: restShare * time.Millisecond},
 		{name: "long", category: "pebble-compaction", worked: time.Second, rested: restMax},
+		{name: "two tables", category: "pebble-compaction", worked: time.Millisecond, rested: 2 * restShare * time.Millisecond, pace: others(1, 0)},
+		{name: "long, two tables", category: "pebble-compaction", worked: time.Second, rested: 2 * restMax, pace: others(1, 0)},
+		{name: "one table of three", category: "pebble-compaction", worked: time.Millisecond, rested: restShare * time.Millisecond, pace: others(2, 2)},
 		{name: "no table", category: "pebble-manifest", worked: time.Millisecond},
 		{name: "opening", category: "pebble-compaction", worked: time.Millisecond, pace: func(p *pace, _ chan struct{}) { p.index.Store(nil) }},
 		{name: "closing", category: "pebble-compaction", worked: time.Millisecond, pace: func(_ *pace, stop chan struct{}) { close(stop) }},
