@@ -224,7 +224,7 @@ func (l *repairList) end(r *repairer, counted map[MailboxID]*Mailbox) error {
 		if n != m.Size {
 			r.fix(l.box.Name, m.UID, "the message has %d octets, its row says %d: the row is corrected", n, m.Size)
 			m.Size = n
-			r.batch.Put(messageKey(rowMessage, l.box.ID, uint32(m.UID)), appendMessage(nil, m, l.box))
+			r.batch.Put(messageRow(m, l.box))
 		}
 		want.Messages++
 		want.Size += m.Size

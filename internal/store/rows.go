@@ -31,13 +31,23 @@ const (
 )
 
 func key8(prefix byte, id uint64) []byte {
-	return binary.BigEndian.AppendUint64([]byte{prefix}, id)
+	return binary.BigEndian.AppendUint64(append(make([]byte, 0, messageKeyLen), prefix), id)
 }
 
 func decodeID(b []byte) uint64 { return binary.BigEndian.Uint64(b) }
 
+const messageKeyLen = 1 + 8 + 4
+
 func messageKey(prefix byte, mb MailboxID, n uint32) []byte {
 	return binary.BigEndian.AppendUint32(key8(prefix, uint64(mb)), n)
+}
+
+// messageRow returns a message's row, in one piece of memory: COPY makes many.
+func messageRow(m *Message, box *Mailbox) (key, value []byte) {
+	const usual = 64 // octets of a value
+	b := append(make([]byte, 0, messageKeyLen+usual), messageKey(rowMessage, box.ID, uint32(m.UID))...)
+	b = appendMessage(b, m, box)
+	return b[:messageKeyLen:messageKeyLen], b[messageKeyLen:]
 }
 
 // prefixEnd returns the first key behind all that start with prefix.

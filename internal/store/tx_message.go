@@ -90,7 +90,7 @@ func (tx *Tx) add(box *Mailbox, edit *listEdit, m *Message) {
 	m.UID, m.ModSeq = box.UIDNext, tx.ModSeq()
 	box.UIDNext++
 	tx.count(box, m, 1)
-	tx.batch.Put(messageKey(rowMessage, box.ID, uint32(m.UID)), appendMessage(nil, m, box))
+	tx.batch.Put(messageRow(m, box))
 	if edit != nil {
 		edit.add(*m)
 		return

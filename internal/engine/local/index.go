@@ -361,14 +361,16 @@ func decodeRefs(v []byte) refs {
 
 // setRefs writes a blob's references, if they changed.
 func (b *counted) setRefs(batch *pebble.Batch, id engine.BlobID) error {
-	switch key := idKey(keyRefs, uint64(id)); {
-	case !b.changed:
+	if !b.changed {
 		return nil
-	case b.count == 0:
-		return batch.Delete(key, nil)
-	default:
-		return batch.Set(key, binary.AppendUvarint(binary.AppendUvarint(nil, uint64(b.count)), uint64(b.size)), nil)
 	}
+	var memory [9 + 2*binary.MaxVarintLen64]byte // which is enough, and is copied
+	key := binary.BigEndian.AppendUint64(append(memory[:0], keyRefs), uint64(id))
+	if b.count == 0 {
+		return batch.Delete(key, nil)
+	}
+	value := binary.AppendUvarint(binary.AppendUvarint(memory[9:9], uint64(b.count)), uint64(b.size))
+	return batch.Set(key, value, nil)
 }
 
 // setLocation writes where a blob is, if that changed.
