@@ -45,7 +45,7 @@ func newServer(b *testing.B) *server {
 		b.Fatal(err)
 	}
 	s := &server{Server: servertest.NewOn(b, e)}
-	s.texts = search.NewIndex(b.Context(), s.Store, vfs.Disk{}, filepath.Join(dir, "search"), search.IndexOptions{Eager: true})
+	s.texts = search.NewIndex(b.Context(), s.Store, vfs.Disk{}, filepath.Join(dir, "search"), search.IndexOptions{})
 	b.Cleanup(s.texts.Close)
 	imap := imapserver.New(s.Store, s.Auth, imapserver.Options{Log: s.Log, Events: s.Events, Texts: s.texts})
 	pop3 := pop3server.New(s.Store, s.Auth, pop3server.Options{Log: s.Log, Events: s.Events})

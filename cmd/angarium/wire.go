@@ -19,6 +19,7 @@ import (
 	"github.com/angarium/angarium/internal/directory"
 	"github.com/angarium/angarium/internal/engine/local"
 	"github.com/angarium/angarium/internal/errs"
+	"github.com/angarium/angarium/internal/fair"
 	"github.com/angarium/angarium/internal/imapserver"
 	"github.com/angarium/angarium/internal/lmtpserver"
 	"github.com/angarium/angarium/internal/netserver"
@@ -34,6 +35,7 @@ type mailStore struct {
 	*store.Store
 	engine *local.Engine
 	texts  *search.Index // nil for files that are only read
+	turns  *fair.Queue   // that its long work shares with the connections; likewise
 	index  string        // a temporary directory, or empty
 }
 
@@ -43,7 +45,8 @@ func openStore(ctx context.Context, c *config.Config, log *slog.Logger, ev *tele
 		return nil, err
 	}
 	keep := cachesFor(debug.SetMemoryLimit(-1))
-	e, err := local.Open(ctx, vfs.Disk{}, filepath.Join(c.Data, "store"), local.Options{Now: time.Now, IndexCache: keep.index, DenseAfter: orNever(c.Store.CompressAfter), Events: local.Events{
+	turns := fair.New(time.Now)
+	e, err := local.Open(ctx, vfs.Disk{}, filepath.Join(c.Data, "store"), local.Options{Now: time.Now, IndexCache: keep.index, DenseAfter: orNever(c.Store.CompressAfter), Turn: func() local.Turn { return turns.Loose() }, Events: local.Events{
 		Stopped: func(err error) {
 			ev.Store(telemetry.StoreStopped)
 			log.Error("THE STORE HAS STOPPED TAKING CHANGES: writing failed. Reading goes on. Look at the disk, then restart", "error", err)
@@ -69,10 +72,10 @@ func openStore(ctx context.Context, c *config.Config, log *slog.Logger, ev *tele
 		return nil, errors.Join(err, e.Close())
 	}
 	s.SetDefaultQuota(defaultQuota(c))
-	texts := search.NewIndex(ctx, s, vfs.Disk{}, filepath.Join(c.Data, "search"), search.IndexOptions{Orders: int(keep.orders), Fields: int(keep.fields), Failed: func(err error) {
+	texts := search.NewIndex(ctx, s, vfs.Disk{}, filepath.Join(c.Data, "search"), search.IndexOptions{Orders: int(keep.orders), Fields: int(keep.fields), Turns: turns, Failed: func(err error) {
 		log.Warn("an account could not be indexed for search; its messages are read instead", "error", err)
 	}})
-	return &mailStore{Store: s, engine: e, texts: texts}, nil
+	return &mailStore{Store: s, engine: e, texts: texts, turns: turns}, nil
 }
 
 // defaultQuota is the limits of accounts that have none of their own.
@@ -139,12 +142,14 @@ func (m *mailStore) Close() error {
 // backup copies the store into a directory of backups.
 func (m *mailStore) backup(ctx context.Context, dir string, progress func(text string)) (adminserver.BackedUp, error) {
 	copied, told := int64(0), time.Now()
+	turn := m.turns.Loose()
+	defer turn.End()
 	manifest, err := m.engine.Backup(ctx, vfs.Disk{}, dir, func(n int64) error {
 		if copied += n; time.Since(told) >= time.Second {
 			told = time.Now()
 			progress(fmt.Sprintf("%d MiB copied", copied>>20))
 		}
-		return nil
+		return turn.Pause(ctx)
 	})
 	if err != nil {
 		return adminserver.BackedUp{}, err
@@ -201,7 +206,7 @@ func newServers(ctx context.Context, m *mailStore, c *config.Config, log *slog.L
 	dir := directory.New(m.Store, c.DefaultDomain)
 	a := auth.New(dir, auth.Options{Log: log, Events: ev, Now: time.Now})
 	return &servers{
-		net: netserver.New(ctx, netserver.Options{Log: log, Events: ev, Certificates: certs,
+		net: netserver.New(ctx, netserver.Options{Log: log, Events: ev, Turns: m.turns, Certificates: certs,
 			TotalMax: c.Limits.Connections, PerAddressMax: c.Limits.ConnectionsPerAddress, RequireTLS: c.TLS.Required, TraceDir: filepath.Join(c.Data, "trace")}),
 		certs: certs, dir: dir, texts: m.texts, store: m.Store, push: push, events: ev,
 		imap: imapserver.New(m.Store, a, imapOptions(c, log, ev, m.texts, push)),

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/angarium/angarium/internal/fair"
 	"github.com/angarium/angarium/internal/store"
 )
 
@@ -41,6 +42,11 @@ func check(ctx context.Context, s *Service, a Check) (Checked, error) {
 	}
 	began, told := time.Now(), time.Now()
 	of := 0
+	var turn *fair.Turn
+	if s.Net != nil {
+		turn = s.Net.Turns().Loose()
+		defer turn.End()
+	}
 	o.Done = func(n, all int) { r.Accounts, of = n, all }
 	o.Pace = func(n int64) error {
 		r.Octets += n
@@ -49,7 +55,7 @@ func check(ctx context.Context, s *Service, a Check) (Checked, error) {
 			s.progress(fmt.Sprintf("%d of %d accounts, %d MiB read, %d findings", r.Accounts, of, r.Octets>>20, r.Count))
 		}
 		if a.Rate == 0 {
-			return ctx.Err()
+			return turn.Pause(ctx)
 		}
 		due := time.Duration(float64(r.Octets) / float64(a.Rate) * float64(time.Second))
 		return wait(ctx, due-time.Since(began))

@@ -33,7 +33,7 @@ const (
 	wayMin   = 500 * time.Microsecond
 )
 
-// Queue hands out turns.
+// Queue hands out turns. That of a nil one is nil.
 type Queue struct {
 	slots int
 	now   func() time.Time
@@ -102,6 +102,16 @@ func (t *Turn) take(ctx context.Context) error {
 	t.until = t.since.Add(Slice)
 	watchNetwork()
 	return nil
+}
+
+// Loose returns a turn at once, for work in small pieces between which somebody or
+// the disk is waited for. It gives way to short commands, but not to other turns.
+func (q *Queue) Loose() *Turn {
+	if q == nil {
+		return nil
+	}
+	q.loose.Add(1)
+	return &Turn{q: q, loose: true, since: q.now(), pressed: q.pressed.Load()}
 }
 
 // watchNetwork makes a processor that has nothing to do wait for the network.

@@ -42,15 +42,13 @@ func (w *Work) Take(ctx context.Context, account uint64) (*Turn, error) {
 	return w.q.Take(ctx, account)
 }
 
-// Loose returns a turn at once, for work in small pieces between which the client
-// is waited for. It gives way to short commands, but not to other turns.
+// Loose is Queue.Loose for this work.
 func (w *Work) Loose() *Turn {
 	if w == nil {
 		return nil
 	}
 	w.change(long, 0)
-	w.q.loose.Add(1)
-	return &Turn{q: w.q, loose: true, since: w.q.now(), pressed: w.q.pressed.Load()}
+	return w.q.Loose()
 }
 
 // Slots returns how many turns there are at once.

@@ -34,6 +34,7 @@ type Options struct {
 	RequireTLS    bool          // loopback is not trusted with passwords either
 	HandshakeTime time.Duration // for a TLS handshake; default 30 s
 	StalledTime   time.Duration // that a client may take no output; default 5 min
+	Turns         *fair.Queue   // that connections share with what else works; default one of their own
 	Events        *telemetry.Sink
 	TraceDir      string // where traces are written; "": nobody is traced
 }
@@ -65,7 +66,10 @@ type Server struct {
 // New returns a server without listeners. ctx is the life of all sessions. The
 // traces of the server before go on.
 func New(ctx context.Context, o Options) *Server {
-	s := &Server{opts: o, certificates: o.Certificates, turns: fair.New(time.Now)}
+	s := &Server{opts: o, certificates: o.Certificates, turns: o.Turns}
+	if s.turns == nil {
+		s.turns = fair.New(time.Now)
+	}
 	s.SetLimits(o.TotalMax, o.PerAddressMax)
 	s.opts.HandshakeTime, s.opts.StalledTime = cmp.Or(o.HandshakeTime, handshakeMax), cmp.Or(o.StalledTime, stalledMax)
 	s.ctx, s.cancel = context.WithCancel(ctx)

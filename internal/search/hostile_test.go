@@ -68,7 +68,7 @@ func TestA22(t *testing.T) {
 // and it is asked for few texts of a search.
 func TestA22Memory(t *testing.T) {
 	s, list := open(t)
-	x := NewIndex(t.Context(), s, vfs.NewMem(), "idx", IndexOptions{Min: 1, Eager: true})
+	x := NewIndex(t.Context(), s, vfs.NewMem(), "idx", IndexOptions{Min: 1})
 	defer x.Close()
 	account := accountOf(t, s)
 	for x.candidates(account, list, []byte("nothing")) == nil {

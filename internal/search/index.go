@@ -11,10 +11,10 @@ import (
 	"strconv"
 	"strings"
 	"sync"
-	"time"
 
 	"github.com/angarium/angarium/internal/engine"
 	"github.com/angarium/angarium/internal/errs"
+	"github.com/angarium/angarium/internal/fair"
 	"github.com/angarium/angarium/internal/store"
 	"github.com/angarium/angarium/internal/vfs"
 )
@@ -56,7 +56,7 @@ type IndexOptions struct {
 	Orders int             // octets of how mailboxes were sorted that are kept; default 16 MiB
 	Fields int             // octets of what they are sorted by that are kept, about; default 64 MiB
 	Failed func(err error) // an account could not be indexed; optional
-	Eager  bool            // index without rests
+	Turns  *fair.Queue     // by which the work makes pauses; nil: it makes none
 }
 
 // accountIndex is what is in memory of one account's index.
@@ -344,8 +344,9 @@ func (x *Index) index(ctx context.Context, j job) error {
 	b := newBuilder()
 	c := (&Query{Store: x.store}).newCursor(ctx, nil)
 	defer c.close()
+	turn := x.opts.Turns.Loose()
+	defer turn.End()
 	for i, m := range unknown {
-		begun := x.store.Now()
 		_, err := c.walk(m, true, visitor{gramOctets - 1, func(folded []byte) bool {
 			b.add(folded)
 			return false
@@ -361,7 +362,7 @@ func (x *Index) index(ctx context.Context, j job) error {
 				return err
 			}
 		}
-		if err := x.rest(ctx, x.store.Now().Sub(begun)); err != nil {
+		if err := turn.Pause(ctx); err != nil {
 			return err
 		}
 	}
@@ -420,19 +421,4 @@ func (x *Index) extend(id store.AccountID, a *accountIndex, b *builder) (*accoun
 	}
 	x.accounts[id] = next
 	return next, nil
-}
-
-// rest leaves the processor to others for as long as the work took.
-func (x *Index) rest(ctx context.Context, worked time.Duration) error {
-	if x.opts.Eager {
-		return ctx.Err()
-	}
-	t := time.NewTimer(min(worked, time.Second))
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
 }

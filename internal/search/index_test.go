@@ -14,7 +14,7 @@ import (
 )
 
 func newIndex(t testing.TB, s *store.Store, fsys vfs.FS) *Index {
-	x := NewIndex(t.Context(), s, fsys, "search", IndexOptions{Min: 1 << 30, Eager: true})
+	x := NewIndex(t.Context(), s, fsys, "search", IndexOptions{Min: 1 << 30})
 	t.Cleanup(x.Close)
 	return x
 }

@@ -1,6 +1,12 @@
 package local
 
 import (
+	"context"
+	"errors"
+	"maps"
+	"runtime"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -89,4 +95,62 @@ func TestActiveStaysOpen(t *testing.T) {
 		}
 	}
 	s.commit(t, &engine.Batch{})
+}
+
+// pauses counts a turn's pauses by the function that makes them, and ends the work
+// at one of them.
+type pauses struct {
+	by    map[string]int
+	left  int // before the one that ends the work
+	ended bool
+}
+
+var errEnough = errors.New("enough")
+
+func (p *pauses) Pause(context.Context) error {
+	pc, _, _, _ := runtime.Caller(1)
+	_, name, _ := strings.Cut(runtime.FuncForPC(pc).Name(), "local.(*")
+	name, _, _ = strings.Cut(name, ".func")
+	p.by[name]++
+	if p.left--; p.left < 0 {
+		return errEnough
+	}
+	return nil
+}
+
+func (p *pauses) End() { p.ended = true }
+
+// TestPauses: rewriting makes pauses while it copies, reads back and writes a
+// checkpoint, and may be ended at each of them without harm.
+func TestPauses(t *testing.T) {
+	o := options()
+	turn := &pauses{by: map[string]int{}}
+	o.Turn = func() Turn { return turn }
+	e := open(t, vfs.NewMem(), o)
+	defer e.Close()
+	rows := &engineSpace{engine: e, space: enginetest.Space(t, e, 2)}
+	long := &engine.Batch{}
+	for i := range 16 {
+		long.Put([]byte{byte(i)}, make([]byte, 2*checkRowsOctets/16))
+	}
+	rows.commit(t, long)
+	h := newHistory()
+	h.run(t, e, 1, 20, 1)
+	for enough := 0; ; enough++ {
+		turn.left, turn.ended = enough, false
+		err := e.Reclaim(t.Context())
+		if !turn.ended {
+			t.Fatal("the turn does not end")
+		}
+		h.check(t, e)
+		if err == nil {
+			break
+		}
+		if !errors.Is(err, errEnough) {
+			t.Fatal(err)
+		}
+	}
+	if got, want := slices.Sorted(maps.Keys(turn.by)), []string{"Engine).checkpoint", "denser).end", "denser).move"}; !slices.Equal(got, want) {
+		t.Fatalf("pauses are made by %v", got)
+	}
 }

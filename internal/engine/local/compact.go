@@ -98,7 +98,9 @@ func (e *Engine) rewrite(ctx context.Context, deadShare float64) (done Compacted
 	if len(victims) == 0 || e.lossy.Load() {
 		return done, nil
 	}
-	d := &denser{e: e}
+	turn := e.opts.Turn()
+	defer turn.End()
+	d := &denser{e: e, turn: turn}
 	defer d.close()
 	logs := false
 	var moved []segment
@@ -125,7 +127,7 @@ func (e *Engine) rewrite(ctx context.Context, deadShare float64) (done Compacted
 		}
 	}
 	if logs {
-		if err := e.checkpoint(ctx); err != nil {
+		if err := e.checkpoint(ctx, turn); err != nil {
 			return done, err
 		}
 		// The index must not need what is deleted now.
@@ -203,6 +205,7 @@ func (e *Engine) removeSegment(n uint32) error {
 // segment wait in memory until its dictionary can be made from them.
 type denser struct {
 	e       *Engine
+	turn    Turn
 	pending []pending
 	waiting int64 // octets of the messages in pending
 	moves   []move
@@ -257,6 +260,9 @@ func (d *denser) move(ctx context.Context, v segment) error {
 		return d.copy(ctx, id)
 	}
 	_, err := d.e.scanLocked(ctx, v, func(r record, payload []byte) error {
+		if err := d.turn.Pause(ctx); err != nil {
+			return err
+		}
 		switch {
 		case r.typ == recBlob:
 			return moved(engine.BlobID(r.pos), r)
@@ -421,7 +427,7 @@ func (d *denser) end(ctx context.Context) error {
 	d.e.mu.Lock()
 	d.e.mu.segments[d.info.number] = &seg
 	d.e.mu.Unlock()
-	_, err = d.e.scanLocked(ctx, segment{info: d.info, size: d.offset}, func(record, []byte) error { return nil })
+	_, err = d.e.scanLocked(ctx, segment{info: d.info, size: d.offset}, func(record, []byte) error { return d.turn.Pause(ctx) })
 	// Not Corrupt: that would be of the segment that is being moved.
 	return errs.As("local.Compact", errs.Temporary, "what was written cannot be read back", err)
 }
@@ -465,7 +471,7 @@ const (
 
 // checkpoint writes all rows of the index into the log, so that older commits
 // may go, and returns when that is durable.
-func (e *Engine) checkpoint(ctx context.Context) error {
+func (e *Engine) checkpoint(ctx context.Context, turn Turn) error {
 	snap := e.index.NewSnapshot()
 	defer snap.Close()
 	mark, c, err := snap.Get([]byte{keyMark})
@@ -502,7 +508,7 @@ func (e *Engine) checkpoint(ctx context.Context) error {
 					return err
 				}
 			}
-			if err := ctx.Err(); err != nil {
+			if err := turn.Pause(ctx); err != nil {
 				return errs.Wrap("local.checkpoint", err)
 			}
 		}

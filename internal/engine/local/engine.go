@@ -37,12 +37,26 @@ type Options struct {
 	IndexDir      string           // default the folder index of the store
 	ReadOnly      bool             // change nothing but the index, which is made anew; every commit fails
 	Until         time.Time        // with ReadOnly: leave out what was committed later; within a second
+	Turn          func() Turn      // begins long work that nobody waits for; default: it makes no pauses
 	Events        Events
 
 	// For tests:
 	aloneMin, aheadMin, fillStep, quietStep int64
 	quietAfter                              time.Duration
 }
+
+// Turn is what long work makes its pauses by.
+type Turn interface {
+	// Pause is called between small pieces of the work. Its error is that of ctx.
+	Pause(ctx context.Context) error
+	End()
+}
+
+// noTurn makes no pauses.
+type noTurn struct{}
+
+func (noTurn) Pause(ctx context.Context) error { return ctx.Err() }
+func (noTurn) End()                            {}
 
 // memtable is how many octets of changes of the index are in memory before they
 // are flushed.
@@ -104,6 +118,9 @@ func (o *Options) setDefaults(dir string) {
 	}
 	if o.CompactEvery == 0 {
 		o.CompactEvery = time.Minute
+	}
+	if o.Turn == nil {
+		o.Turn = func() Turn { return noTurn{} }
 	}
 	if o.IndexDir == "" {
 		o.IndexDir = path.Join(dir, indexDir)

@@ -55,7 +55,7 @@ func Open(ctx context.Context, fsys vfs.FS, dir string, o Options) (*Engine, err
 	e.wg.Go(e.flush)
 	e.wg.Go(e.apply)
 	if e.rowsOnly {
-		if err := e.checkpoint(ctx); err != nil {
+		if err := e.checkpoint(ctx, noTurn{}); err != nil {
 			return nil, errors.Join(err, e.Close())
 		}
 	}

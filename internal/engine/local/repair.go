@@ -55,7 +55,9 @@ func (e *Engine) Quarantine(ctx context.Context, segments []uint32) error {
 	}
 	e.compact.Lock()
 	defer e.compact.Unlock()
-	d := &denser{e: e}
+	turn := e.opts.Turn()
+	defer turn.End()
+	d := &denser{e: e, turn: turn}
 	defer d.close()
 	bad := map[uint32]bool{}
 	for _, n := range segments {
@@ -87,7 +89,7 @@ func (e *Engine) Quarantine(ctx context.Context, segments []uint32) error {
 	if err := e.index.Delete([]byte{keyDamage}, pebble.NoSync); err != nil {
 		return indexError(op, err)
 	}
-	if err := e.checkpoint(ctx); err != nil {
+	if err := e.checkpoint(ctx, turn); err != nil {
 		return errs.Wrap(op, err)
 	}
 	if err := e.index.Flush(); err != nil {
