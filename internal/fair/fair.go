@@ -26,11 +26,10 @@ const (
 	// stride is how long is worked at least before giving way: shorter than what
 	// two short commands take, longer than it takes to stop and go on.
 	stride = time.Millisecond
-	// Who worked for some time gives way for at most wayShare times as long, and
-	// at most wayMax; for less than wayMin it is not worth it.
-	wayShare = 3
-	wayMax   = 6 * time.Millisecond
-	wayMin   = 500 * time.Microsecond
+	// Who worked for longer gives way as if it had been for workedMax: it does not do
+	// so for a long time at once, nor for less than wayMin, which is not worth it.
+	workedMax = 2 * time.Millisecond
+	wayMin    = 500 * time.Microsecond
 )
 
 // Queue hands out turns. That of a nil one is nil.
@@ -242,16 +241,12 @@ func (t *Turn) mayGiveWay(ctx context.Context, now time.Time, worked time.Durati
 }
 
 // way is for how long to give way after so much work: such that turns and short
-// commands together need no more than the processors, but turns get a quarter of
-// the time.
+// commands together need no more than the processors, but all turns together get a
+// quarter of each processor that turns may have.
 func (q *Queue) way(worked time.Duration) time.Duration {
-	turns := time.Duration(q.turns())
-	brief := time.Duration(max(q.brief.Load(), q.most.Load()))
-	excess := brief + turns - time.Duration(q.slots)
-	if excess*(wayShare+1) >= turns*wayShare {
-		return min(worked*wayShare, wayMax)
-	}
-	return min(worked*max(excess, 0)/(turns-excess), wayMax)
+	turns, brief := int(q.turns()), int(max(q.brief.Load(), q.most.Load()))
+	quarters := min(4*turns, max(4*(q.slots-brief), min(turns, q.slots))) // of processors that turns get
+	return min(worked, workedMax) * time.Duration(4*turns-quarters) / time.Duration(quarters)
 }
 
 // Waited returns how long the turn was waited for, all in all.

@@ -169,7 +169,8 @@ func TestGiveWay(t *testing.T) {
 	}
 }
 
-// TestWay: many turns leave together what short commands need.
+// TestWay: many turns leave together what short commands need, but take together a
+// quarter of each processor that turns may have.
 func TestWay(t *testing.T) {
 	const ms = time.Millisecond
 	for _, c := range []struct {
@@ -179,11 +180,14 @@ func TestWay(t *testing.T) {
 		{1, 1, 1, ms, 3 * ms},
 		{1, 1, 0, ms, 3 * ms}, // there was one a moment ago
 		{1, 1, 9, ms, 3 * ms},
-		{1, 1, 1, 10 * ms, wayMax},
-		{15, 15, 1, 14 * ms, ms},
+		{1, 1, 1, 10 * ms, 3 * workedMax},
+		{1, 3, 1, ms, 11 * ms}, // each a twelfth
+		{2, 4, 2, ms, 7 * ms},
+		{15, 15, 1, 14 * ms / 10, ms / 10},
 		{15, 15, 5, ms, ms / 2},
 		{15, 15, 15, ms, 3 * ms},
-		{15, 8, 8, 7 * ms, ms},
+		{15, 3, 20, ms, 3 * ms},
+		{15, 8, 8, 14 * ms / 10, ms / 5},
 		{15, 2, 8, ms, 0}, // not any more
 	} {
 		q := newQueue(int(c.slots), time.Now)

@@ -123,11 +123,10 @@ func (p *pauses) End() { p.ended = true }
 // TestPauses: rewriting makes pauses while it copies, reads back and writes a
 // checkpoint, and may be ended at each of them without harm.
 func TestPauses(t *testing.T) {
-	o := options()
-	turn := &pauses{by: map[string]int{}}
-	o.Turn = func() Turn { return turn }
-	e := open(t, vfs.NewMem(), o)
+	e := open(t, vfs.NewMem(), options())
 	defer e.Close()
+	turn := &pauses{by: map[string]int{}}
+	e.opts.Turn = func() Turn { return turn } // not of who writes the index's tables
 	rows := &engineSpace{engine: e, space: enginetest.Space(t, e, 2)}
 	long := &engine.Batch{}
 	for i := range 16 {

@@ -37,7 +37,7 @@ func Open(ctx context.Context, fsys vfs.FS, dir string, o Options) (*Engine, err
 	e.mu.segments = map[uint32]*segment{}
 	e.mu.found = map[position]bool{}
 	e.preparing.all = map[*preparation]bool{}
-	e.pace = newPace(&o, e.stop)
+	e.pace = newPace(context.WithoutCancel(ctx), &o, e.stop)
 	e.dictionaries.m = map[position]*usedDictionary{}
 	e.files = &fileCache{m: map[uint32]*openFile{}, open: func(n uint32) (vfs.File, error) { return fsys.Open(e.segmentName(n)) }}
 	if err := e.claim(); err != nil {

@@ -11,19 +11,17 @@ import (
 )
 
 // pace keeps the index's tables from being made at the expense of everybody's
-// commands. Who writes them rests for three times as long as it worked, and for each
-// table that is being written, so that a flush and a compaction together take a
-// quarter of a processor. And a large commit,
-// which becomes a table of its own, waits before it is prepared until the ones
+// commands. Who writes them makes the pauses of long work (Options.Turn). And a large
+// commit, which becomes a table of its own, waits before it is prepared until the ones
 // before are flushed: otherwise all commits would wait for room in the end. While
-// much is to be flushed or compacted nonetheless, nobody rests (decision 0016).
+// much is to be flushed or compacted nonetheless, nobody pauses (decision 0016).
 type pace struct {
-	index    atomic.Pointer[pebble.DB]     // nil while the engine opens: no rests
+	ctx      context.Context // of pauses
+	turn     func() Turn
+	index    atomic.Pointer[pebble.DB]     // nil while the engine opens: no pauses
 	stop     <-chan struct{}               // closed when it closes: likewise
 	flushed  atomic.Pointer[chan struct{}] // closed when something was flushed
 	memtable uint64                        // octets at most
-
-	writers atomic.Int32 // tables that are being written
 
 	now    func() time.Time
 	looked atomic.Int64 // whether it is urgent; nanoseconds since 1970
@@ -34,16 +32,14 @@ const (
 	memtables       = 4 // when there are so many, commits wait
 	memtablesUrgent = 3
 
-	restShare = 3                      // of the time worked
-	restMax   = 10 * time.Millisecond  // at once, for each table
 	lookEvery = 100 * time.Millisecond // whether it is urgent
 	// When the first level has four sublevels it is compacted, and with twelve
 	// commits wait.
 	sublevelsUrgent = 6
 )
 
-func newPace(o *Options, stop <-chan struct{}) *pace {
-	p := &pace{stop: stop, memtable: uint64(o.memtable()), now: o.Now}
+func newPace(ctx context.Context, o *Options, stop <-chan struct{}) *pace {
+	p := &pace{ctx: ctx, turn: o.Turn, stop: stop, memtable: uint64(o.memtable()), now: o.Now}
 	p.flushEnd(pebble.FlushInfo{})
 	return p
 }
@@ -56,18 +52,17 @@ func (p *pace) flushEnd(pebble.FlushInfo) {
 	}
 }
 
-// rest waits in proportion to how long was worked.
-func (p *pace) rest(worked time.Duration) {
+// mayPause reports whether who writes tables makes pauses.
+func (p *pace) mayPause() bool {
 	index := p.index.Load()
 	if index == nil || p.isUrgent(index) {
-		return
+		return false
 	}
-	writers := time.Duration(p.writers.Load())
-	t := time.NewTimer(min(restShare*worked, restMax) * writers)
-	defer t.Stop()
 	select {
-	case <-t.C:
 	case <-p.stop:
+		return false
+	default:
+		return true
 	}
 }
 
@@ -81,7 +76,7 @@ func (p *pace) isUrgent(index *pebble.DB) bool {
 	return p.urgent.Load()
 }
 
-// pacedFS lets who writes tables rest.
+// pacedFS lets who writes tables make pauses.
 type pacedFS struct {
 	pebblevfs.FS
 	pace *pace
@@ -92,26 +87,26 @@ func (f pacedFS) Create(name string, c pebblevfs.DiskWriteCategory) (pebblevfs.F
 	if err != nil || (c != "pebble-memtable-flush" && c != "pebble-compaction") {
 		return file, err
 	}
-	f.pace.writers.Add(1)
-	return &pacedFile{File: file, pace: f.pace, since: f.pace.now()}, nil
+	return &pacedFile{file, f.pace, f.pace.turn()}, nil
 }
 
 // pacedFile is a table that is being written.
 type pacedFile struct {
 	pebblevfs.File
-	pace  *pace
-	since time.Time // it is worked on
-}
-
-func (f *pacedFile) Close() error {
-	f.pace.writers.Add(-1)
-	return f.File.Close()
+	pace *pace
+	turn Turn
 }
 
 func (f *pacedFile) Write(b []byte) (int, error) {
-	f.pace.rest(f.pace.now().Sub(f.since))
-	f.since = f.pace.now()
+	if f.pace.mayPause() {
+		_ = f.turn.Pause(f.pace.ctx)
+	}
 	return f.File.Write(b)
+}
+
+func (f *pacedFile) Close() error {
+	f.turn.End()
+	return f.File.Close()
 }
 
 // waitFlushed waits until no large commit is to be flushed. There is always the

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"sync/atomic"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	pebblevfs "github.com/cockroachdb/pebble/v2/vfs"
@@ -16,66 +15,50 @@ import (
 	"github.com/angarium/angarium/internal/vfs"
 )
 
-// TestRest: who writes tables rests for three times as long as he worked and for each
-// table that is being written, but no longer than restMax for each, not while the
-// engine opens or closes, and not when it is urgent.
-func TestRest(t *testing.T) {
-	// So many other tables are begun, and so many of them ended.
-	others := func(begun, ended int) func(p *pace, _ chan struct{}) {
-		return func(p *pace, _ chan struct{}) {
-			for n := range begun {
-				f, err := pacedFS{pebblevfs.NewMem(), p}.Create("other", "pebble-memtable-flush")
-				if err != nil {
-					t.Fatal(err)
-				}
-				if n < ended {
-					f.Close()
-				}
-			}
-		}
-	}
+// TestTablePauses: who writes tables makes pauses, not while the engine opens or closes,
+// and not when it is urgent, and its turn ends with the table.
+func TestTablePauses(t *testing.T) {
 	e := open(t, vfs.NewMem(), options())
 	defer e.Close()
+	turn, o := &pauses{by: map[string]int{}}, e.opts
+	o.Turn = func() Turn { return turn }
 	for _, c := range []struct {
-		name           string
-		category       pebblevfs.DiskWriteCategory
-		worked, rested time.Duration
-		pace           func(p *pace, stop chan struct{})
+		name     string
+		category pebblevfs.DiskWriteCategory
+		pauses   int
+		pace     func(p *pace, stop chan struct{})
 	}{
-		{name: "flush", category: "pebble-memtable-flush", worked: time.Millisecond, rested: restShare * time.Millisecond},
-		{name: "compaction", category: "pebble-compaction", worked: time.Millisecond, rested: restShare * time.Millisecond},
-		{name: "long", category: "pebble-compaction", worked: time.Second, rested: restMax},
-		{name: "two tables", category: "pebble-compaction", worked: time.Millisecond, rested: 2 * restShare * time.Millisecond, pace: others(1, 0)},
-		{name: "long, two tables", category: "pebble-compaction", worked: time.Second, rested: 2 * restMax, pace: others(1, 0)},
-		{name: "one table of three", category: "pebble-compaction", worked: time.Millisecond, rested: restShare * time.Millisecond, pace: others(2, 2)},
-		{name: "no table", category: "pebble-manifest", worked: time.Millisecond},
-		{name: "opening", category: "pebble-compaction", worked: time.Millisecond, pace: func(p *pace, _ chan struct{}) { p.index.Store(nil) }},
-		{name: "closing", category: "pebble-compaction", worked: time.Millisecond, pace: func(_ *pace, stop chan struct{}) { close(stop) }},
-		{name: "urgent", category: "pebble-compaction", worked: time.Millisecond, pace: func(p *pace, _ chan struct{}) { p.looked.Store(p.now().UnixNano()); p.urgent.Store(true) }},
+		{name: "flush", category: "pebble-memtable-flush", pauses: 2},
+		{name: "compaction", category: "pebble-compaction", pauses: 2},
+		{name: "no table", category: "pebble-manifest"},
+		{name: "opening", category: "pebble-compaction", pace: func(p *pace, _ chan struct{}) { p.index.Store(nil) }},
+		{name: "closing", category: "pebble-compaction", pace: func(_ *pace, stop chan struct{}) { close(stop) }},
+		{name: "urgent", category: "pebble-compaction", pace: func(p *pace, _ chan struct{}) { p.looked.Store(p.now().UnixNano()); p.urgent.Store(true) }},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
-				stop := make(chan struct{})
-				p := newPace(&e.opts, stop)
-				p.index.Store(e.index)
-				if c.pace != nil {
-					c.pace(p, stop)
-				}
-				f, err := pacedFS{pebblevfs.NewMem(), p}.Create("table", c.category)
-				if err != nil {
+			stop := make(chan struct{})
+			p := newPace(t.Context(), &o, stop)
+			p.index.Store(e.index)
+			if c.pace != nil {
+				c.pace(p, stop)
+			}
+			turn.left, turn.ended = 100, false
+			f, err := pacedFS{pebblevfs.NewMem(), p}.Create("table", c.category)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for range 2 {
+				if _, err := f.Write([]byte("octets")); err != nil {
 					t.Fatal(err)
 				}
-				for range 2 {
-					time.Sleep(c.worked)
-					begun := time.Now()
-					if _, err := f.Write([]byte("octets")); err != nil {
-						t.Fatal(err)
-					}
-					if rested := time.Since(begun); rested != c.rested {
-						t.Fatalf("rested %v, want %v", rested, c.rested)
-					}
-				}
-			})
+			}
+			if turn.ended {
+				t.Fatal("the turn ended before the table was written")
+			}
+			f.Close()
+			if paused := 100 - turn.left; paused != c.pauses || turn.ended != (c.category != "pebble-manifest") {
+				t.Fatalf("%d pauses, want %d; the turn ended: %v", paused, c.pauses, turn.ended)
+			}
 		})
 	}
 }
@@ -84,7 +67,7 @@ func TestRest(t *testing.T) {
 func TestUrgent(t *testing.T) {
 	e := open(t, vfs.NewMem(), options())
 	defer e.Close()
-	p := newPace(&e.opts, e.stop)
+	p := newPace(t.Context(), &e.opts, e.stop)
 	for _, c := range []struct {
 		memtable uint64
 		urgent   bool
