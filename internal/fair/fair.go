@@ -30,6 +30,7 @@ const (
 	// so for a long time at once, nor for less than wayMin, which is not worth it.
 	workedMax = 2 * time.Millisecond
 	wayMin    = 500 * time.Microsecond
+	wayShare  = 3 // how much longer than it worked a turn alone gives way where short commands need all
 )
 
 // Queue hands out turns. That of a nil one is nil.
@@ -66,6 +67,7 @@ func (q *Queue) Slots() int { return q.slots }
 // ends.
 type Turn struct {
 	q       *Queue
+	work    *Work // whose debts it pays and leaves; nil: nobody's
 	account uint64
 	held    bool
 	loose   bool
@@ -77,7 +79,11 @@ type Turn struct {
 
 // Take waits for a turn, which End gives back. Its error is that of ctx.
 func (q *Queue) Take(ctx context.Context, account uint64) (*Turn, error) {
-	t := &Turn{q: q, account: account}
+	return q.takeFor(ctx, nil, account)
+}
+
+func (q *Queue) takeFor(ctx context.Context, w *Work, account uint64) (*Turn, error) {
+	t := &Turn{q: q, work: w, account: account}
 	return t, t.take(ctx)
 }
 
@@ -97,8 +103,8 @@ func (t *Turn) take(ctx context.Context) error {
 		}
 		t.waited += t.q.now().Sub(begun)
 	}
-	t.held, t.since, t.pressed = true, t.q.now(), t.q.pressed.Load()
-	t.until = t.since.Add(Slice)
+	t.held = true
+	t.until = t.begin().Add(Slice)
 	watchNetwork()
 	return nil
 }
@@ -109,8 +115,25 @@ func (q *Queue) Loose() *Turn {
 	if q == nil {
 		return nil
 	}
+	return q.looseFor(nil)
+}
+
+func (q *Queue) looseFor(w *Work) *Turn {
 	q.loose.Add(1)
-	return &Turn{q: q, loose: true, since: q.now(), pressed: q.pressed.Load()}
+	t := &Turn{q: q, work: w, loose: true}
+	t.begin()
+	return t
+}
+
+// begin begins to work, where the last turn for the same work ended. It returns the
+// time.
+func (t *Turn) begin() time.Time {
+	now := t.q.now()
+	t.since, t.pressed = now, t.q.pressed.Load()
+	if worked, pressed := t.work.owed(now); worked > 0 {
+		t.since, t.pressed = now.Add(-worked), pressed
+	}
+	return now
 }
 
 // watchNetwork makes a processor that has nothing to do wait for the network.
@@ -274,6 +297,9 @@ func (t *Turn) Aside(fn func()) {
 func (t *Turn) End() {
 	if t == nil {
 		return
+	}
+	if t.loose || t.held {
+		t.work.owe(t)
 	}
 	if t.loose {
 		t.q.loose.Add(-1)

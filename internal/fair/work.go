@@ -4,6 +4,7 @@ import (
 	"context"
 	"runtime"
 	"sync/atomic"
+	"time"
 )
 
 // Work is what a server does for one connection. It is brief until a turn is
@@ -12,6 +13,34 @@ import (
 type Work struct {
 	q     *Queue
 	state atomic.Uint32
+	debt  atomic.Pointer[debt]
+}
+
+// debt is what was worked in a turn since it last gave way. Without it, who has many
+// short turns would never do so.
+type debt struct {
+	worked  time.Duration
+	ended   time.Time
+	pressed uint32 // Queue.pressed when it last gave way
+}
+
+func (w *Work) owe(t *Turn) {
+	if w != nil {
+		now := t.q.now()
+		w.debt.Store(&debt{now.Sub(t.since), now, t.pressed})
+	}
+}
+
+// owed returns the debt, which gets less while nothing is worked, and forgets it.
+func (w *Work) owed(now time.Time) (worked time.Duration, pressed uint32) {
+	if w == nil {
+		return 0, 0
+	}
+	d := w.debt.Swap(nil)
+	if d == nil {
+		return 0, 0
+	}
+	return d.worked - now.Sub(d.ended)/wayShare, d.pressed
 }
 
 // Bits of Work.state.
@@ -39,7 +68,7 @@ func (w *Work) Take(ctx context.Context, account uint64) (*Turn, error) {
 		return nil, ctx.Err()
 	}
 	w.change(long, 0)
-	return w.q.Take(ctx, account)
+	return w.q.takeFor(ctx, w, account)
 }
 
 // Loose is Queue.Loose for this work.
@@ -48,7 +77,7 @@ func (w *Work) Loose() *Turn {
 		return nil
 	}
 	w.change(long, 0)
-	return w.q.Loose()
+	return w.q.looseFor(w)
 }
 
 // Slots returns how many turns there are at once.
