@@ -30,6 +30,8 @@ const (
 	// so for a long time at once, nor for less than wayMin, which is not worth it.
 	workedMax = 2 * time.Millisecond
 	wayMin    = 500 * time.Microsecond
+	// Sending to a client takes a processor for up to so long.
+	asideWork = 200 * time.Microsecond
 	wayShare  = 3 // how much longer than it worked a turn alone gives way where short commands need all
 )
 
@@ -290,7 +292,8 @@ func (t *Turn) Aside(fn func()) {
 	t.q.loose.Add(-1)
 	fn()
 	t.q.loose.Add(1)
-	t.since = t.since.Add(t.q.now().Sub(begun))
+	waited := t.q.now().Sub(begun)
+	t.since = t.since.Add(waited - min(waited, asideWork))
 }
 
 // End gives the turn back. It may be called after an error of Take or Pause.

@@ -202,7 +202,7 @@ func TestWay(t *testing.T) {
 }
 
 // TestLoose: a loose turn comes at once, gives way while it is at work, and does not
-// while its client is waited for.
+// while its client is waited for, but for what it takes to send something.
 func TestLoose(t *testing.T) {
 	const ms = time.Millisecond
 	synctest.Test(t, func(t *testing.T) {
@@ -252,8 +252,9 @@ func TestLoose(t *testing.T) {
 			}
 		})
 		step(ms/4, ms/4)
-		step(ms/4, ms/4+3*ms)
-		if turn.Waited() != 3*ms || time.Since(begun) != time.Hour+5*ms {
+		const gave = 3 * (ms + asideWork)
+		step(ms/4, ms/4+gave)
+		if turn.Waited() != gave || time.Since(begun) != time.Hour+2*ms+gave {
 			t.Errorf("gave way for %v in %v", turn.Waited(), time.Since(begun))
 		}
 		turn.End()
@@ -261,6 +262,52 @@ func TestLoose(t *testing.T) {
 		mine.Done()
 		if q.turns() != 0 || q.brief.Load() != 1 {
 			t.Errorf("something is left: %d brief, %d turns", q.brief.Load(), q.turns())
+		}
+	})
+}
+
+// TestDebt: who has many short turns gives way for what he worked in all of them, and
+// less for what was long ago.
+func TestDebt(t *testing.T) {
+	const ms = time.Millisecond
+	synctest.Test(t, func(t *testing.T) {
+		q := newQueue(1, time.Now)
+		mine, brief := q.NewWork(), q.NewWork()
+		begin := map[string]func() *Turn{
+			"loose": mine.Loose,
+			"held": func() *Turn {
+				turn, err := mine.Take(t.Context(), 1)
+				if err != nil {
+					t.Fatal(err)
+				}
+				return turn
+			},
+		}
+		for n, c := range []struct {
+			kind             string
+			idle, work, gave time.Duration
+		}{
+			{"loose", 0, ms / 2, 0},
+			{"loose", 0, ms / 2, 3 * ms},
+			{"held", 0, 3 * ms / 4, 0},
+			{"loose", 3 * ms / 2, ms / 2, 0}, // of the three quarters one is left
+			{"held", 0, ms / 4, 3 * ms},
+			{"held", time.Hour, 3 * ms / 4, 0},
+			{"held", time.Hour, 3 * ms / 4, 0},
+		} {
+			time.Sleep(c.idle)
+			turn := begin[c.kind]()
+			brief.Start()
+			brief.Rest()
+			begun := time.Now()
+			time.Sleep(c.work)
+			if err := turn.Pause(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			if gave := time.Since(begun) - c.work; gave != c.gave {
+				t.Errorf("turn %d gave way for %v, not %v", n, gave, c.gave)
+			}
+			turn.End()
 		}
 	})
 }
@@ -274,6 +321,9 @@ func TestNobody(t *testing.T) {
 		t.Error("nil work is held up")
 	}
 	turn.End()
+	if q := (*Queue)(nil); q.Loose() != nil {
+		t.Error("no queue gives turns")
+	}
 	loose, aside := w.Loose(), false
 	loose.Aside(func() { aside = true })
 	if !aside || loose.Pause(t.Context()) != nil {
