@@ -46,7 +46,7 @@ func openStore(ctx context.Context, c *config.Config, log *slog.Logger, ev *tele
 	}
 	keep := cachesFor(debug.SetMemoryLimit(-1))
 	turns := fair.New(time.Now)
-	e, err := local.Open(ctx, vfs.Disk{}, filepath.Join(c.Data, "store"), local.Options{Now: time.Now, IndexCache: keep.index, DenseAfter: orNever(c.Store.CompressAfter), Turn: func() local.Turn { return turns.Loose() }, Events: local.Events{
+	e, err := local.Open(ctx, vfs.Disk{}, filepath.Join(c.Data, "store"), local.Options{Now: time.Now, IndexCache: keep.index, DenseAfter: orNever(c.Store.CompressAfter), Turn: func() local.Turn { return turns.Background() }, Events: local.Events{
 		Stopped: func(err error) {
 			ev.Store(telemetry.StoreStopped)
 			log.Error("THE STORE HAS STOPPED TAKING CHANGES: writing failed. Reading goes on. Look at the disk, then restart", "error", err)
@@ -142,7 +142,7 @@ func (m *mailStore) Close() error {
 // backup copies the store into a directory of backups.
 func (m *mailStore) backup(ctx context.Context, dir string, progress func(text string)) (adminserver.BackedUp, error) {
 	copied, told := int64(0), time.Now()
-	turn := m.turns.Loose()
+	turn := m.turns.Background()
 	defer turn.End()
 	manifest, err := m.engine.Backup(ctx, vfs.Disk{}, dir, func(n int64) error {
 		if copied += n; time.Since(told) >= time.Second {

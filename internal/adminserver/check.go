@@ -44,7 +44,7 @@ func check(ctx context.Context, s *Service, a Check) (Checked, error) {
 	of := 0
 	var turn *fair.Turn
 	if s.Net != nil {
-		turn = s.Net.Turns().Loose()
+		turn = s.Net.Turns().Background()
 		defer turn.End()
 	}
 	o.Done = func(n, all int) { r.Accounts, of = n, all }

@@ -42,6 +42,7 @@ type Queue struct {
 
 	held    atomic.Int32  // turns
 	loose   atomic.Int32  // loose turns
+	behind  atomic.Int32  // background turns
 	brief   atomic.Int32  // connections at work that took no turn
 	pressed atomic.Uint32 // how often one began when there were as many as the processors
 	most    atomic.Int32  // brief when that was last so
@@ -72,7 +73,7 @@ type Turn struct {
 	work    *Work // whose debts it pays and leaves; nil: nobody's
 	account uint64
 	held    bool
-	loose   bool
+	loose   *atomic.Int32 // where it is counted, of a loose one and one in the background
 	until   time.Time
 	since   time.Time // it works, without having given way
 	pressed uint32    // Queue.pressed when it last began to give way
@@ -111,18 +112,19 @@ func (t *Turn) take(ctx context.Context) error {
 	return nil
 }
 
-// Loose returns a turn at once, for work in small pieces between which somebody or
-// the disk is waited for. It gives way to short commands, but not to other turns.
-func (q *Queue) Loose() *Turn {
+// Background returns a turn at once, for work that nobody waits for. It gives way to
+// short commands, and takes nothing of what the turns of connections get.
+func (q *Queue) Background() *Turn {
 	if q == nil {
 		return nil
 	}
-	return q.looseFor(nil)
+	return q.uncalled(nil, &q.behind)
 }
 
-func (q *Queue) looseFor(w *Work) *Turn {
-	q.loose.Add(1)
-	t := &Turn{q: q, work: w, loose: true}
+// uncalled returns a turn that was not waited for.
+func (q *Queue) uncalled(w *Work, in *atomic.Int32) *Turn {
+	in.Add(1)
+	t := &Turn{q: q, work: w, loose: in}
 	t.begin()
 	return t
 }
@@ -217,7 +219,7 @@ func (t *Turn) Pause(ctx context.Context) error {
 	if worked := now.Sub(t.since); worked >= stride {
 		now = t.mayGiveWay(ctx, now, worked)
 	}
-	if t.loose || now.Before(t.until) {
+	if t.loose != nil || now.Before(t.until) {
 		return ctx.Err()
 	}
 	t.q.mu.Lock()
@@ -238,7 +240,7 @@ func (q *Queue) crowded() bool {
 	return brief > 0 && int(brief+q.turns()) > q.slots
 }
 
-func (q *Queue) turns() int32 { return q.held.Load() + q.loose.Load() }
+func (q *Queue) turns() int32 { return q.held.Load() + q.loose.Load() + q.behind.Load() }
 
 // mayGiveWay gives way if short commands were, since it did last, as many as the
 // processors that turns leave. It returns the time.
@@ -248,7 +250,7 @@ func (t *Turn) mayGiveWay(ctx context.Context, now time.Time, worked time.Durati
 		t.since = now // nothing is owed
 		return now
 	}
-	way := q.way(worked)
+	way := t.way(worked)
 	if way < wayMin {
 		return now
 	}
@@ -267,9 +269,14 @@ func (t *Turn) mayGiveWay(ctx context.Context, now time.Time, worked time.Durati
 
 // way is for how long to give way after so much work: such that turns and short
 // commands together need no more than the processors, but all turns together get a
-// quarter of each processor that turns may have.
-func (q *Queue) way(worked time.Duration) time.Duration {
+// quarter of each processor that turns may have. Those of connections do not share
+// that with the background.
+func (t *Turn) way(worked time.Duration) time.Duration {
+	q := t.q
 	turns, brief := int(q.turns()), int(max(q.brief.Load(), q.most.Load()))
+	if t.loose != &q.behind {
+		turns -= int(q.behind.Load())
+	}
 	quarters := min(4*turns, max(4*(q.slots-brief), min(turns, q.slots))) // of processors that turns get
 	return min(worked, workedMax) * time.Duration(4*turns-quarters) / time.Duration(quarters)
 }
@@ -289,9 +296,9 @@ func (t *Turn) Aside(fn func()) {
 		return
 	}
 	begun := t.q.now()
-	t.q.loose.Add(-1)
+	t.loose.Add(-1)
 	fn()
-	t.q.loose.Add(1)
+	t.loose.Add(1)
 	waited := t.q.now().Sub(begun)
 	t.since = t.since.Add(waited - min(waited, asideWork))
 }
@@ -301,12 +308,12 @@ func (t *Turn) End() {
 	if t == nil {
 		return
 	}
-	if t.loose || t.held {
+	if t.loose != nil || t.held {
 		t.work.owe(t)
 	}
-	if t.loose {
-		t.q.loose.Add(-1)
-		t.loose = false
+	if t.loose != nil {
+		t.loose.Add(-1)
+		t.loose = nil
 	}
 	if t.held {
 		t.held = false

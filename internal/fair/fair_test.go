@@ -174,28 +174,35 @@ func TestGiveWay(t *testing.T) {
 func TestWay(t *testing.T) {
 	const ms = time.Millisecond
 	for _, c := range []struct {
-		slots, held, brief int32
-		worked, way        time.Duration
+		slots, held, brief, behind int32
+		worked, way                time.Duration // of a held turn, if there is one
 	}{
-		{1, 1, 1, ms, 3 * ms},
-		{1, 1, 0, ms, 3 * ms}, // there was one a moment ago
-		{1, 1, 9, ms, 3 * ms},
-		{1, 1, 1, 10 * ms, 3 * workedMax},
-		{1, 3, 1, ms, 11 * ms}, // each a twelfth
-		{2, 4, 2, ms, 7 * ms},
-		{15, 15, 1, 14 * ms / 10, ms / 10},
-		{15, 15, 5, ms, ms / 2},
-		{15, 15, 15, ms, 3 * ms},
-		{15, 3, 20, ms, 3 * ms},
-		{15, 8, 8, 14 * ms / 10, ms / 5},
-		{15, 2, 8, ms, 0}, // not any more
+		{1, 1, 1, 0, ms, 3 * ms},
+		{1, 1, 0, 0, ms, 3 * ms}, // there was one a moment ago
+		{1, 1, 9, 0, ms, 3 * ms},
+		{1, 1, 1, 0, 10 * ms, 3 * workedMax},
+		{1, 3, 1, 0, ms, 11 * ms}, // each a twelfth
+		{2, 4, 2, 0, ms, 7 * ms},
+		{15, 15, 1, 0, 14 * ms / 10, ms / 10},
+		{15, 15, 5, 0, ms, ms / 2},
+		{15, 15, 15, 0, ms, 3 * ms},
+		{15, 3, 20, 0, ms, 3 * ms},
+		{15, 8, 8, 0, 14 * ms / 10, ms / 5},
+		{15, 2, 8, 0, ms, 0}, // not any more
+		{1, 1, 1, 2, ms, 3 * ms},
+		{1, 0, 1, 2, ms, 7 * ms},
 	} {
 		q := newQueue(int(c.slots), time.Now)
 		q.held.Store(c.held)
+		q.behind.Store(c.behind)
 		if q.brief.Store(c.brief); c.brief == 0 {
 			q.most.Store(1)
 		}
-		if way := q.way(c.worked); way != c.way {
+		turn := &Turn{q: q}
+		if c.held == 0 {
+			turn.loose = &q.behind
+		}
+		if way := turn.way(c.worked); way != c.way {
 			t.Errorf("%+v: gives way for %v", c, way)
 		}
 	}
@@ -321,7 +328,7 @@ func TestNobody(t *testing.T) {
 		t.Error("nil work is held up")
 	}
 	turn.End()
-	if q := (*Queue)(nil); q.Loose() != nil {
+	if q := (*Queue)(nil); q.Background() != nil {
 		t.Error("no queue gives turns")
 	}
 	loose, aside := w.Loose(), false

@@ -71,13 +71,14 @@ func (w *Work) Take(ctx context.Context, account uint64) (*Turn, error) {
 	return w.q.takeFor(ctx, w, account)
 }
 
-// Loose is Queue.Loose for this work.
+// Loose returns a turn at once, for work in small pieces between which the client or
+// the disk is waited for. It gives way to short commands, but not to other turns.
 func (w *Work) Loose() *Turn {
 	if w == nil {
 		return nil
 	}
 	w.change(long, 0)
-	return w.q.looseFor(w)
+	return w.q.uncalled(w, &w.q.loose)
 }
 
 // Slots returns how many turns there are at once.

@@ -344,7 +344,7 @@ func (x *Index) index(ctx context.Context, j job) error {
 	b := newBuilder()
 	c := (&Query{Store: x.store}).newCursor(ctx, nil)
 	defer c.close()
-	turn := x.opts.Turns.Loose()
+	turn := x.opts.Turns.Background()
 	defer turn.End()
 	for i, m := range unknown {
 		_, err := c.walk(m, true, visitor{gramOctets - 1, func(folded []byte) bool {
