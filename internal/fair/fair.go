@@ -2,7 +2,8 @@
 // Each works in slices of time, few work at once, and those that wait get
 // their turn account by account: who asks for much waits for himself, and a
 // processor stays free for commands that are short. Where short ones need all
-// that there are, the long ones give way: they still get a quarter of the time.
+// that there are, the long ones give way: together they still get a quarter of what
+// they may have.
 //
 // It does not do to give way just while short commands are at work: their
 // clients may need the same processors, and the operating system lets whoever has
