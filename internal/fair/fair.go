@@ -119,11 +119,11 @@ func (q *Queue) Background() *Turn {
 	if q == nil {
 		return nil
 	}
-	return q.uncalled(nil, &q.behind)
+	return q.atOnce(nil, &q.behind)
 }
 
-// uncalled returns a turn that was not waited for.
-func (q *Queue) uncalled(w *Work, in *atomic.Int32) *Turn {
+// atOnce returns a turn that was not waited for.
+func (q *Queue) atOnce(w *Work, in *atomic.Int32) *Turn {
 	in.Add(1)
 	t := &Turn{q: q, work: w, loose: in}
 	t.begin()
@@ -271,12 +271,12 @@ func (t *Turn) mayGiveWay(ctx context.Context, now time.Time, worked time.Durati
 // way is for how long to give way after so much work: such that turns and short
 // commands together need no more than the processors, but all turns together get a
 // quarter of each processor that turns may have. Those of connections do not share
-// that with the background.
+// that with the background. There is one turn at least, its own.
 func (t *Turn) way(worked time.Duration) time.Duration {
 	q := t.q
-	turns, brief := int(q.turns()), int(max(q.brief.Load(), q.most.Load()))
-	if t.loose != &q.behind {
-		turns -= int(q.behind.Load())
+	turns, brief := int(q.held.Load()+q.loose.Load()), int(max(q.brief.Load(), q.most.Load()))
+	if t.loose == &q.behind {
+		turns += int(q.behind.Load())
 	}
 	quarters := min(4*turns, max(4*(q.slots-brief), min(turns, q.slots))) // of processors that turns get
 	return min(worked, workedMax) * time.Duration(4*turns-quarters) / time.Duration(quarters)

@@ -78,7 +78,7 @@ func (w *Work) Loose() *Turn {
 		return nil
 	}
 	w.change(long, 0)
-	return w.q.uncalled(w, &w.q.loose)
+	return w.q.atOnce(w, &w.q.loose)
 }
 
 // Slots returns how many turns there are at once.
