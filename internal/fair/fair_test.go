@@ -4,6 +4,7 @@ import (
 	"context"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -204,6 +205,32 @@ func TestWay(t *testing.T) {
 		}
 		if way := turn.way(c.worked); way != c.way {
 			t.Errorf("%+v: gives way for %v", c, way)
+		}
+	}
+}
+
+// TestWayCountsItself: a turn is among those that way shares between, whatever begins
+// and ends meanwhile.
+func TestWayCountsItself(t *testing.T) {
+	q := newQueue(1, time.Now)
+	turn, err := q.Take(t.Context(), 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer turn.End()
+	q.brief.Store(1)
+	var done atomic.Bool
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		for !done.Load() {
+			q.Background().End()
+		}
+	})
+	defer wg.Wait()
+	defer done.Store(true)
+	for range 200_000 {
+		if way := turn.way(time.Millisecond); way != 3*time.Millisecond {
+			t.Fatalf("gives way for %v", way)
 		}
 	}
 }
