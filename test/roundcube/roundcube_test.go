@@ -18,7 +18,8 @@ import (
 )
 
 const (
-	user     = "ada@localhost"
+	user     = "ada@a.example"
+	other    = "cilla@a.example"
 	password = "secret"
 )
 
@@ -31,10 +32,11 @@ const (
 func TestMain(m *testing.M) { os.Exit(harness.Main(m)) }
 
 // TestRoundcube reads, searches, threads, flags, moves and writes a draft, and
-// makes and renames a mailbox; each time the server is asked what happened.
+// makes, renames and shares a mailbox (with its plugin acl); each time the server is
+// asked what happened.
 func TestRoundcube(t *testing.T) {
 	harness.WithWindow(t, "php", "chromium", "chromedriver", "/usr/share/roundcube/bin/update.sh")
-	s := harness.MustStart(t, nil, user+":"+password)
+	s := harness.MustStart(t, nil, user+":"+password, other+":"+password)
 	deliver(t, s, message(1, "one", 0), message(2, "two", 0), message(3, "Re: one", 1))
 	site := startSite(t, s)
 	b := open(t)
@@ -93,6 +95,7 @@ func TestRoundcube(t *testing.T) {
 	p.shows("Re: one", "two")
 	c.MustAnswer(t, "Trash", "SEARCH SUBJECT one", "* SEARCH 1")
 
+	p.idle()
 	b.visit(site + "?_task=mail&_action=compose")
 	b.enter("#compose-subject", "draft")
 	b.enter("#composebody", "Grüße")
@@ -112,6 +115,21 @@ func TestRoundcube(t *testing.T) {
 	b.visit(site + "?_task=settings&_action=folders")
 	b.until("[...document.querySelectorAll('#subscription-table li > a')].some(a => a.textContent.trim() == 'Renamed')")
 	b.shot("folders")
+
+	b.visit(site + "?_task=settings&_action=edit-folder&_mbox=Renamed")
+	b.until("rcmail.gui_objects.acltable")
+	p.command("'acl-create'")
+	b.enter("#acluser", other)
+	b.shot("share")
+	p.command("'acl-save'")
+	b.until("rcmail.acl_list.rowcount == 1")
+	c.MustAnswer(t, "Renamed", "GETACL Renamed", "* ACL Renamed "+user+" lrswipkxtecdan "+other+" lrs")
+	b.shot("shared")
+	b.eval("rcmail.acl_list.select_row([...document.querySelectorAll('tr[data-userid]')].find(r => r.dataset.userid == '"+other+"').id.substr(6))", nil)
+	p.command("'acl-delete'")
+	b.click(".ui-dialog button.delete")
+	b.until("rcmail.acl_list.rowcount == 0")
+	c.MustAnswer(t, "Renamed", "GETACL Renamed", "* ACL Renamed "+user+" lrswipkxtecdan")
 }
 
 // page is what Roundcube shows.
@@ -170,7 +188,7 @@ func startSite(t *testing.T, s *harness.Server) (url string) {
 		}
 	}
 	config := `<?php $config = ['db_dsnw' => 'sqlite:///` + dir + `/db?mode=0600', 'imap_host' => '` + s.IMAP + `', 'smtp_host' => 'localhost:1',
-'des_key' => 'abcdefghijklmnopqrstuvwx', 'log_dir' => '` + dir + `/', 'temp_dir' => '` + dir + `/', 'imap_debug' => true, 'plugins' => [], 'language' => 'en_US'];`
+'des_key' => 'abcdefghijklmnopqrstuvwx', 'log_dir' => '` + dir + `/', 'temp_dir' => '` + dir + `/', 'imap_debug' => true, 'plugins' => ['acl'], 'language' => 'en_US'];`
 	if err := os.WriteFile(filepath.Join(dir, "config.inc.php"), []byte(config), 0o600); err != nil {
 		t.Fatal(err)
 	}
