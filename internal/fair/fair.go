@@ -3,7 +3,7 @@
 // their turn account by account: who asks for much waits for himself, and a
 // processor stays free for commands that are short. Where short ones need all
 // that there are, the long ones give way: together they still get a quarter of what
-// they may have.
+// they may have. What works in the background gives way, too.
 //
 // It does not do to give way just while short commands are at work: their
 // clients may need the same processors, and the operating system lets whoever has
@@ -33,17 +33,17 @@ const (
 	wayMin    = 500 * time.Microsecond
 	// Sending to a client takes a processor for up to so long.
 	asideWork = 200 * time.Microsecond
-	wayShare  = 3 // how much longer than it worked a turn alone gives way where short commands need all
 )
 
-// Queue hands out turns. That of a nil one is nil.
+// Queue hands out turns: to connections by their Work, and in the background. That
+// of a nil one is nil.
 type Queue struct {
 	slots int
 	now   func() time.Time
 
 	held    atomic.Int32  // turns
 	loose   atomic.Int32  // loose turns
-	behind  atomic.Int32  // background turns
+	behind  atomic.Int32  // turns in the background
 	brief   atomic.Int32  // connections at work that took no turn
 	pressed atomic.Uint32 // how often one began when there were as many as the processors
 	most    atomic.Int32  // brief when that was last so
@@ -71,24 +71,14 @@ func (q *Queue) Slots() int { return q.slots }
 // ends.
 type Turn struct {
 	q       *Queue
-	work    *Work // whose debts it pays and leaves; nil: nobody's
+	work    *Work // whose debts it pays and leaves; nil: nobody's, in the background
 	account uint64
 	held    bool
-	loose   *atomic.Int32 // where it is counted, of a loose one and one in the background
+	free    *atomic.Int32 // where a loose one, or one in the background, is counted
 	until   time.Time
 	since   time.Time // it works, without having given way
 	pressed uint32    // Queue.pressed when it last began to give way
 	waited  time.Duration
-}
-
-// Take waits for a turn, which End gives back. Its error is that of ctx.
-func (q *Queue) Take(ctx context.Context, account uint64) (*Turn, error) {
-	return q.takeFor(ctx, nil, account)
-}
-
-func (q *Queue) takeFor(ctx context.Context, w *Work, account uint64) (*Turn, error) {
-	t := &Turn{q: q, work: w, account: account}
-	return t, t.take(ctx)
 }
 
 func (t *Turn) take(ctx context.Context) error {
@@ -125,7 +115,7 @@ func (q *Queue) Background() *Turn {
 // atOnce returns a turn that was not waited for.
 func (q *Queue) atOnce(w *Work, in *atomic.Int32) *Turn {
 	in.Add(1)
-	t := &Turn{q: q, work: w, loose: in}
+	t := &Turn{q: q, work: w, free: in}
 	t.begin()
 	return t
 }
@@ -220,7 +210,7 @@ func (t *Turn) Pause(ctx context.Context) error {
 	if worked := now.Sub(t.since); worked >= stride {
 		now = t.mayGiveWay(ctx, now, worked)
 	}
-	if t.loose != nil || now.Before(t.until) {
+	if t.free != nil || now.Before(t.until) {
 		return ctx.Err()
 	}
 	t.q.mu.Lock()
@@ -275,7 +265,7 @@ func (t *Turn) mayGiveWay(ctx context.Context, now time.Time, worked time.Durati
 func (t *Turn) way(worked time.Duration) time.Duration {
 	q := t.q
 	turns, brief := int(q.held.Load()+q.loose.Load()), int(max(q.brief.Load(), q.most.Load()))
-	if t.loose == &q.behind {
+	if t.free == &q.behind {
 		turns += int(q.behind.Load())
 	}
 	quarters := min(4*turns, max(4*(q.slots-brief), min(turns, q.slots))) // of processors that turns get
@@ -297,9 +287,9 @@ func (t *Turn) Aside(fn func()) {
 		return
 	}
 	begun := t.q.now()
-	t.loose.Add(-1)
+	t.free.Add(-1)
 	fn()
-	t.loose.Add(1)
+	t.free.Add(1)
 	waited := t.q.now().Sub(begun)
 	t.since = t.since.Add(waited - min(waited, asideWork))
 }
@@ -309,12 +299,12 @@ func (t *Turn) End() {
 	if t == nil {
 		return
 	}
-	if t.loose != nil || t.held {
+	if t.free != nil || t.held {
 		t.work.owe(t)
 	}
-	if t.loose != nil {
-		t.loose.Add(-1)
-		t.loose = nil
+	if t.free != nil {
+		t.free.Add(-1)
+		t.free = nil
 	}
 	if t.held {
 		t.held = false

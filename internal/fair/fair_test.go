@@ -14,7 +14,7 @@ import (
 func TestOrder(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		q := newQueue(1, time.Now)
-		first, err := q.Take(t.Context(), 9)
+		first, err := q.NewWork().Take(t.Context(), 9)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -22,7 +22,7 @@ func TestOrder(t *testing.T) {
 		var got []uint64
 		for _, account := range []uint64{1, 1, 1, 2, 3, 2} {
 			go func() {
-				turn, err := q.Take(t.Context(), account)
+				turn, err := q.NewWork().Take(t.Context(), account)
 				if err != nil {
 					t.Error(err)
 				}
@@ -55,7 +55,7 @@ func TestSlices(t *testing.T) {
 		var mu sync.Mutex
 		for account, work := range map[uint64]int{1: 1000, 2: 100} {
 			wg.Go(func() {
-				turn, err := q.Take(t.Context(), account)
+				turn, err := q.NewWork().Take(t.Context(), account)
 				defer turn.End()
 				for range work {
 					time.Sleep(time.Millisecond) // the work
@@ -83,7 +83,7 @@ func TestSlices(t *testing.T) {
 func TestCancel(t *testing.T) {
 	q := newQueue(1, time.Now)
 	for range 200 {
-		turn, err := q.Take(t.Context(), 1)
+		turn, err := q.NewWork().Take(t.Context(), 1)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -91,7 +91,7 @@ func TestCancel(t *testing.T) {
 		var wg sync.WaitGroup
 		for range 3 {
 			wg.Go(func() {
-				other, _ := q.Take(ctx, 2)
+				other, _ := q.NewWork().Take(ctx, 2)
 				other.End()
 			})
 		}
@@ -103,7 +103,7 @@ func TestCancel(t *testing.T) {
 		}
 	}
 	cancelled, cancel := context.WithCancel(t.Context())
-	turn, _ := q.Take(cancelled, 1)
+	turn, _ := q.NewWork().Take(cancelled, 1)
 	cancel()
 	if turn.Pause(cancelled) == nil {
 		t.Error("work goes on after the end of its context")
@@ -201,7 +201,7 @@ func TestWay(t *testing.T) {
 		}
 		turn := &Turn{q: q}
 		if c.held == 0 {
-			turn.loose = &q.behind
+			turn.free = &q.behind
 		}
 		if way := turn.way(c.worked); way != c.way {
 			t.Errorf("%+v: gives way for %v", c, way)
@@ -213,7 +213,7 @@ func TestWay(t *testing.T) {
 // and ends meanwhile.
 func TestWayCountsItself(t *testing.T) {
 	q := newQueue(1, time.Now)
-	turn, err := q.Take(t.Context(), 1)
+	turn, err := q.NewWork().Take(t.Context(), 1)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -244,7 +244,7 @@ func TestLoose(t *testing.T) {
 		mine := q.NewWork()
 		mine.Start()
 		turn := mine.Loose()
-		other, err := q.Take(t.Context(), 1)
+		other, err := q.NewWork().Take(t.Context(), 1)
 		if err != nil {
 			t.Fatal(err)
 		}

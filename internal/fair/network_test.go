@@ -45,7 +45,7 @@ func TestNetworkIsWatched(t *testing.T) {
 	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(2))
 	q := newQueue(1, time.Now)
 	long := serve(t, func() {
-		turn, err := q.Take(context.Background(), 1)
+		turn, err := q.NewWork().Take(context.Background(), 1)
 		if err != nil {
 			t.Error(err)
 		}

@@ -17,13 +17,15 @@ type Work struct {
 }
 
 // debt is what was worked in a turn since it last gave way. Without it, who has many
-// short turns would never do so.
+// short turns would never do so. It gets less by a third of the time that passes: one
+// turn alone gives way for three times as long as it worked.
 type debt struct {
 	worked  time.Duration
 	ended   time.Time
 	pressed uint32 // Queue.pressed when it last gave way
 }
 
+// owe is called when a turn ends.
 func (w *Work) owe(t *Turn) {
 	if w != nil {
 		now := t.q.now()
@@ -31,7 +33,7 @@ func (w *Work) owe(t *Turn) {
 	}
 }
 
-// owed returns the debt, which gets less while nothing is worked, and forgets it.
+// owed returns the debt, and forgets it.
 func (w *Work) owed(now time.Time) (worked time.Duration, pressed uint32) {
 	if w == nil {
 		return 0, 0
@@ -40,7 +42,7 @@ func (w *Work) owed(now time.Time) (worked time.Duration, pressed uint32) {
 	if d == nil {
 		return 0, 0
 	}
-	return d.worked - now.Sub(d.ended)/wayShare, d.pressed
+	return d.worked - now.Sub(d.ended)/3, d.pressed
 }
 
 // Bits of Work.state.
@@ -62,13 +64,15 @@ func (w *Work) Rest() { w.change(0, working) }
 // turn.
 func (w *Work) Done() { w.change(0, long) }
 
-// Take is Queue.Take for this work. Several goroutines may take turns for it.
+// Take waits for a turn, which End gives back. Its error is that of ctx. Several
+// goroutines may take turns for the same work.
 func (w *Work) Take(ctx context.Context, account uint64) (*Turn, error) {
 	if w == nil {
 		return nil, ctx.Err()
 	}
 	w.change(long, 0)
-	return w.q.takeFor(ctx, w, account)
+	t := &Turn{q: w.q, work: w, account: account}
+	return t, t.take(ctx)
 }
 
 // Loose returns a turn at once, for work in small pieces between which the client or

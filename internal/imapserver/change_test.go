@@ -101,7 +101,7 @@ func TestTurns(t *testing.T) {
 	}
 	var held []*fair.Turn
 	for range s.Net.Turns().Slots() {
-		turn, err := s.Net.Turns().Take(t.Context(), 99)
+		turn, err := s.Net.Turns().NewWork().Take(t.Context(), 99)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -126,7 +126,7 @@ func TestTurns(t *testing.T) {
 				t.Errorf("%s: %s", command, got)
 			}
 			var err error
-			if held[0], err = s.Net.Turns().Take(t.Context(), 99); err != nil {
+			if held[0], err = s.Net.Turns().NewWork().Take(t.Context(), 99); err != nil {
 				t.Fatal(err)
 			}
 		}

@@ -6,6 +6,7 @@ import (
 	"sync"
 	"weak"
 
+	"github.com/angarium/angarium/internal/fair"
 	"github.com/angarium/angarium/internal/imapwire"
 	"github.com/angarium/angarium/internal/mail"
 	"github.com/angarium/angarium/internal/store"
@@ -138,10 +139,8 @@ func (q *Query) kept(ctx context.Context, key orderKey) (sorted, added []int32, 
 	at := make([]int32, len(o.uids)) // index in the list, from 1
 	k := 0
 	for i, m := range q.List.Range(0, q.List.Len()) {
-		if i%rowsLen == 0 {
-			if err := turn.Pause(ctx); err != nil {
-				return nil, nil, err
-			}
+		if err := pauseAt(ctx, turn, i); err != nil {
+			return nil, nil, err
 		}
 		for k < len(o.uids) && o.uids[k] < m.UID {
 			k++
@@ -154,10 +153,8 @@ func (q *Query) kept(ctx context.Context, key orderKey) (sorted, added []int32, 
 	}
 	sorted = make([]int32, 0, q.List.Len())
 	for n, k := range o.by {
-		if n%rowsLen == 0 {
-			if err := turn.Pause(ctx); err != nil {
-				return nil, nil, err
-			}
+		if err := pauseAt(ctx, turn, n); err != nil {
+			return nil, nil, err
 		}
 		if at[k] > 0 {
 			sorted = append(sorted, at[k]-1)
@@ -181,10 +178,8 @@ func (q *Query) isOf(ctx context.Context, key orderKey, o *order) (bool, error) 
 		return false, err
 	}
 	for i, m := range q.List.Range(0, q.List.Len()) {
-		if i%rowsLen == 0 {
-			if err := turn.Pause(ctx); err != nil {
-				return false, err
-			}
+		if err := pauseAt(ctx, turn, i); err != nil {
+			return false, err
 		}
 		if o.uids[i] != m.UID {
 			return false, nil
@@ -192,6 +187,14 @@ func (q *Query) isOf(ctx context.Context, key orderKey, o *order) (bool, error) 
 	}
 	q.Index.orders.put(key, &order{uids: o.uids, by: o.by, list: weak.Make(q.List)}) // which is not gone through again
 	return true, nil
+}
+
+// pauseAt makes the pauses of a turn that goes through the numbers of messages.
+func pauseAt(ctx context.Context, turn *fair.Turn, i int) error {
+	if i%rowsLen != 0 {
+		return nil
+	}
+	return turn.Pause(ctx)
 }
 
 // subset returns those of sorted that are among found, which ascend, in the

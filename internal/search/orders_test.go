@@ -1,6 +1,7 @@
 package search
 
 import (
+	"context"
 	"math/rand/v2"
 	"slices"
 	"strings"
@@ -43,16 +44,18 @@ func TestOrders(t *testing.T) {
 		}
 		by := criteria[rng.IntN(len(criteria))]
 		kept, anew := &Query{Store: s, List: list, Index: x}, &Query{Store: s, List: list}
-		got, err := kept.Sort(t.Context(), found, by)
-		if err != nil {
-			t.Fatal(err)
-		}
 		want, err := anew.Sort(t.Context(), found, by)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if !slices.Equal(got, want) {
-			t.Fatalf("%d of %d, %v:\n%v\nwant\n%v", len(found), list.Len(), by, got, want)
+		for range 2 { // what is kept is not changed by who asks for some of it
+			got, err := kept.Sort(t.Context(), found, by)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if !slices.Equal(got, want) {
+				t.Fatalf("%d of %d, %v:\n%v\nwant\n%v", len(found), list.Len(), by, got, want)
+			}
 		}
 		algorithm := Threading(rng.IntN(3))
 		threads, err := kept.Thread(t.Context(), found, algorithm)
@@ -80,6 +83,39 @@ func TestOrdersOfConstants(t *testing.T) {
 		}
 		if kept := len(x.orders.kept) > 0; kept != (f == imapwire.SortSubject) {
 			t.Errorf("field %d: kept %v", f, kept)
+		}
+	}
+}
+
+// TestOrderAsKept: an order that is kept is told from where it is kept, and its list
+// is compared with another one no more than once.
+func TestOrderAsKept(t *testing.T) {
+	s, a := openAccount(t)
+	list := appendTo(t, s, a, sortable(10))
+	x, by := &Index{}, []imapwire.SortKey{{Field: imapwire.SortSubject}}
+	q := &Query{Store: s, List: list, Index: x}
+	sorted, err := q.Sort(t.Context(), all(10), by)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := a.Update(t.Context(), func(tx *store.Tx) error {
+		_, err := tx.SetFlags(list.Mailbox(), mail.NewUIDSet(1), store.FlagChange{Op: store.FlagsAdd, Flags: mail.Flags{System: mail.Seen}})
+		return err
+	}); err != nil {
+		t.Fatal(err)
+	}
+	if _, q.List, err = a.Messages(t.Context(), list.Mailbox()); err != nil || q.List == list {
+		t.Fatal("the list is the same", err)
+	}
+	ended, end := context.WithCancel(t.Context())
+	end()
+	if _, err := q.Sort(ended, all(10), by); err == nil { // lists are compared
+		t.Error("nothing was done after the end of the context")
+	}
+	for _, ctx := range []context.Context{t.Context(), ended} { // and then no more
+		again, err := q.Sort(ctx, all(10), by)
+		if err != nil || &again[0] != &sorted[0] {
+			t.Fatalf("it was not told as it is kept, %v", err)
 		}
 	}
 }

@@ -95,7 +95,9 @@ func (tx *Tx) add(box *Mailbox, edit *listEdit, m *Message) {
 		edit.add(*m)
 		return
 	}
-	tx.growUnlisted(box.ID, 1)
+	if tx.next.unlisted == nil {
+		tx.growUnlisted(box.ID, 1)
+	}
 	tx.next.unlisted[box.ID] = append(tx.next.unlisted[box.ID], *m)
 }
 
