@@ -49,6 +49,8 @@ var bugs = []bug{
 		"e.mu.indexed.segment()", "e.mu.chunks[0].segment", engineFolder, "TestIndexedBeforeCompacted$"},
 	{"changed-while-prepared", engineFolder + "/prepare.go",
 		"p.changed[i] = true", "_ = i", engineFolder, "TestPrepared$"},
+	{"tables-without-mark", engineFolder + "/table.go",
+		"errors.Join(setMark(batch, end), t.add(batch), t.end())", "t.end()", engineFolder, "TestTablesCrash$"},
 	{"records-not-verified", engineFolder + "/recover.go",
 		"|| !intact(r, payload) {", "{", engineFolder, "TestDamage$"},
 	{"frames-not-verified", engineFolder + "/read.go",

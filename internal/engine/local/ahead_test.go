@@ -48,7 +48,7 @@ func TestAhead(t *testing.T) {
 	}
 
 	w := &waiter{space: 1, version: s.version + 1, ops: large.Ops, done: make(chan error, 1)}
-	if err := e.prepare(t.Context(), w); err != nil {
+	if err := e.prepare(t.Context(), w, commitLength(w.ops)); err != nil {
 		t.Fatal(err)
 	}
 	defer w.prepared.end()

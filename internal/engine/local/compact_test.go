@@ -196,15 +196,16 @@ func TestUnfinishedSegment(t *testing.T) {
 // TestReplayedOnce: a commit that the index has is not applied to it again, so
 // that one drop takes back one keep.
 func TestReplayedOnce(t *testing.T) {
-	t.Run("small", func(t *testing.T) { testReplayedOnce(t, aloneMin) })
-	t.Run("prepared", func(t *testing.T) { testReplayedOnce(t, 1) })
+	t.Run("small", func(t *testing.T) { testReplayedOnce(t, aloneMin, aheadMin) })
+	t.Run("prepared", func(t *testing.T) { testReplayedOnce(t, 1, aheadMin) })
+	t.Run("tables", func(t *testing.T) { testReplayedOnce(t, 1, 1) })
 }
 
-func testReplayedOnce(t *testing.T, aloneMin int64) {
+func testReplayedOnce(t *testing.T, aloneMin, aheadMin int64) {
 	ctx := context.Background()
 	disk, index := vfs.NewMem(), pebblevfs.NewCrashableMem()
 	o := options()
-	o.IndexFS, o.aloneMin = index, aloneMin
+	o.IndexFS, o.aloneMin, o.aheadMin = index, aloneMin, aheadMin
 	e := open(t, disk, o)
 	id, w := enginetest.MakeBlob(t, e, []byte("octets"), nil)
 	var b engine.Batch
@@ -242,7 +243,7 @@ func TestIndexedBeforeCompacted(t *testing.T) {
 	var b engine.Batch
 	b.Put([]byte("key"), make([]byte, 1000))
 	w := &waiter{space: 1, version: 1, ops: b.Ops, done: make(chan error, 1)}
-	if err := e.prepare(t.Context(), w); err != nil {
+	if err := e.prepare(t.Context(), w, commitLength(w.ops)); err != nil {
 		t.Fatal(err)
 	}
 	defer w.prepared.end()

@@ -9,9 +9,9 @@
 //     comes to its place, behind zeros for its header.
 //  2. A commit is acknowledged after its record, and all blobs sealed before
 //     it, were written and synced, and its rows are in the index.
-//  3. Commits reach the index in log order, each batch with the mark of how
-//     far the log is applied. A crash leaves the index at some earlier mark,
-//     never with a gap.
+//  3. Commits reach the index in log order, each batch, or a large commit's tables,
+//     with the mark of how far the log is applied. A crash leaves the index at some
+//     earlier mark, never with a gap (decision 0019).
 //  4. A BlobID is the position of the blob's record at birth, and segment
 //     numbers are never used again, so an id never names another blob.
 //  5. A segment is deleted only when every blob in it that is kept was copied,
@@ -26,7 +26,7 @@
 //  8. While commits may be lost to damage, no segment is deleted.
 //  9. A dense segment needs no octet outside it to be read: its dictionary is in
 //     it, twice. A dense frame was decoded and compared before it was written.
-//  10. A large commit's batch is made before its turn. It counts references from
+//  10. A large commit's batch or tables are made before its turn. It counts references from
 //     a snapshot, and again those that commits have changed since: it was told.
 //
 // Goroutines: flush (writes and syncs groups, and does what apply does for small

@@ -41,8 +41,8 @@ type Options struct {
 	Events        Events
 
 	// For tests:
-	aloneMin, aheadMin, fillStep, quietStep int64
-	quietAfter                              time.Duration
+	aloneMin, aheadMin, tableOctets, fillStep, quietStep int64
+	quietAfter                                           time.Duration
 }
 
 // Turn is what long work makes its pauses by.
@@ -106,6 +106,7 @@ func (o *Options) setDefaults(dir string) {
 	def(&o.Reserve, 64<<20)
 	def(&o.aloneMin, aloneMin)
 	def(&o.aheadMin, aheadMin)
+	def(&o.tableOctets, tableOctets)
 	def(&o.fillStep, fillStep)
 	def(&o.quietStep, quietStep)
 	def((*int64)(&o.quietAfter), int64(quietAfter))
@@ -139,6 +140,8 @@ type Engine struct {
 	lock io.Closer
 
 	index        *pebble.DB
+	indexOptions *pebble.Options
+	tablesMade   atomic.Int64 // commits of which tables were begun
 	pace         *pace
 	applied      position // how far the index had come when it was opened
 	rowsOnly     bool     // it holds rows that the log has lost
@@ -330,7 +333,7 @@ func (s *space) Commit(ctx context.Context, expect engine.Version, b *engine.Bat
 		}
 	}
 	if length >= s.e.opts.aloneMin {
-		if err := s.e.prepare(ctx, w); err != nil {
+		if err := s.e.prepare(ctx, w, length); err != nil {
 			return 0, err
 		}
 		defer w.prepared.end()

@@ -497,15 +497,16 @@ func (a *applier) commit(end position) error {
 	if err := setMark(a.batch, end); err != nil {
 		return err
 	}
-	return a.e.commitIndex(a.batch, end, a.live, a.touched)
-}
-
-// commitIndex applies a batch, with which everything before end is in the index,
-// and which changes blobs and the live octets of segments.
-func (e *Engine) commitIndex(batch *pebble.Batch, end position, live map[uint32]int64, changed []engine.BlobID) error {
-	if err := batch.Commit(pebble.NoSync); err != nil {
+	if err := a.batch.Commit(pebble.NoSync); err != nil {
 		return err
 	}
+	a.e.noteIndexed(end, a.live, a.touched)
+	return nil
+}
+
+// noteIndexed is called when everything before end has come into the index, with the
+// blobs and the live octets of segments that the last of it has changed.
+func (e *Engine) noteIndexed(end position, live map[uint32]int64, changed []engine.BlobID) {
 	e.noteChanged(changed)
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -515,7 +516,6 @@ func (e *Engine) commitIndex(batch *pebble.Batch, end position, live map[uint32]
 			s.live += change
 		}
 	}
-	return nil
 }
 
 // commitLength is the length of a commit's payload.

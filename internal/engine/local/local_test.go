@@ -283,7 +283,7 @@ func TestCrash(t *testing.T) {
 	for seed := range uint64(200) {
 		rng := rand.New(rand.NewPCG(seed, 7))
 		disk := vfs.NewMem()
-		index := pebblevfs.NewCrashableMem()
+		index := newIndexDisk()
 		h := newHistory()
 		for life := range 3 {
 			o := options()
@@ -326,7 +326,7 @@ func TestCrash(t *testing.T) {
 				disk = disk.CrashClone(rng, keep)
 			}
 			if rng.IntN(3) == 0 {
-				index = pebblevfs.NewCrashableMem()
+				index = newIndexDisk()
 			}
 			o.IndexFS = index
 			e = open(t, disk, o)

@@ -284,6 +284,11 @@ func (e *Engine) openIndex() (err error) {
 			err = fmt.Errorf("the index: %v", p)
 		}
 	}()
+	if err := e.dropTables(); err != nil {
+		return err
+	}
+	o.EnsureDefaults()
+	e.indexOptions = o
 	e.index, err = pebble.Open(e.opts.IndexDir, o)
 	return err
 }

@@ -109,9 +109,11 @@ func (f *pacedFile) Close() error {
 	return f.File.Close()
 }
 
-// waitFlushed waits until no large commit is to be flushed. There is always the
-// memtable that is being filled, and smaller ones are not flushed until they are
-// half a large one together. Errors: those of ctx and of openLocked.
+// waitFlushed waits until no large commit is to be flushed, and there is room for
+// tables: they have to wait for a flush in the commit's turn when there are too many
+// memtables. There is always the one that is being filled, and smaller ones are not
+// flushed until they are half a large one together, or unless one asks for it.
+// Errors: those of ctx and of openLocked.
 func (e *Engine) waitFlushed(ctx context.Context) error {
 	e.mu.Lock()
 	err := e.openLocked()
@@ -120,10 +122,17 @@ func (e *Engine) waitFlushed(ctx context.Context) error {
 		defer e.wg.Done()
 	}
 	e.mu.Unlock()
-	for err == nil {
+	for asked := false; err == nil; {
 		flushed := *e.pace.flushed.Load()
-		if e.index.Metrics().MemTable.Size <= e.pace.memtable*3/2 {
+		m := e.index.Metrics().MemTable
+		if m.Size <= e.pace.memtable*3/2 && m.Count < memtables {
 			return nil
+		}
+		if m.Count >= memtables && !asked {
+			asked = true
+			if _, err := e.index.AsyncFlush(); err != nil {
+				return indexError("local.Commit", err)
+			}
 		}
 		select {
 		case <-flushed:

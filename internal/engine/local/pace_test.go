@@ -3,6 +3,7 @@ package local
 import (
 	"context"
 	"errors"
+	"fmt"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -109,7 +110,9 @@ func heldFlush(t *testing.T) (e *Engine, other *engineSpace, index *heldFS, comm
 		t.Fatal(err)
 	}
 	index.hold.Store(true)
-	large.commit(t, copyOf(ids, 1)) // 5 MB
+	first := copyOf(ids, 1) // 5 MB
+	first.DeleteRange([]byte("x"), []byte("y"))
+	large.commit(t, first) // no tables are made of it
 	return e, other, index, func(ctx context.Context) chan error {
 		ended, copied := make(chan error, 1), copyOf(ids, 2)
 		go func() {
@@ -146,6 +149,55 @@ func TestLargeWaitsForFlush(t *testing.T) {
 	other.commitMany(t)
 	close(index.held)
 	if err := <-waits; err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestTablesWaitForRoom: as long as too many memtables and tables are to be flushed, a
+// commit whose tables would have to wait for that in its turn does not begin.
+func TestTablesWaitForRoom(t *testing.T) {
+	index := &heldFS{FS: pebblevfs.NewMem(), held: make(chan struct{})}
+	o := options()
+	o.IndexFS, o.IndexCache = index, 0 // the default: the first memtables are small
+	o.aloneMin, o.aheadMin = 1<<10, 1<<10
+	e := open(t, vfs.NewMem(), o)
+	defer e.Close()
+	s := &engineSpace{engine: e, space: enginetest.Space(t, e, 1)}
+	ids := keptBlobs(t, s, 100)
+	index.hold.Store(true)
+	for i := range byte(2) {
+		small := &engine.Batch{}
+		small.Put([]byte("row"), nil)
+		s.commit(t, small)
+		s.commit(t, copyOf(ids, i))
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+	defer cancel()
+	_, err := s.space.Commit(ctx, s.version, copyOf(ids, 3))
+	close(index.held)
+	if !errors.Is(err, context.DeadlineExceeded) {
+		t.Fatalf("where there is no room: %v", err)
+	}
+	s.commit(t, copyOf(ids, 3))
+}
+
+// TestManyMemtables: memtables that nothing flushes by itself hold up no tables.
+func TestManyMemtables(t *testing.T) {
+	o := options()
+	o.IndexCache = 0
+	o.aloneMin, o.aheadMin = 1<<10, 1<<10
+	e := open(t, vfs.NewMem(), o)
+	defer e.Close()
+	s := &engineSpace{engine: e, space: enginetest.Space(t, e, 1)}
+	ids := keptBlobs(t, s, 100)
+	for e.index.Metrics().MemTable.Count < memtables {
+		small := &engine.Batch{}
+		small.Put(fmt.Appendf(nil, "%d", s.version), make([]byte, 900))
+		s.commit(t, small)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	if _, err := s.space.Commit(ctx, s.version, copyOf(ids, 3)); err != nil {
 		t.Fatal(err)
 	}
 }

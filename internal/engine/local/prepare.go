@@ -13,8 +13,8 @@ import (
 	"github.com/cockroachdb/pebble/v2"
 )
 
-// preparation is the batch of a large commit, made in the committer's goroutine
-// before the commit is in the log: whatever apply does, everybody waits for.
+// preparation is the batch of a large commit, or its tables, made in the committer's
+// goroutine before the commit is in the log: whatever apply does, everybody waits for.
 //
 // Rows depend on nothing that is in the index. References do: they are counted
 // from a snapshot, and of the blobs that were changed by commits that are not in
@@ -30,6 +30,7 @@ type preparation struct {
 	blobs   []counted               // what the index has of them
 	rows    []row                   // in the order of the batch
 	batch   *pebble.Batch
+	tables  *tables          // instead of a batch, if not nil
 	live    map[uint32]int64 // change of live octets by segment
 	changed map[int]bool     // which of the blobs others changed; under Engine.preparing
 	begun   bool             // Close waits for the end
@@ -53,15 +54,16 @@ type row struct {
 // much memory as its record in the log.
 const preparations = 2
 
-// prepare prepares a large commit. Errors: those of Commit.
-func (e *Engine) prepare(ctx context.Context, w *waiter) error {
+// prepare prepares a large commit, of which the record has a payload of that length.
+// Errors: those of Commit.
+func (e *Engine) prepare(ctx context.Context, w *waiter, length int64) error {
 	select {
 	case e.slots <- struct{}{}:
 	case <-ctx.Done():
 		return errs.Wrap("local.Commit", ctx.Err())
 	}
 	p := &preparation{e: e, w: w, changed: map[int]bool{}}
-	if err := p.make(); err != nil {
+	if err := p.make(length >= e.opts.aheadMin); err != nil {
 		p.end()
 		return err
 	}
@@ -69,7 +71,8 @@ func (e *Engine) prepare(ctx context.Context, w *waiter) error {
 	return nil
 }
 
-func (p *preparation) make() error {
+// make makes the batch, or tables if those are worth their while.
+func (p *preparation) make(tables bool) error {
 	if err := p.sort(); err != nil {
 		return err
 	}
@@ -79,7 +82,20 @@ func (p *preparation) make() error {
 	if err := p.read(); err != nil {
 		return p.failure(indexError("local.Commit", err))
 	}
+	if tables && !p.deletesRanges() {
+		p.tables = p.e.newTables()
+		if err := p.build(); err == nil || p.ended != nil {
+			return p.failure(err)
+		}
+		p.dropTables() // the disk may be full: a batch needs none
+	}
 	return p.failure(errs.As("local.Commit", errs.Internal, "", p.build()))
+}
+
+// deletesRanges reports whether a deletion of a range is among the rows. Tables have
+// no order of deletions and of what is put there later.
+func (p *preparation) deletesRanges() bool {
+	return len(p.rows) > 0 && p.rows[len(p.rows)-1].run > 0
 }
 
 // pause is called for each of many things. As long as it is the committer's own
@@ -103,6 +119,7 @@ func (p *preparation) failure(err error) error {
 // end lets go of everything, whatever became of the commit.
 func (p *preparation) end() {
 	p.unregister()
+	p.dropTables()
 	if p.batch != nil {
 		p.batch.Close()
 	}
@@ -115,7 +132,9 @@ func (p *preparation) end() {
 // sort brings the operations into the order of the index's keys: its library sorts
 // so large a batch when it is applied, and has little to do when it is sorted.
 func (p *preparation) sort() error {
-	p.list()
+	if err := p.list(); err != nil {
+		return p.failure(err)
+	}
 	compared := 0
 	pause := func() {
 		if p.ended == nil {
@@ -144,7 +163,7 @@ func (p *preparation) sort() error {
 }
 
 // list divides the operations into steps and rows.
-func (p *preparation) list() {
+func (p *preparation) list() error {
 	n := 0
 	for i := range p.w.ops {
 		if references(&p.w.ops[i]) != 0 {
@@ -154,19 +173,21 @@ func (p *preparation) list() {
 	p.steps, p.rows = make([]step, 0, n), make([]row, 0, len(p.w.ops)-n)
 	run := 0
 	for i := range p.w.ops {
+		if err := p.pause(i); err != nil {
+			return err
+		}
 		op := &p.w.ops[i]
-		if references(op) != 0 {
+		switch {
+		case references(op) != 0:
 			p.steps = append(p.steps, step{op.Blob, i})
-			continue
-		}
-		if op.Kind == engine.OpDeleteRange {
-			run++
-		}
-		p.rows = append(p.rows, row{keyStart(op.Key), run, i})
-		if op.Kind == engine.OpDeleteRange {
-			run++
+		case op.Kind == engine.OpDeleteRange:
+			p.rows = append(p.rows, row{keyStart(op.Key), run + 1, i})
+			run += 2
+		default:
+			p.rows = append(p.rows, row{keyStart(op.Key), run, i})
 		}
 	}
+	return nil
 }
 
 // keyStart is the first octets of a key, such that keys with different ones are
@@ -261,17 +282,36 @@ func (p *preparation) drops() bool {
 	return slices.ContainsFunc(p.steps, func(s step) bool { return p.w.ops[s.op].Kind == engine.OpDrop })
 }
 
-// build makes the batch, in the order of the keys. The mark is not yet known.
+// build makes the batch or the tables, in the order of the keys. The mark is not yet
+// known.
 func (p *preparation) build() error {
+	p.live = map[uint32]int64{}
+	if p.tables == nil {
+		p.batch = p.e.index.NewBatchWithSize(p.batchSize())
+		return errors.Join(setMark(p.batch, 0), p.buildAll())
+	}
+	p.batch = p.e.index.NewBatchWithSize(2 * tableStep)
+	defer func() {
+		p.batch.Close()
+		p.batch = nil
+	}()
+	if err := p.buildAll(); err != nil {
+		return err
+	}
+	return errors.Join(p.tables.add(p.batch), p.tables.end())
+}
+
+// batchSize is about how many octets the batch has with everything in it.
+func (p *preparation) batchSize() int {
 	size := 64 + 40*len(p.ids)
 	for _, r := range p.rows {
 		op := &p.w.ops[r.op]
 		size += 32 + len(op.Key) + len(op.Value)
 	}
-	p.batch, p.live = p.e.index.NewBatchWithSize(size), map[uint32]int64{}
-	if err := setMark(p.batch, 0); err != nil {
-		return err
-	}
+	return size
+}
+
+func (p *preparation) buildAll() error {
 	gone, err := p.buildRefs()
 	if err != nil {
 		return err
@@ -279,7 +319,10 @@ func (p *preparation) build() error {
 	if err := errors.Join(p.buildRows(), setVersion(p.batch, p.w)); err != nil {
 		return err
 	}
-	for _, id := range gone {
+	for i, id := range gone {
+		if err := p.step(i); err != nil {
+			return err
+		}
 		if err := p.batch.Delete(idKey(keyLocation, uint64(id)), nil); err != nil {
 			return err
 		}
@@ -287,11 +330,23 @@ func (p *preparation) build() error {
 	return nil
 }
 
+// step is called before each of many changes is put into the batch: it makes the pauses,
+// and moves what is there to the tables when that is enough.
+func (p *preparation) step(i int) error {
+	if p.tables != nil && p.batch.Len() >= tableStep {
+		if err := p.tables.add(p.batch); err != nil {
+			return err
+		}
+		p.batch.Reset()
+	}
+	return p.pause(i)
+}
+
 // buildRefs returns the blobs of which the last reference went.
 func (p *preparation) buildRefs() (gone []engine.BlobID, err error) {
 	steps := p.steps
 	for i, id := range p.ids {
-		if err := p.pause(i); err != nil {
+		if err := p.step(i); err != nil {
 			return nil, err
 		}
 		b := p.blobs[i] // a copy: it may be counted again
@@ -310,7 +365,7 @@ func (p *preparation) buildRefs() (gone []engine.BlobID, err error) {
 
 func (p *preparation) buildRows() error {
 	for i, r := range p.rows {
-		if err := p.pause(i); err != nil {
+		if err := p.step(i); err != nil {
 			return err
 		}
 		op := p.w.ops[r.op]
@@ -324,11 +379,16 @@ func (p *preparation) buildRows() error {
 	return nil
 }
 
-// apply applies the batch when the commit's turn has come: all before it is in
-// the index, and with it all before end is.
+// apply puts the changes into the index when the commit's turn has come: all before it
+// is in the index, and with it all before end is.
 func (p *preparation) apply(end position) error {
 	p.w.pace = nil // everybody waits now
-	if changed := p.unregister(); len(changed) > 0 {
+	changed := p.unregister()
+	if p.tables != nil && len(changed) == 0 && p.tables.takeIn(end) == nil {
+		p.e.noteIndexed(end, p.live, p.ids)
+		return nil
+	}
+	if p.tables != nil || len(changed) > 0 {
 		if err := p.again(changed); err != nil {
 			return err
 		}
@@ -339,7 +399,11 @@ func (p *preparation) apply(end position) error {
 		return errors.Join(errors.New("a batch without a mark"), err)
 	}
 	binary.BigEndian.PutUint64(mark, uint64(end))
-	return p.e.commitIndex(p.batch, end, p.live, p.ids)
+	if err := p.batch.Commit(pebble.NoSync); err != nil {
+		return err
+	}
+	p.e.noteIndexed(end, p.live, p.ids)
+	return nil
 }
 
 // again makes the batch anew, with some of the blobs as the index has them now.
@@ -353,6 +417,16 @@ func (p *preparation) again(changed map[int]bool) (err error) {
 			return err
 		}
 	}
-	p.batch.Close()
+	p.dropTables()
+	if p.batch != nil {
+		p.batch.Close()
+	}
 	return p.build()
+}
+
+func (p *preparation) dropTables() {
+	if p.tables != nil {
+		p.tables.drop()
+		p.tables = nil
+	}
 }

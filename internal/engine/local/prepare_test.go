@@ -75,9 +75,12 @@ func TestPrepared(t *testing.T) {
 		"moved and dropped":                 {drop, func(b *engine.Batch, ids []engine.BlobID) { b.Drop(ids[1]) }, true},
 		"dropped, kept and dropped at once": {func(b *engine.Batch, ids []engine.BlobID) { b.Drop(ids[0]); b.Keep(ids[0]); b.Drop(ids[0]) }, keep, false},
 	} {
-		t.Run(name, func(t *testing.T) {
-			disk := vfs.NewMem()
-			e := open(t, disk, options())
+		run := func(t *testing.T, tables bool) {
+			disk, o := vfs.NewMem(), options()
+			if tables {
+				o.aheadMin = 1
+			}
+			e := open(t, disk, o)
 			defer e.Close()
 			one := &engineSpace{engine: e, space: enginetest.Space(t, e, 1)}
 			two := &engineSpace{engine: e, space: enginetest.Space(t, e, 2)}
@@ -87,13 +90,19 @@ func TestPrepared(t *testing.T) {
 			b.Put([]byte("z"), []byte("first"))
 			test.prepared(&b, ids)
 			b.Put([]byte("a"), []byte("x"))
-			b.DeleteRange([]byte("a"), []byte("b"))
+			if !tables {
+				b.DeleteRange([]byte("a"), []byte("b"))
+			}
+			b.Delete([]byte("y"))
 			b.Put([]byte("z"), []byte("last"))
 			w := &waiter{space: 1, version: one.version + 1, ops: b.Ops, done: make(chan error, 1)}
-			if err := e.prepare(t.Context(), w); err != nil {
+			if err := e.prepare(t.Context(), w, commitLength(w.ops)); err != nil {
 				t.Fatal(err)
 			}
 			defer w.prepared.end()
+			if made := w.prepared.tables != nil; made != tables {
+				t.Fatalf("there are tables: %v", made)
+			}
 			test.meanwhile(&other, ids)
 			two.commit(t, &other)
 			if test.moved {
@@ -106,7 +115,9 @@ func TestPrepared(t *testing.T) {
 				t.Fatal(err)
 			}
 			checkIndex(t, e, disk)
-		})
+		}
+		t.Run(name, func(t *testing.T) { run(t, false) })
+		t.Run(name+", tables", func(t *testing.T) { run(t, true) })
 	}
 }
 
@@ -123,8 +134,14 @@ func encodeAlone(t testing.TB, w *waiter) *alone {
 // TestPace: a large commit can be ended while it is made ready, wherever it has
 // come, and then nothing of it is there and nothing is left behind.
 func TestPace(t *testing.T) {
+	// Listing, sorting twice, references, places, the batch twice, the record.
+	t.Run("batch", func(t *testing.T) { testPace(t, 0, 8) })
+	t.Run("tables", func(t *testing.T) { testPace(t, 1, 8) })
+}
+
+func testPace(t *testing.T, aheadMin int64, pauses int) {
 	disk, o := vfs.NewMem(), options()
-	o.aloneMin, o.SegmentOctets = 1, 1<<20
+	o.aloneMin, o.aheadMin, o.SegmentOctets = 1, aheadMin, 1<<20
 	e := open(t, disk, o)
 	defer e.Close()
 	s := &engineSpace{engine: e, space: enginetest.Space(t, e, 1)}
@@ -155,12 +172,12 @@ func TestPace(t *testing.T) {
 		if !errors.Is(err, ended) || calls != last {
 			t.Fatalf("ended by call %d of %d: %v", last, calls, err)
 		}
+		checkNoTables(t, e)
 		var small engine.Batch
 		small.Put([]byte("small"), nil)
 		s.commit(t, &small)
 	}
-	// Sorting twice, references, places, the batch twice, the record.
-	if last < 7 {
+	if last <= pauses {
 		t.Errorf("only %d calls", last-1)
 	}
 	checkIndex(t, e, disk)
