@@ -59,6 +59,7 @@ type repairer struct {
 	snap    engine.Snapshot
 	modseq  mail.ModSeq // of the commit that repairs
 	batch   engine.Batch
+	memory  rowMemory // of rows in batch
 	fixes   []Fix
 	boxes   map[MailboxID]*Mailbox
 	changed map[MailboxID]bool
@@ -224,7 +225,7 @@ func (l *repairList) end(r *repairer, counted map[MailboxID]*Mailbox) error {
 		if n != m.Size {
 			r.fix(l.box.Name, m.UID, "the message has %d octets, its row says %d: the row is corrected", n, m.Size)
 			m.Size = n
-			r.batch.Put(messageRow(m, l.box))
+			r.batch.Put(r.memory.message(m, l.box))
 		}
 		want.Messages++
 		want.Size += m.Size

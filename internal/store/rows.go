@@ -42,12 +42,23 @@ func messageKey(prefix byte, mb MailboxID, n uint32) []byte {
 	return binary.BigEndian.AppendUint32(key8(prefix, uint64(mb)), n)
 }
 
-// messageRow returns a message's row, in one piece of memory: COPY makes many.
-func messageRow(m *Message, box *Mailbox) (key, value []byte) {
-	const usual = 64 // octets of a value
-	b := append(make([]byte, 0, messageKeyLen+usual), messageKey(rowMessage, box.ID, uint32(m.UID))...)
+// rowMemory is where rows are made. COPY makes many: the fewer pieces of memory they
+// take, the less work it is to find out that they are still needed.
+type rowMemory struct {
+	free []byte // of no length
+	rows int    // for which a piece has room, or more
+}
+
+// message returns a message's row.
+func (r *rowMemory) message(m *Message, box *Mailbox) (key, value []byte) {
+	const usual = messageKeyLen + 64 // octets
+	if cap(r.free) < usual {
+		r.free = make([]byte, 0, usual*max(1, r.rows))
+	}
+	b := append(r.free, messageKey(rowMessage, box.ID, uint32(m.UID))...)
 	b = appendMessage(b, m, box)
-	return b[:messageKeyLen:messageKeyLen], b[messageKeyLen:]
+	r.free = b[len(b):]
+	return b[:messageKeyLen:messageKeyLen], b[messageKeyLen:len(b):len(b)]
 }
 
 // prefixEnd returns the first key behind all that start with prefix.

@@ -90,7 +90,7 @@ func (tx *Tx) add(box *Mailbox, edit *listEdit, m *Message) {
 	m.UID, m.ModSeq = box.UIDNext, tx.ModSeq()
 	box.UIDNext++
 	tx.count(box, m, 1)
-	tx.batch.Put(messageRow(m, box))
+	tx.batch.Put(tx.memory.message(m, box))
 	if edit != nil {
 		edit.add(*m)
 		return
@@ -173,6 +173,7 @@ func (tx *Tx) copy(from MailboxID, uids mail.UIDSet, to MailboxID, by Copier, ke
 	}
 	c = Copied{UIDValidity: box.UIDValidity, Source: found}
 	tx.batch.Grow(2 * found.Len())
+	tx.memory.rows = min(found.Len(), 1024)
 	edit := tx.editLoaded(to)
 	if edit == nil {
 		tx.growUnlisted(to, found.Len())

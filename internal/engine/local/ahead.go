@@ -1,6 +1,7 @@
 package local
 
 import (
+	"hash/crc32"
 	"slices"
 
 	"github.com/angarium/angarium/internal/engine"
@@ -34,12 +35,21 @@ func commitAlone(w *waiter, length int64) (*alone, error) {
 	octets := make([]byte, recordHeader, (&record{length: length}).size())
 	octets = appendCommitHead(octets, w)
 	for i := range w.ops {
-		if err := w.prepared.pause(i); err != nil {
+		if err := w.pause(i); err != nil {
 			return nil, w.prepared.failure(err)
 		}
 		octets = appendOp(octets, &w.ops[i], func(id engine.BlobID) int64 { return w.prepared.sizes[id] })
 	}
-	return &alone{octets: octets[:cap(octets)], length: length, sum: checksum(octets[recordHeader:])}, nil
+	sum := uint32(0)
+	i := 0
+	for part := range slices.Chunk(octets[recordHeader:], 1<<10) {
+		if err := w.pause(i); err != nil {
+			return nil, w.prepared.failure(err)
+		}
+		sum = crc32.Update(sum, castagnoli, part)
+		i++
+	}
+	return &alone{octets: octets[:cap(octets)], length: length, sum: sum}, nil
 }
 
 // writeAhead writes a commit's payload into a segment of its own, and makes it

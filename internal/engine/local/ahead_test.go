@@ -48,11 +48,11 @@ func TestAhead(t *testing.T) {
 	}
 
 	w := &waiter{space: 1, version: s.version + 1, ops: large.Ops, done: make(chan error, 1)}
-	if err := e.prepare(t.Context(), w, commitLength(w.ops)); err != nil {
+	if err := e.prepare(t.Context(), w, lengthOf(w)); err != nil {
 		t.Fatal(err)
 	}
 	defer w.prepared.end()
-	length := commitLength(w.ops)
+	length := lengthOf(w)
 	a := encodeAlone(t, w)
 	if err := e.writeAhead(a); err != nil {
 		t.Fatal(err)

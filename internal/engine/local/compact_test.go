@@ -243,12 +243,12 @@ func TestIndexedBeforeCompacted(t *testing.T) {
 	var b engine.Batch
 	b.Put([]byte("key"), make([]byte, 1000))
 	w := &waiter{space: 1, version: 1, ops: b.Ops, done: make(chan error, 1)}
-	if err := e.prepare(t.Context(), w, commitLength(w.ops)); err != nil {
+	if err := e.prepare(t.Context(), w, lengthOf(w)); err != nil {
 		t.Fatal(err)
 	}
 	defer w.prepared.end()
 	e.preparing.Lock() // apply waits for it
-	length := commitLength(w.ops)
+	length := lengthOf(w)
 	if err := e.enqueue(w, 0, length, encodeAlone(t, w)); err != nil {
 		t.Fatal(err)
 	}

@@ -321,11 +321,14 @@ func (s *space) Commit(ctx context.Context, expect engine.Version, b *engine.Bat
 	if err := ctx.Err(); err != nil {
 		return 0, errs.Wrap(op, err)
 	}
-	length := commitLength(b.Ops)
+	w := &waiter{space: s.id, version: expect + 1, ops: b.Ops, pace: b.Pace, done: make(chan error, 1)}
+	length, err := commitLength(b.Ops, w.pause)
+	if err != nil {
+		return 0, errs.Wrap(op, err)
+	}
 	if length > 1<<30 {
 		return 0, errs.New(op, errs.TooBig, "the change is too large for one commit")
 	}
-	w := &waiter{space: s.id, version: expect + 1, ops: b.Ops, pace: b.Pace, done: make(chan error, 1)}
 	var a *alone
 	if length >= s.e.opts.aheadMin {
 		if err := s.e.waitFlushed(ctx); err != nil {
@@ -337,7 +340,6 @@ func (s *space) Commit(ctx context.Context, expect engine.Version, b *engine.Bat
 			return 0, err
 		}
 		defer w.prepared.end()
-		var err error
 		if a, err = commitAlone(w, length); err != nil {
 			return 0, err
 		}

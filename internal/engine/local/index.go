@@ -210,7 +210,7 @@ func references(op *engine.Op) int64 {
 const yieldEvery = 128
 
 // letOthersRun is called for each of many things: who reads would wait, where all
-// processors have something to do. It has the form of preparation.pause.
+// processors have something to do. It has the form of waiter.pause.
 func letOthersRun(i int) error {
 	if i%yieldEvery == yieldEvery-1 {
 		runtime.Gosched()
@@ -518,16 +518,20 @@ func (e *Engine) noteIndexed(end position, live map[uint32]int64, changed []engi
 	}
 }
 
-// commitLength is the length of a commit's payload.
-func commitLength(ops []engine.Op) int64 {
+// commitLength is the length of a commit's payload. Its error is that of pause.
+func commitLength(ops []engine.Op, pause func(i int) error) (int64, error) {
 	n := int64(16)
-	for _, op := range ops {
+	for i := range ops {
+		if err := pause(i); err != nil {
+			return 0, err
+		}
+		op := &ops[i]
 		n += 1 + 8 + int64(len(op.Key)) + int64(len(op.Value))
 		if op.Kind == engine.OpKeep || op.Kind == engine.OpDrop {
 			n += 8
 		}
 	}
-	return n
+	return n, nil
 }
 
 // appendCommit appends a commit's payload: space, version, and each operation

@@ -440,7 +440,7 @@ func FuzzDecodeCommit(f *testing.F) {
 	f.Add([]byte("\x01\x00\x00\x00\x00\x00\x00\x00\x01\x00\x00\x00\x00\x00\x00\x00\x01\x01\x00\x00\x00\x01\x00\x00\x00kv"))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		if w, ok := decodeCommit(b); ok && int64(len(b)) > 0 {
-			_ = commitLength(w.ops)
+			_ = lengthOf(w)
 		}
 	})
 }

@@ -32,8 +32,19 @@ type waiter struct {
 	moves   []move      // of a relocation, which has no space
 	done    chan error
 
-	pace     func() error // while it is prepared; may be nil
+	pace     func() error // until its turn; may be nil
+	ended    error        // of pace, by which the committer ended it
 	prepared *preparation // of a large commit
+}
+
+// pause is called for each of many things. As long as it is the committer's own
+// time, it is his Pace that lets others run.
+func (w *waiter) pause(i int) error {
+	if w.pace == nil || i%yieldEvery != yieldEvery-1 {
+		return letOthersRun(i)
+	}
+	w.ended = w.pace()
+	return w.ended
 }
 
 // freshBlob is a blob that a commit is the first to keep.

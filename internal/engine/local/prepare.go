@@ -32,9 +32,9 @@ type preparation struct {
 	batch   *pebble.Batch
 	tables  *tables          // instead of a batch, if not nil
 	live    map[uint32]int64 // change of live octets by segment
+	drops   bool             // there are blobs that the commit drops
 	changed map[int]bool     // which of the blobs others changed; under Engine.preparing
 	begun   bool             // Close waits for the end
-	ended   error            // of Batch.Pace, by which the committer ended it
 }
 
 // step is an operation that changes a blob's references.
@@ -84,7 +84,7 @@ func (p *preparation) make(tables bool) error {
 	}
 	if tables && !p.deletesRanges() {
 		p.tables = p.e.newTables()
-		if err := p.build(); err == nil || p.ended != nil {
+		if err := p.build(); err == nil || p.w.ended != nil {
 			return p.failure(err)
 		}
 		p.dropTables() // the disk may be full: a batch needs none
@@ -98,20 +98,10 @@ func (p *preparation) deletesRanges() bool {
 	return len(p.rows) > 0 && p.rows[len(p.rows)-1].run > 0
 }
 
-// pause is called for each of many things. As long as it is the committer's own
-// time, it is his Pace that lets others run.
-func (p *preparation) pause(i int) error {
-	if p.w.pace == nil || i%yieldEvery != yieldEvery-1 {
-		return letOthersRun(i)
-	}
-	p.ended = p.w.pace()
-	return p.ended
-}
-
 // failure is why the preparation ended, of which err tells.
 func (p *preparation) failure(err error) error {
-	if p.ended != nil {
-		return errs.Wrap("local.Commit", p.ended)
+	if p.w.ended != nil {
+		return errs.Wrap("local.Commit", p.w.ended)
 	}
 	return err
 }
@@ -137,8 +127,8 @@ func (p *preparation) sort() error {
 	}
 	compared := 0
 	pause := func() {
-		if p.ended == nil {
-			_ = p.pause(compared)
+		if p.w.ended == nil {
+			_ = p.w.pause(compared)
 		}
 		compared++
 	}
@@ -150,7 +140,7 @@ func (p *preparation) sort() error {
 		pause()
 		return p.compareRows(a, b)
 	})
-	if p.ended != nil {
+	if p.w.ended != nil {
 		return p.failure(nil)
 	}
 	p.ids = make([]engine.BlobID, 0, len(p.steps))
@@ -166,6 +156,9 @@ func (p *preparation) sort() error {
 func (p *preparation) list() error {
 	n := 0
 	for i := range p.w.ops {
+		if err := p.w.pause(i); err != nil {
+			return err
+		}
 		if references(&p.w.ops[i]) != 0 {
 			n++
 		}
@@ -173,13 +166,14 @@ func (p *preparation) list() error {
 	p.steps, p.rows = make([]step, 0, n), make([]row, 0, len(p.w.ops)-n)
 	run := 0
 	for i := range p.w.ops {
-		if err := p.pause(i); err != nil {
+		if err := p.w.pause(i); err != nil {
 			return err
 		}
 		op := &p.w.ops[i]
 		switch {
 		case references(op) != 0:
 			p.steps = append(p.steps, step{op.Blob, i})
+			p.drops = p.drops || op.Kind == engine.OpDrop
 		case op.Kind == engine.OpDeleteRange:
 			p.rows = append(p.rows, row{keyStart(op.Key), run + 1, i})
 			run += 2
@@ -269,17 +263,11 @@ func (p *preparation) read() error {
 	snap := p.e.index.NewSnapshot()
 	defer snap.Close()
 	p.blobs = make([]counted, len(p.ids))
-	err := readEach(snap, p.ids, keyRefs, p.pause, func(i int, value []byte) { p.blobs[i].refs = decodeRefs(value) })
-	if err != nil || !p.drops() {
+	err := readEach(snap, p.ids, keyRefs, p.w.pause, func(i int, value []byte) { p.blobs[i].refs = decodeRefs(value) })
+	if err != nil || !p.drops { // what is only kept may be anywhere
 		return err
 	}
-	return readEach(snap, p.ids, keyLocation, p.pause, func(i int, value []byte) { p.blobs[i].location = decodeLocation(p.ids[i], value) })
-}
-
-// drops reports whether the commit drops blobs, and so needs to know where they
-// are.
-func (p *preparation) drops() bool {
-	return slices.ContainsFunc(p.steps, func(s step) bool { return p.w.ops[s.op].Kind == engine.OpDrop })
+	return readEach(snap, p.ids, keyLocation, p.w.pause, func(i int, value []byte) { p.blobs[i].location = decodeLocation(p.ids[i], value) })
 }
 
 // build makes the batch or the tables, in the order of the keys. The mark is not yet
@@ -339,7 +327,7 @@ func (p *preparation) step(i int) error {
 		}
 		p.batch.Reset()
 	}
-	return p.pause(i)
+	return p.w.pause(i)
 }
 
 // buildRefs returns the blobs of which the last reference went.

@@ -96,7 +96,7 @@ func TestPrepared(t *testing.T) {
 			b.Delete([]byte("y"))
 			b.Put([]byte("z"), []byte("last"))
 			w := &waiter{space: 1, version: one.version + 1, ops: b.Ops, done: make(chan error, 1)}
-			if err := e.prepare(t.Context(), w, commitLength(w.ops)); err != nil {
+			if err := e.prepare(t.Context(), w, lengthOf(w)); err != nil {
 				t.Fatal(err)
 			}
 			defer w.prepared.end()
@@ -108,7 +108,7 @@ func TestPrepared(t *testing.T) {
 			if test.moved {
 				compact(t, e)
 			}
-			if err := e.enqueue(w, one.version, commitLength(w.ops), encodeAlone(t, w)); err != nil {
+			if err := e.enqueue(w, one.version, lengthOf(w), encodeAlone(t, w)); err != nil {
 				t.Fatal(err)
 			}
 			if err := <-w.done; err != nil {
@@ -121,10 +121,16 @@ func TestPrepared(t *testing.T) {
 	}
 }
 
+// lengthOf is commitLength for a commit whose Pace does not end it.
+func lengthOf(w *waiter) int64 {
+	length, _ := commitLength(w.ops, letOthersRun)
+	return length
+}
+
 // encodeAlone is commitAlone for a commit whose Pace does not end it.
 func encodeAlone(t testing.TB, w *waiter) *alone {
 	t.Helper()
-	a, err := commitAlone(w, commitLength(w.ops))
+	a, err := commitAlone(w, lengthOf(w))
 	if err != nil {
 		t.Fatal(err)
 	}
