@@ -113,6 +113,27 @@ func checkSets(t *testing.T, l *MessageList, some mail.UIDSet) {
 	}
 }
 
+// TestCopyGrowsOnce: the list of a COPY's changes has room for what is written at the
+// Update's end. To copy a list of two million stops everything for half a second.
+func TestCopyGrowsOnce(t *testing.T) {
+	s := openStore(t, mem.New())
+	a := account(t, s, "a@b")
+	for range 200 {
+		deliver(t, s, a, "INBOX", "x", mail.Flags{})
+	}
+	inbox, sent := boxOf(t, a, "INBOX").ID, boxOf(t, a, "Sent").ID
+	var made *Tx
+	room := 0
+	update(t, a, func(tx *Tx) error {
+		_, err := tx.Copy(inbox, mail.NewUIDSet(1, 200), sent, ByOwner)
+		made, room = tx, cap(tx.batch.Ops)
+		return err
+	})
+	if now := cap(made.batch.Ops); now != room {
+		t.Errorf("there was room for %d changes, and then for %d", room, now)
+	}
+}
+
 // TestSets: what chunks tell of their messages stays true, whatever was done to
 // lists of many chunks, of which some have gaps, in memory and read again.
 func TestSets(t *testing.T) {
