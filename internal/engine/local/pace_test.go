@@ -164,6 +164,9 @@ func TestTablesWaitForRoom(t *testing.T) {
 	defer e.Close()
 	s := &engineSpace{engine: e, space: enginetest.Space(t, e, 1)}
 	ids := keptBlobs(t, s, 100)
+	if err := e.index.Flush(); err != nil {
+		t.Fatal(err)
+	}
 	index.hold.Store(true)
 	for i := range byte(2) {
 		small := &engine.Batch{}

@@ -54,10 +54,21 @@ func (e *Engine) recover(ctx context.Context, numbers []uint32) (Recovery, error
 	if err := e.replay(ctx, numbers, mark, &r); err != nil {
 		return r, err
 	}
-	if err := e.noteDamage(); err != nil {
+	if err := errors.Join(e.noteDamage(), e.markAgain(mark)); err != nil {
 		return r, err
 	}
 	return r, e.countLive()
+}
+
+// markAgain writes the mark once more, behind what recovery has put into the index
+// without one, so that tables are not taken in before that (tables). Without any mark,
+// it is the one that is given.
+func (e *Engine) markAgain(mark position) error {
+	last, err := e.readMark()
+	if err != nil {
+		return indexError("local.Open", err)
+	}
+	return e.index.Set([]byte{keyMark}, binary.BigEndian.AppendUint64(nil, uint64(max(last, mark))), pebble.NoSync)
 }
 
 // noteDamage remembers that commits may be lost, over restarts: what nobody

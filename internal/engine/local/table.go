@@ -19,8 +19,9 @@ import (
 //
 // The mark is a table of its own, made when the commit's turn has come. It is taken
 // in with the others at once, so that after a crash the index has all of the commit
-// or nothing, and all that was before it: every change of the index writes the mark,
-// and the library takes in no table before what it overlaps with is on the disk.
+// or nothing, and all that was before it: whatever is put into the index, the mark is put
+// there with it or later, and the library takes in no table before what it overlaps with
+// is on the disk.
 type tables struct {
 	e      *Engine
 	number int64    // of the commit, in the names

@@ -12,6 +12,7 @@ import (
 	"github.com/angarium/angarium/internal/engine"
 	"github.com/angarium/angarium/internal/engine/enginetest"
 	"github.com/angarium/angarium/internal/vfs"
+	"github.com/cockroachdb/pebble/v2"
 	pebblevfs "github.com/cockroachdb/pebble/v2/vfs"
 	"github.com/cockroachdb/pebble/v2/vfs/errorfs"
 )
@@ -165,6 +166,35 @@ func TestTablesFail(t *testing.T) {
 			}
 			return
 		}
+	}
+}
+
+// TestTablesAfterOpen: tables are not on the disk before what opening has put into the
+// index, even when no commit came in between.
+func TestTablesAfterOpen(t *testing.T) {
+	index, o := newIndexDisk(), options()
+	o.IndexFS, o.aloneMin, o.aheadMin = index, 1, 1
+	e := open(t, vfs.NewMem(), o)
+	s := &engineSpace{engine: e, space: enginetest.Space(t, e, 1)}
+	var b engine.Batch
+	b.Put([]byte("row"), nil)
+	s.commit(t, &b)
+	left := index.CrashClone(pebblevfs.CrashCloneCfg{})
+	e.Close()
+	db, err := pebble.Open("store/index", &pebble.Options{FS: left, DisableWAL: true, Logger: silent{}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	has := func(key byte) bool {
+		_, c, err := db.Get([]byte{key})
+		if err == nil {
+			c.Close()
+		}
+		return err == nil
+	}
+	if has(keyMark) && !has(keyStore) {
+		t.Error("the index has a commit, and not what was before it")
 	}
 }
 
