@@ -40,16 +40,23 @@ func commitAlone(w *waiter, length int64) (*alone, error) {
 		}
 		octets = appendOp(octets, &w.ops[i], func(id engine.BlobID) int64 { return w.prepared.sizes[id] })
 	}
-	sum := uint32(0)
-	i := 0
-	for part := range slices.Chunk(octets[recordHeader:], 1<<10) {
-		if err := w.pause(i); err != nil {
-			return nil, w.prepared.failure(err)
-		}
-		sum = crc32.Update(sum, castagnoli, part)
-		i++
+	sum, err := w.checksum(octets[recordHeader:])
+	if err != nil {
+		return nil, w.prepared.failure(err)
 	}
 	return &alone{octets: octets[:cap(octets)], length: length, sum: sum}, nil
+}
+
+// checksum is that of a long payload. Its error is that of pause.
+func (w *waiter) checksum(payload []byte) (sum uint32, err error) {
+	const part = 1 << 10
+	for i := 0; i*part < len(payload); i++ {
+		if err := w.pause(i); err != nil {
+			return 0, err
+		}
+		sum = crc32.Update(sum, castagnoli, payload[i*part:min(i*part+part, len(payload))])
+	}
+	return sum, nil
 }
 
 // writeAhead writes a commit's payload into a segment of its own, and makes it

@@ -497,10 +497,15 @@ func (a *applier) commit(end position) error {
 	if err := setMark(a.batch, end); err != nil {
 		return err
 	}
-	if err := a.batch.Commit(pebble.NoSync); err != nil {
+	return a.e.commitIndex(a.batch, end, a.live, a.touched)
+}
+
+// commitIndex applies a batch, with which everything before end is in the index.
+func (e *Engine) commitIndex(batch *pebble.Batch, end position, live map[uint32]int64, changed []engine.BlobID) error {
+	if err := batch.Commit(pebble.NoSync); err != nil {
 		return err
 	}
-	a.e.noteIndexed(end, a.live, a.touched)
+	e.noteIndexed(end, live, changed)
 	return nil
 }
 

@@ -284,7 +284,7 @@ func (e *Engine) openIndex() (err error) {
 			err = fmt.Errorf("the index: %v", p)
 		}
 	}()
-	if err := e.dropTables(); err != nil {
+	if err := e.dropLeftTables(); err != nil {
 		return err
 	}
 	o.EnsureDefaults()

@@ -387,11 +387,7 @@ func (p *preparation) apply(end position) error {
 		return errors.Join(errors.New("a batch without a mark"), err)
 	}
 	binary.BigEndian.PutUint64(mark, uint64(end))
-	if err := p.batch.Commit(pebble.NoSync); err != nil {
-		return err
-	}
-	p.e.noteIndexed(end, p.live, p.ids)
-	return nil
+	return p.e.commitIndex(p.batch, end, p.live, p.ids)
 }
 
 // again makes the batch anew, with some of the blobs as the index has them now.

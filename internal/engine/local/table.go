@@ -136,8 +136,8 @@ func (t *tables) drop() {
 	t.names = nil
 }
 
-// dropTables removes what commits have left that a crash has ended.
-func (e *Engine) dropTables() error {
+// dropLeftTables removes what commits have left that a crash has ended.
+func (e *Engine) dropLeftTables() error {
 	names, err := e.opts.IndexFS.List(e.opts.IndexDir)
 	if err != nil {
 		return nil // there is no index
