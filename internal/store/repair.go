@@ -279,7 +279,7 @@ func (r *repairer) readFlags(l *repairList) error {
 			ok = applyFlagsRow([]*chunk{{msgs: l.msgs[from:to]}}, p.Value, l.box)
 		}
 		if !ok {
-			r.fix(l.box.Name, 0, "the flags row %x cannot be read: it is set aside, the flags are those at arrival", p.Key)
+			r.fix(l.box.Name, 0, "the flags row %x cannot be read: it is set aside, the flags are those at arrival or of a later change", p.Key)
 			r.setAside(p)
 		}
 	}

@@ -1,9 +1,13 @@
 package store
 
 import (
+	"bytes"
 	"testing"
 	"time"
 
+	"github.com/angarium/angarium/internal/engine"
+	"github.com/angarium/angarium/internal/engine/mem"
+	"github.com/angarium/angarium/internal/errs"
 	"github.com/angarium/angarium/internal/mail"
 )
 
@@ -38,4 +42,59 @@ func FuzzRows(f *testing.F) {
 		decodePush(b, (&Push{Mailboxes: []MailboxID{1}}).encode())
 		applyFlagsRow([]*chunk{{msgs: []Message{m}}}, b, box)
 	})
+}
+
+// TestFlagsRows: what STORE writes reads back as it was, whether it changed a few
+// messages, which are written as their own rows, or many; a few write no more than
+// those.
+func TestFlagsRows(t *testing.T) {
+	e := mem.New()
+	s := openStore(t, e)
+	a := account(t, s, "a@b")
+	for range 20 {
+		deliver(t, s, a, "INBOX", "text", mail.Flags{})
+	}
+	id := boxOf(t, a, "INBOX").ID
+	steps := []struct {
+		op   FlagOp
+		set  mail.UIDSet
+		many bool
+	}{
+		{FlagsAdd, mail.NewUIDSet(3), false},
+		{FlagsAdd, mail.UIDSet{{First: 1, Last: fewChanged}}, false},
+		{FlagsAdd, mail.UIDSet{{First: 1, Last: 2*fewChanged + 1}}, true},
+		{FlagsRemove, mail.NewUIDSet(2), false}, // of a message whose flags are in both rows
+		{FlagsRemove, mail.UIDSet{{First: 1, Last: 12}}, true},
+		{FlagsAdd, mail.NewUIDSet(7), false},
+	}
+	row := func() []byte {
+		b, err := must(must(e.Space(ctx, engine.SpaceID(a.ID()))).Snapshot()).Get(messageKey(rowFlags, id, 0))
+		if err != nil && !errs.Is(err, errs.NotFound) {
+			t.Fatal(err)
+		}
+		return b
+	}
+	for i, step := range steps {
+		before := row()
+		update(t, a, func(tx *Tx) error {
+			_, err := tx.SetFlags(id, step.set, FlagChange{Op: step.op, Flags: mail.NewFlags(mail.Seen, "word")})
+			return err
+		})
+		if wrote := !bytes.Equal(row(), before); wrote != step.many {
+			t.Errorf("step %d: the flags row was written: %v", i, wrote)
+		}
+		_, want, err := a.Messages(ctx, id)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, got, err := must(openStore(t, e).Account(ctx, a.ID())).Messages(ctx, id)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for k, m := range want.Range(0, want.Len()) {
+			if r := got.At(k); r.ModSeq != m.ModSeq || !r.Flags.Equal(m.Flags) {
+				t.Errorf("step %d: message %d has %v at %d, and %v at %d when read again", i, m.UID, m.Flags, m.ModSeq, r.Flags, r.ModSeq)
+			}
+		}
+	}
 }

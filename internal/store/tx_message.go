@@ -455,7 +455,36 @@ func (e *flagsEdit) end() {
 	}
 	e.tx.setList(e.list.list(e.tx.ModSeq()))
 	for key := range e.touched {
-		e.tx.batch.Put(messageKey(rowFlags, e.box.ID, key), appendFlagsRow(nil, flagsChunks(e.list.chunks, key), e.box))
+		e.write(flagsChunks(e.list.chunks, key), key)
+	}
+}
+
+// fewChanged is up to how many changed messages of a flags row are written as rows of
+// their own: one of those has some 60 octets, a flags row up to 2,000.
+const fewChanged = 8
+
+// write writes the messages of a flags row that were changed, or all of them.
+func (e *flagsEdit) write(chunks []*chunk, key uint32) {
+	var changed [fewChanged]*Message
+	n := 0
+	for _, c := range chunks {
+		if c.newest < e.tx.ModSeq() {
+			continue
+		}
+		for i := range c.msgs {
+			if c.msgs[i].ModSeq != e.tx.ModSeq() {
+				continue
+			}
+			if n == fewChanged {
+				e.tx.batch.Put(messageKey(rowFlags, e.box.ID, key), appendFlagsRow(nil, chunks, e.box))
+				return
+			}
+			changed[n] = &c.msgs[i]
+			n++
+		}
+	}
+	for _, m := range changed[:n] {
+		e.tx.batch.Put(e.tx.memory.message(m, e.box))
 	}
 }
 
