@@ -454,8 +454,7 @@ func (e *Engine) commitMoves(moves []move) error {
 			}
 			return dst
 		})
-		e.mu.waiters = append(e.mu.waiters, w)
-		e.work.Signal()
+		e.addWaiterLocked(w)
 		e.mu.Unlock()
 		if err := <-w.done; err != nil {
 			return err

@@ -158,7 +158,7 @@ type Engine struct {
 	zerosWanted int64         // ahead of the log's end
 	quiet       bool          // since nothing came for quietAfter
 	lastGroup   int           // commits that the last sync carried
-	syncTime    time.Duration // what a sync takes, a moving average
+	syncTime    time.Duration // what the syncs of a group take, a moving average
 	groups      chan *group
 	unapplied   atomic.Int32 // groups that apply has, or is to have
 
@@ -191,6 +191,7 @@ type Engine struct {
 		buffered    int64
 		waiters     []*waiter
 		wanted      int // waiters for which flush waits: fewer do not wake it
+		comeback    comeback
 		versions    map[engine.SpaceID]engine.Version
 		sealed      map[engine.BlobID]*sealed // by a writer that was not released
 		segments    map[uint32]*segment
@@ -391,9 +392,7 @@ func (e *Engine) enqueue(w *waiter, expect engine.Version, length int64, a *alon
 	default:
 		w.at = e.appendLocked(recCommit, length, 0, func(dst []byte) []byte { return appendCommit(dst, w, e.sealedSizeLocked) })
 	}
-	if e.mu.waiters = append(e.mu.waiters, w); len(e.mu.waiters) >= e.mu.wanted {
-		e.work.Signal()
-	}
+	e.addWaiterLocked(w)
 	return nil
 }
 

@@ -3,6 +3,8 @@ package local
 import (
 	"path"
 	"slices"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -110,11 +112,95 @@ func TestHandOn(t *testing.T) {
 		"prepared":       func(_ *Engine, g *group) { g.waiters = []*waiter{{prepared: &preparation{}}} },
 		"large moves":    func(_ *Engine, g *group) { g.waiters = []*waiter{{moves: make([]move, smallGroup+1)}} },
 	} {
-		e, g := &Engine{groups: make(chan *group, 1)}, &group{}
+		e, g := &Engine{opts: options(), groups: make(chan *group, 1)}, &group{}
 		set(e, g)
 		before := e.unapplied.Load()
 		if e.handOn(g); len(e.groups) != 1 || e.unapplied.Load() != before+1 {
 			t.Errorf("%s: apply has not got the group", name)
 		}
 	}
+}
+
+// TestComeback: committers are measured from their answers until as many came again,
+// and two halves of them take turns only where that takes longer than a sync.
+func TestComeback(t *testing.T) {
+	now := time.Unix(1, 0)
+	o := options()
+	o.Now = func() time.Time { return now }
+	e := &Engine{opts: o, groups: make(chan *group, 1)}
+	e.work = sync.NewCond(&e.mu)
+	e.lastGroup, e.syncTime = 8, time.Millisecond/2
+	generation := func(takes time.Duration) (expected int) {
+		e.unapplied.Store(1) // apply has them
+		e.handOn(&group{waiters: slices.Repeat([]*waiter{{}}, e.lastGroup)})
+		<-e.groups
+		for range e.lastGroup - 1 {
+			e.addWaiterLocked(&waiter{})
+		}
+		now = now.Add(takes)
+		e.addWaiterLocked(&waiter{})
+		e.addWaiterLocked(&waiter{}) // somebody else's
+		e.mu.waiters = make([]*waiter, 3)
+		return e.expectedLocked()
+	}
+	if got := e.expectedLocked(); got != 8 {
+		t.Errorf("nothing is known: %d commits are expected, not 8", got)
+	}
+	for i := range 50 {
+		if got := generation(time.Millisecond); i > 10 && got != 6 {
+			t.Fatalf("they come back later than a sync takes: %d commits are expected, not 6", got)
+		}
+	}
+	for i := range 50 {
+		if got := generation(time.Millisecond / 4); i > 20 && got != 11 {
+			t.Fatalf("they come back sooner: %d commits are expected, not 11", got)
+		}
+	}
+	generation(time.Hour)
+	if e.mu.comeback.takes > syncTimeMax {
+		t.Errorf("an hour counts as %v", e.mu.comeback.takes)
+	}
+}
+
+// TestSyncTime: it is the syncs of a group that are measured, not its writing.
+func TestSyncTime(t *testing.T) {
+	var now atomic.Int64
+	files := clockedFS{vfs.NewMem(), &now}
+	o := options()
+	o.Now = func() time.Time { return time.Unix(1, now.Load()) }
+	e := open(t, files, o)
+	defer e.Close()
+	for version := range engine.Version(50) {
+		commitBlob(t, e, version, 1000)
+	}
+	if e.syncTime < time.Millisecond/2 || e.syncTime > time.Millisecond {
+		t.Errorf("a sync of a millisecond takes %v", e.syncTime)
+	}
+}
+
+// clockedFS is a file system on which, by the clock now, a write takes an hour and a
+// sync a millisecond.
+type clockedFS struct {
+	vfs.FS
+	now *atomic.Int64
+}
+
+func (fs clockedFS) Create(name string) (vfs.File, error) {
+	f, err := fs.FS.Create(name)
+	return clockedFile{f, fs.now}, err
+}
+
+type clockedFile struct {
+	vfs.File
+	now *atomic.Int64
+}
+
+func (f clockedFile) WriteAt(p []byte, off int64) (int, error) {
+	f.now.Add(int64(time.Hour))
+	return f.File.WriteAt(p, off)
+}
+
+func (f clockedFile) Sync() error {
+	f.now.Add(int64(time.Millisecond))
+	return f.File.Sync()
 }

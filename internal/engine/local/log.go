@@ -180,9 +180,8 @@ func (e *Engine) flush() {
 			e.fillAhead()
 			continue
 		}
-		start := e.opts.Now()
 		done, err := e.writeGroup(g)
-		e.lastGroup, e.syncTime = len(g.waiters), min((e.syncTime*7+e.opts.Now().Sub(start))/8, syncTimeMax)
+		e.lastGroup = len(g.waiters)
 		if errors.Is(err, errNoRoom) {
 			if g, err = e.rewind(g, done); g == nil {
 				continue
@@ -207,6 +206,7 @@ func (e *Engine) flush() {
 func (e *Engine) handOn(g *group) {
 	e.mu.Lock()
 	here := len(e.mu.waiters) == 0 && g.isSmall()
+	e.mu.comeback.answered(len(g.waiters), e.opts.Now())
 	e.mu.Unlock()
 	if here && e.unapplied.Load() == 0 {
 		e.finish(g)
@@ -273,9 +273,9 @@ func (g *group) fail(err error) {
 // nextGroup waits for something to be made durable and takes all there is.
 //
 // Clients that wait for their answers come in generations: while one is being
-// synced, the next one gathers, and each sync carries half of them. So the
-// commits that were just answered are given a moment to come back: as many as
-// the last group had and as wait already, at most as long as a sync takes. Large
+// synced, the next one gathers, and each sync carries half of them. Where that is
+// not wanted (expectedLocked), the commits that were just answered are given a
+// moment to come back, at most as long as a sync takes. Large
 // groups are not waited for: writing them takes so much longer than the sync that
 // the disk had better begin while the next one gathers, even before a commit
 // needs it.
@@ -285,7 +285,7 @@ func (g *group) fail(err error) {
 func (e *Engine) nextGroup() (*group, bool) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	expected, late, quiet := e.lastGroup+len(e.mu.waiters), false, e.quiet
+	expected, late, quiet := e.expectedLocked(), false, e.quiet
 	e.quiet = false
 	after := func(d time.Duration, over *bool) *time.Timer {
 		return time.AfterFunc(d, func() {
@@ -337,35 +337,42 @@ func (e *Engine) writeGroup(g *group) (done int, err error) {
 	if err := e.stopped(); err != nil {
 		return 0, err
 	}
+	var syncs time.Duration
 	for i, c := range g.chunks {
-		if err := e.writeChunk(c); err != nil {
+		took, err := e.writeChunk(c)
+		if err != nil {
 			return i, err
 		}
+		syncs += took
 		e.synced = at(c.segment, c.end())
 	}
+	e.syncTime = average(e.syncTime, syncs)
 	return len(g.chunks), nil
 }
 
-func (e *Engine) writeChunk(c chunk) error {
+// writeChunk tells how long the sync of what it wrote took.
+func (e *Engine) writeChunk(c chunk) (time.Duration, error) {
 	if c.header != nil {
 		if err := e.makeSegment(c); err != nil {
-			return err
+			return 0, err
 		}
 	}
 	if len(c.buf) == 0 {
-		return nil
+		return 0, nil
 	}
 	if err := e.write(c.buf, c.start); err != nil {
-		return err
+		return 0, err
 	}
 	e.activeEnd = c.end()
 	e.zerosWanted = min(e.zerosWanted+int64(len(c.buf)), e.opts.SegmentOctets)
 	if len(c.buf) < fillBelow {
 		if err := e.fillIfNone(); err != nil {
-			return err
+			return 0, err
 		}
 	}
-	return e.active.Sync()
+	start := e.opts.Now()
+	err := e.active.Sync()
+	return e.opts.Now().Sub(start), err
 }
 
 // makeSegment begins a segment. Its header is durable before its first record
