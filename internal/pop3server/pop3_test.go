@@ -74,7 +74,7 @@ func (s *testServer) dial(t testing.TB) *servertest.Client {
 
 func TestTranscripts(t *testing.T) {
 	servertest.Transcripts(t, func(t *testing.T, _ string) func() *servertest.Client {
-		s := newTestServer(t, Options{})
+		s := newTestServer(t, Options{InUseTime: time.Millisecond})
 		return func() *servertest.Client { return s.dial(t) }
 	})
 }
@@ -135,29 +135,25 @@ func TestUpdate(t *testing.T) {
 			if got := strings.Join(s.flags(t), "|"); got != "||" {
 				t.Errorf("without QUIT: %q", got)
 			}
-			// The first session may still hold the account for a moment.
-			c = s.dial(t)
-			for {
-				c.Send(t, "USER ada\r\nPASS secret\r\n")
-				c.Line()
-				if got := c.Line(); strings.HasPrefix(got, "+OK") {
-					break
-				} else if !strings.Contains(got, "[IN-USE]") {
-					t.Fatal(got)
-				}
-				c.Close()
-				c = s.dial(t)
-			}
-			for _, l := range []string{"RETR 1", "DELE 2", "QUIT"} {
-				c.Send(t, l+"\r\n")
-				c.Line()
-				for l == "RETR 1" && c.Line() != "." {
-				}
-			}
+			converse(t, s.dial(t), "RETR 1", "DELE 2", "QUIT") // when the first session has ended
 			if got := strings.Join(s.flags(t), "|"); got != tc.want {
 				t.Errorf("after QUIT: %q, want %q", got, tc.want)
 			}
 		})
+	}
+}
+
+// TestInUse: who logs in while another session has the account waits for its end,
+// and is refused only when that does not come.
+func TestInUse(t *testing.T) {
+	s := newTestServer(t, Options{InUseTime: time.Minute})
+	first, second := s.dial(t), s.dial(t)
+	converse(t, first)
+	second.Send(t, "USER ada\r\nPASS secret\r\n")
+	first.Send(t, "QUIT\r\n")
+	second.Line()
+	if got := second.Line(); got != "+OK Logged in" {
+		t.Errorf("after the first session: %s", got)
 	}
 }
 

@@ -20,7 +20,8 @@ const (
 	badMax            = 20
 	loginTimeMax      = time.Minute
 	idleTimeMax       = 10 * time.Minute // RFC 1939 §3
-	piece             = 64 << 10         // octets of a message that are in memory at a time
+	inUseTimeMax      = 5 * time.Second
+	piece             = 64 << 10 // octets of a message that are in memory at a time
 )
 
 // Options of New. Zero values mean the defaults.
@@ -33,6 +34,7 @@ type Options struct {
 	Anonymous bool          // CAPA does not name the implementation
 	LoginTime time.Duration // from the greeting to the login; default 1 min
 	IdleTime  time.Duration // silence after login; default 10 min, which RFC 1939 §3 asks for
+	InUseTime time.Duration // for another session of the account to end; default 5 s
 }
 
 // Server makes sessions.
@@ -42,7 +44,7 @@ type Server struct {
 	opts  atomic.Pointer[Options]
 
 	mu   sync.Mutex
-	held map[store.AccountID]bool
+	held map[store.AccountID]chan struct{} // closed when the session ends that has the account
 }
 
 // ALPN is the protocol's name in TLS.
@@ -53,7 +55,7 @@ const Refuse = "-ERR [SYS/TEMP] Too many connections; try again later\r\n"
 
 // New returns a server over a store.
 func New(s *store.Store, a *auth.Auth, o Options) *Server {
-	srv := &Server{store: s, auth: a, held: map[store.AccountID]bool{}}
+	srv := &Server{store: s, auth: a, held: map[store.AccountID]chan struct{}{}}
 	srv.Configure(o)
 	return srv
 }
@@ -66,6 +68,9 @@ func (srv *Server) Configure(o Options) {
 	if o.IdleTime == 0 {
 		o.IdleTime = idleTimeMax
 	}
+	if o.InUseTime == 0 {
+		o.InUseTime = inUseTimeMax
+	}
 	srv.opts.Store(&o)
 }
 
@@ -76,19 +81,40 @@ func (srv *Server) Handle(ctx context.Context, c *netserver.Conn) {
 	s.serve(ctx)
 }
 
-// hold takes the account for one session, and reports whether it could.
-func (srv *Server) hold(id store.AccountID) bool {
+// hold takes the account for one session, and reports whether it could. Another one
+// that has it is given a moment to end: a client that closed its connection, or
+// lost it, comes back before that is noticed.
+func (srv *Server) hold(ctx context.Context, id store.AccountID, o *Options) bool {
+	ctx, cancel := context.WithTimeout(ctx, o.InUseTime)
+	defer cancel()
+	for {
+		other := srv.tryHold(id)
+		if other == nil || o.Shared {
+			return true
+		}
+		select {
+		case <-other:
+		case <-ctx.Done():
+			return false
+		}
+	}
+}
+
+// tryHold takes the account, or returns what is closed when the session ends that has it.
+func (srv *Server) tryHold(id store.AccountID) (other chan struct{}) {
 	srv.mu.Lock()
 	defer srv.mu.Unlock()
-	if srv.held[id] && !srv.opts.Load().Shared {
-		return false
+	if other = srv.held[id]; other == nil {
+		srv.held[id] = make(chan struct{})
 	}
-	srv.held[id] = true
-	return true
+	return other
 }
 
 func (srv *Server) release(id store.AccountID) {
 	srv.mu.Lock()
 	defer srv.mu.Unlock()
-	delete(srv.held, id)
+	if held := srv.held[id]; held != nil { // nil: a shared session ended before
+		close(held)
+		delete(srv.held, id)
+	}
 }

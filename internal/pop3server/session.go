@@ -277,7 +277,7 @@ func (s *session) pass(arg string) error {
 
 // open enters the transaction state.
 func (s *session) open(id auth.Identity) error {
-	if !s.srv.hold(id.Account) {
+	if !s.srv.hold(s.busy, id.Account, s.opts) {
 		return errs.New("pop3server.open", errs.InUse, "another POP3 session has this account open")
 	}
 	acct, err := s.srv.store.Account(s.busy, id.Account)
