@@ -30,52 +30,54 @@ type addressParser struct {
 	limit   int
 	inGroup bool
 	comment string // the last one in the address, the old place for a name
+
+	phrase, local, host []byte // of the address that is being read, in memory that the next one uses
 }
 
 // one reads an address up to the comma that ends it, a group's start or a
 // group's end, and appends what it was. It reports whether a comma is due.
 func (a *addressParser) one() bool {
 	a.comment = ""
-	var phrase, local []byte // the words with and without the space between them
+	a.phrase, a.local = a.phrase[:0], a.local[:0] // the words with and without the space between them
 	for {
 		start := a.l.i
 		a.space()
-		spaced := a.l.i > start && len(phrase) > 0
+		spaced := a.l.i > start && len(a.phrase) > 0
 		switch c := a.l.peek(); {
 		case a.l.i >= len(a.l.s) || c == ',':
-			a.bare(phrase)
+			a.bare()
 			return true
 		case c == '<':
 			a.l.i++
-			a.angle(string(phrase))
+			a.angle()
 			return true
 		case c == ':' && !a.inGroup:
 			a.l.i++
 			a.inGroup = true
-			a.list = append(a.list, Address{Mailbox: string(phrase)})
+			a.list = append(a.list, Address{Mailbox: string(a.phrase)})
 			return false
 		case c == ';':
-			if len(phrase) == 0 {
+			if len(a.phrase) == 0 {
 				a.endGroup()
 			}
-			a.bare(phrase) // which takes the semicolon
+			a.bare() // which takes the semicolon
 			return true
 		case c == '@':
 			a.l.i++
-			a.append(Address{Mailbox: string(local), Host: a.domain()})
+			a.append(Address{Mailbox: string(a.local), Host: a.domain()})
 			return true
 		default:
 			if spaced {
-				phrase = append(phrase, ' ')
+				a.phrase = append(a.phrase, ' ')
 			}
-			w := "."
+			before := len(a.local)
 			if c == '.' {
 				a.l.i++
+				a.local = append(a.local, '.')
 			} else {
-				w = a.word()
+				a.local = a.word(a.local)
 			}
-			phrase = append(phrase, w...)
-			local = append(local, w...)
+			a.phrase = append(a.phrase, a.local[before:]...)
 		}
 	}
 }
@@ -90,9 +92,9 @@ func (a *addressParser) endGroup() {
 }
 
 // bare ends an address without a host: local mail, or a name alone.
-func (a *addressParser) bare(phrase []byte) {
-	if len(phrase) > 0 {
-		a.append(Address{Mailbox: string(phrase)})
+func (a *addressParser) bare() {
+	if len(a.phrase) > 0 {
+		a.append(Address{Mailbox: string(a.phrase)})
 	}
 }
 
@@ -110,7 +112,7 @@ func (a *addressParser) append(ad Address) {
 	// What follows an address up to the comma is not of it.
 	for a.l.i < len(a.l.s) && a.l.s[a.l.i] != ',' && a.l.s[a.l.i] != ';' {
 		if a.l.take('"') {
-			a.l.quoted()
+			a.host = a.l.quoted(a.host[:0])
 			continue
 		}
 		a.l.i++
@@ -120,9 +122,10 @@ func (a *addressParser) append(ad Address) {
 	}
 }
 
-// angle reads an angle-addr whose "<" was taken.
-func (a *addressParser) angle(name string) {
-	ad := Address{Name: name}
+// angle reads an angle-addr whose "<" was taken, behind its name.
+func (a *addressParser) angle() {
+	ad := Address{Name: string(a.phrase)}
+	a.local = a.local[:0]
 	a.space()
 	if a.l.peek() == '@' { // obs-route
 		start := a.l.i
@@ -132,7 +135,6 @@ func (a *addressParser) angle(name string) {
 			a.l.i = start + end + 1
 		}
 	}
-	var local strings.Builder
 	for a.l.i < len(a.l.s) {
 		a.space()
 		c := a.l.peek()
@@ -146,76 +148,90 @@ func (a *addressParser) angle(name string) {
 		}
 		if c == '.' || c == ',' || c == ';' || c == ':' || c == '<' {
 			a.l.i++
-			local.WriteByte(c)
+			a.local = append(a.local, c)
 			continue
 		}
-		w := a.word()
-		if ad.Host == "" {
-			local.WriteString(w)
+		before := len(a.local)
+		if a.local = a.word(a.local); ad.Host != "" {
+			a.local = a.local[:before]
 		}
 	}
 	a.l.take('>')
-	ad.Mailbox = local.String()
+	ad.Mailbox = string(a.local)
 	a.append(ad)
 }
 
-// word reads an atom or a quoted-string, at least one octet.
-func (a *addressParser) word() string {
-	if a.l.take('"') {
-		return a.l.quoted()
+// endsAtom are the octets that no atom has (RFC 5322 §3.2.3), but for those that
+// mail has there.
+var endsAtom = octets(`()<>@,;:".`, func(c byte) bool { return c <= ' ' && c != 0 })
+
+// octets returns a table of those that are among some, or of which also is true.
+func octets(some string, also func(byte) bool) (table [256]bool) {
+	for c := range len(table) {
+		table[c] = strings.IndexByte(some, byte(c)) >= 0 || also(byte(c))
 	}
-	start := a.l.i
-	for a.l.i < len(a.l.s) {
+	return table
+}
+
+// word appends an atom or a quoted-string, of which it reads at least one octet.
+func (a *addressParser) word(dst []byte) []byte {
+	if a.l.take('"') {
+		return a.l.quoted(dst)
+	}
+	start, plain := a.l.i, true
+	for a.l.i < len(a.l.s) && !endsAtom[a.l.s[a.l.i]] {
 		c := a.l.s[a.l.i]
-		if c <= ' ' && c != 0 || strings.IndexByte(`()<>@,;:".`, c) >= 0 {
-			break
-		}
+		plain = plain && c != '\\' && c != 0
 		if c == '\\' && a.l.i+1 < len(a.l.s) {
 			a.l.i++
 		}
 		a.l.i++
 	}
+	if a.l.i > start && plain {
+		return append(dst, a.l.s[start:a.l.i]...)
+	}
 	if a.l.i == start {
 		a.l.i++
 	}
-	return Unfold(a.l.s[start:min(a.l.i, len(a.l.s))])
+	return AppendUnfolded(dst, a.l.s[start:min(a.l.i, len(a.l.s))])
 }
 
 // domain reads what follows "@": atoms and dots, or a domain-literal.
 func (a *addressParser) domain() string {
-	var b strings.Builder
+	b := a.host[:0]
+	defer func() { a.host = b }()
 	for a.l.i < len(a.l.s) {
 		a.space()
 		switch c := a.l.peek(); {
 		case c == '.':
 			a.l.i++
-			b.WriteByte('.')
+			b = append(b, '.')
 		case c == '[':
 			end := bytes.IndexByte(a.l.s[a.l.i:], ']')
 			if end < 0 {
 				end = len(a.l.s) - a.l.i - 1
 			}
-			b.WriteString(Unfold(a.l.s[a.l.i : a.l.i+end+1]))
+			b = AppendUnfolded(b, a.l.s[a.l.i:a.l.i+end+1])
 			a.l.i += end + 1
-			return b.String()
-		case b.Len() > 0 && !strings.HasSuffix(b.String(), "."), tspecialDomain(c):
-			return b.String()
+			return string(b)
+		case len(b) > 0 && b[len(b)-1] != '.', endsDomain[c]:
+			return string(b)
 		default:
-			b.WriteString(a.word())
+			b = a.word(b)
 		}
 	}
-	return b.String()
+	return string(b)
 }
 
-func tspecialDomain(c byte) bool {
-	return c == 0 || strings.IndexByte(`()<>@,;:"`, c) >= 0
-}
+var endsDomain = octets(`()<>@,;:"`, func(c byte) bool { return c == 0 })
 
 // space skips white space and comments, and remembers the text of the last
 // comment.
 func (a *addressParser) space() {
 	start := a.l.i
-	a.l.space()
+	if a.l.space(); a.l.i == start {
+		return
+	}
 	skipped := a.l.s[start:a.l.i]
 	if i := bytes.LastIndexByte(skipped, ')'); i > 0 {
 		if j := bytes.IndexByte(skipped, '('); j >= 0 && j < i {

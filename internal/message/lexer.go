@@ -48,40 +48,43 @@ func (l *lexer) peek() byte {
 }
 
 // tspecial are the separators of RFC 2045 §5.1 and white space.
-func tspecial(c byte) bool {
-	return c <= ' ' || c == 0x7f || strings.IndexByte(`()<>@,;:\"/[]?=`, c) >= 0
-}
+var tspecial = octets(`()<>@,;:\"/[]?=`, func(c byte) bool { return c <= ' ' || c == 0x7f })
 
 // token reads a token (RFC 2045 §5.1), empty if there is none.
 func (l *lexer) token() string {
 	l.space()
 	start := l.i
-	for l.i < len(l.s) && !tspecial(l.s[l.i]) {
+	for l.i < len(l.s) && !tspecial[l.s[l.i]] {
 		l.i++
 	}
 	return string(l.s[start:l.i])
 }
 
-// quoted reads a quoted-string whose quote was taken; an unclosed one goes to
-// the end.
-func (l *lexer) quoted() string {
-	var b []byte
-	for ; l.i < len(l.s); l.i++ {
-		switch c := l.s[l.i]; c {
-		case '"':
+// quotedSpecial are the octets of a quoted-string that do not stand for themselves.
+var quotedSpecial = octets("\"\\\r\n\x00", func(byte) bool { return false })
+
+// quoted appends the text of a quoted-string whose quote was taken; an unclosed one
+// goes to the end.
+func (l *lexer) quoted(dst []byte) []byte {
+	for l.i < len(l.s) {
+		start := l.i
+		for l.i < len(l.s) && !quotedSpecial[l.s[l.i]] {
 			l.i++
-			return string(b)
-		case '\\':
-			if l.i+1 < len(l.s) {
-				l.i++
-				b = append(b, l.s[l.i])
-			}
-		case '\r', '\n', 0:
-		default:
-			b = append(b, c)
+		}
+		if dst = append(dst, l.s[start:l.i]...); l.i == len(l.s) {
+			break
+		}
+		c := l.s[l.i]
+		l.i++
+		if c == '"' {
+			break
+		}
+		if c == '\\' && l.i < len(l.s) {
+			dst = append(dst, l.s[l.i])
+			l.i++
 		}
 	}
-	return string(b)
+	return dst
 }
 
 // parseContentType reads a Content-Type; ok is false when it has no type and
@@ -107,9 +110,8 @@ func (l *lexer) params() []Param {
 		if !l.take(';') {
 			// Garbage between parameters is skipped.
 			for l.i < len(l.s) && l.s[l.i] != ';' {
-				if l.s[l.i] == '"' {
-					l.i++
-					l.quoted()
+				if l.take('"') {
+					l.quoted(nil)
 					continue
 				}
 				l.i++
@@ -132,7 +134,7 @@ func (l *lexer) params() []Param {
 // or white space: more than a token, since mail has unquoted separators.
 func (l *lexer) paramValue() string {
 	if l.take('"') {
-		return l.quoted()
+		return string(l.quoted(nil))
 	}
 	start := l.i
 	for l.i < len(l.s) && l.s[l.i] > ' ' && l.s[l.i] != ';' && l.s[l.i] != '(' && l.s[l.i] != 0x7f {

@@ -85,11 +85,16 @@ func (p *Parser) Write(b []byte) (int, error) {
 			p.skim(b)
 			return n, nil
 		}
+		if !p.inHeader && len(p.line) == 0 && !p.cut {
+			b = p.skimLines(b)
+		}
 		i := bytes.IndexByte(b, '\n')
 		if i < 0 {
-			p.keep(b)
-			p.last = b[len(b)-1]
-			p.off += int64(len(b))
+			if len(b) > 0 {
+				p.keep(b)
+				p.last = b[len(b)-1]
+				p.off += int64(len(b))
+			}
 			return n, nil
 		}
 		line := b[:i+1]
@@ -108,14 +113,9 @@ func (p *Parser) Write(b []byte) (int, error) {
 
 // skim reads the body of a message without parts, where only line ends count.
 func (p *Parser) skim(b []byte) {
-	lines := int64(bytes.Count(b, []byte{'\n'}))
-	p.lines += lines
-	if !p.sum.BareLF && lines > 0 {
-		crlf := int64(bytes.Count(b, []byte("\r\n")))
-		if b[0] == '\n' && p.eol == 1 {
-			crlf++ // the CR ended the piece before
-		}
-		p.sum.BareLF = crlf != lines
+	p.lines += int64(bytes.Count(b, []byte{'\n'}))
+	if !p.sum.BareLF {
+		p.sum.BareLF = b[0] == '\n' && p.eol != 1 || hasBareLF(b[1:], b[0]) // p.eol: the CR ended the piece before
 	}
 	p.eol = 0
 	if b[len(b)-1] == '\r' {
@@ -123,6 +123,46 @@ func (p *Parser) skim(b []byte) {
 	}
 	p.off += int64(len(b))
 	p.lineStart = p.off
+}
+
+// skimLines reads whole lines of a body that are no boundaries, and returns what is
+// left.
+func (p *Parser) skimLines(b []byte) []byte {
+	start, lines := len(b), p.lines
+	for len(b) > 0 && b[0] != '-' {
+		i := bytes.IndexByte(b, '\n')
+		if i < 0 {
+			break
+		}
+		p.lines++
+		if p.eol = 2; i == 0 || b[i-1] != '\r' {
+			p.eol, p.sum.BareLF = 1, true
+		}
+		b = b[i+1:]
+	}
+	p.off += int64(start - len(b))
+	if p.lines > lines {
+		p.lineStart = p.off
+	}
+	return b
+}
+
+// hasBareLF reports whether a line ends in LF without CR. before is the octet in
+// front of b.
+func hasBareLF(b []byte, before byte) bool {
+	for {
+		i := bytes.IndexByte(b, '\n')
+		if i < 0 {
+			return false
+		}
+		if i > 0 {
+			before = b[i-1]
+		}
+		if before != '\r' {
+			return true
+		}
+		before, b = '\n', b[i+1:]
+	}
 }
 
 // keep appends to the start of a line that comes in pieces.
