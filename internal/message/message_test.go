@@ -196,6 +196,17 @@ func TestCorpus(t *testing.T) {
 	}
 }
 
+// TestLineEnds: a single bare LF is found wherever it is, however the octets come.
+func TestLineEnds(t *testing.T) {
+	header, parts := "Subject: x\r\n\r\n", "Content-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\n\r\n"
+	for _, text := range []string{
+		header, header + "\n", header + "a\n", header + "a\r\n\n", header + "a\r\nb\r\n", header + "\r\r\n", header + "\ra\n",
+		parts + "\n", parts + "a\n", parts + "a\r\n\n", parts + "a\r\nb\r\n", parts + "-a\nb\r\n", parts + "a\n--b--\r\n", parts + "\r\n--b--\r\nc\n",
+	} {
+		checkParse(t, fmt.Sprintf("%q", text), []byte(text))
+	}
+}
+
 // checkParse holds what must be true of the summary of any octets.
 func checkParse(t *testing.T, name string, b []byte) {
 	t.Helper()
@@ -346,6 +357,8 @@ func TestAddresses(t *testing.T) {
 		`a@[192.0.2.1]`:                                                            `[{  a [192.0.2.1]}]`,
 		`<>`:                                                                       "[{   \x00}]",
 		`"a b"@c`:                                                                  `[{  a b c}]`,
+		"a\x00b@c\x00d":                                                            `[{  a b c d}]`, // no header has NUL (RFC 5322 §4.5.8)
+		"a\\\r\n b <c>":                                                            "[{a\\ b  c \x00}]",
 		``:                                                                         `[]`,
 	} {
 		if got := fmt.Sprint(ParseAddressList([]byte(in))); got != want {
