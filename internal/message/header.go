@@ -325,6 +325,9 @@ func (s *Summary) SelectFields(dst []byte, names []string) ([]byte, bool) {
 func RawValues(header []byte, name string) iter.Seq[[]byte] {
 	return func(yield func([]byte) bool) {
 		for rest := header; ; {
+			if name != "" && isLetter(name[0]) { // no continuation line begins with one
+				rest = skipTo(lower(name[0]), rest)
+			}
 			var raw []byte
 			if raw, rest = cutField(rest); raw == nil {
 				return
@@ -337,6 +340,21 @@ func RawValues(header []byte, name string) iter.Seq[[]byte] {
 			}
 		}
 	}
+}
+
+func isLetter(c byte) bool { return 'a' <= lower(c) && lower(c) <= 'z' }
+
+// skipTo returns a header block from the first line on that begins with a letter in any
+// case, or from the empty line that ends it.
+func skipTo(letter byte, header []byte) []byte {
+	for len(header) > 0 && header[0]|0x20 != letter && header[0] != '\n' && header[0] != '\r' {
+		i := bytes.IndexByte(header, '\n')
+		if i < 0 {
+			return nil
+		}
+		header = header[i+1:]
+	}
+	return header
 }
 
 // FieldValues returns the unfolded values of all fields of a name in a header

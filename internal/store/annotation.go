@@ -264,6 +264,7 @@ func (tx *Tx) putAnnotations(mb MailboxID, uid mail.UID, value []byte) error {
 		return errs.New("store.SetAnnotations", errs.Limit, "the annotations of so many messages are too large to be written at once; use fewer messages")
 	}
 	tx.noteAnnotations(mb, uid, value)
+	tx.next.annotated = true
 	tx.batch.Put(messageKey(rowAnnotation, mb, uint32(uid)), value)
 	return nil
 }
@@ -287,6 +288,9 @@ func (tx *Tx) noteAnnotations(mb MailboxID, uid mail.UID, value []byte) {
 // eachAnnotated calls fn with the row of each of the messages that has one, with
 // what this Update did, in any order. fn may change it.
 func (tx *Tx) eachAnnotated(mb MailboxID, uids mail.UIDSet, fn func(mail.UID, []byte) error) error {
+	if !tx.next.annotated {
+		return nil // without a look into the index, which every EXPUNGE would take
+	}
 	snap, err := tx.a.space.Snapshot()
 	if err != nil {
 		return errs.Wrap("store.eachAnnotated", err)

@@ -376,6 +376,13 @@ func readState(a *Account, snap engine.Snapshot) (*Snapshot, error) {
 	if v.pushes, err = readPushes(snap); err != nil {
 		return nil, err
 	}
+	for _, err := range snap.Scan([]byte{rowAnnotation}, []byte{rowAnnotation + 1}) {
+		if err != nil {
+			return nil, errs.Wrap(op, err)
+		}
+		v.annotated = true
+		break
+	}
 	return v, nil
 }
 

@@ -19,16 +19,17 @@ type publishedState = atomic.Pointer[Snapshot]
 
 // Snapshot is an account at one point in time: immutable.
 type Snapshot struct {
-	acct    *Account
-	version engine.Version
-	account accountRow
-	boxes   []*Mailbox // by name
-	subs    []string   // sorted
-	notes   []Note     // by mailbox and entry
-	keys    map[MailboxID]AccessKey
-	pushes  []Push
-	lists   map[MailboxID]*MessageList
-	tx      bool // belongs to a Tx, whose goroutine holds the write lock
+	acct      *Account
+	version   engine.Version
+	account   accountRow
+	boxes     []*Mailbox // by name
+	subs      []string   // sorted
+	notes     []Note     // by mailbox and entry
+	keys      map[MailboxID]AccessKey
+	pushes    []Push
+	lists     map[MailboxID]*MessageList
+	annotated bool // false: no message has annotations
+	tx        bool // belongs to a Tx, whose goroutine holds the write lock
 
 	// Of a Tx: the edit of a list that Append goes on with, which is made a list
 	// when somebody asks for it, and messages of mailboxes whose lists are not in
