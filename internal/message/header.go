@@ -345,7 +345,7 @@ func RawValues(header []byte, name string) iter.Seq[[]byte] {
 func isLetter(c byte) bool { return 'a' <= lower(c) && lower(c) <= 'z' }
 
 // skipTo returns a header block from the first line on that begins with a letter in any
-// case, or from the empty line that ends it.
+// case, or from one that may be the empty line which ends it.
 func skipTo(letter byte, header []byte) []byte {
 	for len(header) > 0 && header[0]|0x20 != letter && header[0] != '\n' && header[0] != '\r' {
 		i := bytes.IndexByte(header, '\n')
