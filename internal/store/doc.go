@@ -22,7 +22,8 @@
 //  10. A list is read from the engine with the write lock held, so that it is
 //     that of the Mailbox which Open returned before.
 //  11. Of a message's own row and what a flags row says of it, the one with the larger
-//     mod-sequence counts. A change of flags writes either.
+//     mod-sequence counts, and the flags row where they are equal. A change of flags
+//     writes either; behind a flags row the same Update writes no row of a message in it.
 //
 // Goroutines: purge, scrub and those that read lists for Open. Close waits for
 // all of them.

@@ -130,23 +130,37 @@ func (m *model) step(t *testing.T, s *Store, a *Account, rng *rand.Rand, n int) 
 	fb, _ := v.Mailbox(from)
 	tb, _ := v.Mailbox(to)
 	set := randomSet(rng, m.next[from])
+	if rng.IntN(4) == 0 {
+		set = mail.UIDSet{{First: 1, Last: m.next[from]}}
+	}
 	flags := []mail.Flags{mail.NewFlags(mail.Seen), mail.NewFlags(mail.Deleted, "kw"), mail.NewFlags(0, "other", "kw"), {}}[rng.IntN(4)]
 	switch k := rng.IntN(14); {
 	case k < 4 && !m.noSel[to]:
 		text := fmt.Sprintf("Subject: %d\r\n\r\nbody", n)
-		uid := deliver(t, s, a, to, text, flags)
-		m.boxes[to][uid] = modelMessage{flags: flags.String(), text: text}
-		m.next[to] = uid + 1
+		for range []int{1, 1, 1, fewChanged + 1}[rng.IntN(4)] {
+			uid := deliver(t, s, a, to, text, flags)
+			m.boxes[to][uid] = modelMessage{flags: flags.String(), text: text}
+			m.next[to] = uid + 1
+		}
 	case k < 6:
-		op := FlagOp(rng.IntN(3))
+		op, sets := FlagOp(rng.IntN(3)), []mail.UIDSet{set, randomSet(rng, m.next[from]), {{First: 1, Last: m.next[from]}}}
+		rng.Shuffle(len(sets), func(i, k int) { sets[i], sets[k] = sets[k], sets[i] })
+		sets = sets[:1+rng.IntN(3)] // changed one after the other in one Update, by turns added to and as op says
+		ops := []FlagOp{op, FlagsAdd, op}
 		update(t, a, func(tx *Tx) error {
-			_, err := tx.SetFlags(fb.ID, set, FlagChange{Op: op, Flags: flags})
-			return err
+			for i, set := range sets {
+				if _, err := tx.SetFlags(fb.ID, set, FlagChange{Op: ops[i], Flags: flags}); err != nil {
+					return err
+				}
+			}
+			return nil
 		})
-		for uid, x := range m.boxes[from] {
-			if set.Contains(uid) {
-				x.flags = modelFlags(x.flags, op, flags)
-				m.boxes[from][uid] = x
+		for i, set := range sets {
+			for uid, x := range m.boxes[from] {
+				if set.Contains(uid) {
+					x.flags = modelFlags(x.flags, ops[i], flags)
+					m.boxes[from][uid] = x
+				}
 			}
 		}
 	case k < 8 && !m.noSel[to] && (k == 6 || from != to):

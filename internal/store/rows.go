@@ -298,8 +298,8 @@ func appendChunkFlags(dst []byte, msgs []Message, box *Mailbox) []byte {
 	return dst
 }
 
-// applyFlagsRow sets flags and mod-sequences of the messages of a row's chunks
-// that were not changed since. Messages that came later are not in it; entries of
+// applyFlagsRow sets flags and mod-sequences of the messages of a row's chunks that
+// were not changed since (invariant 11). Messages that came later are not in it; entries of
 // expunged ones are passed over.
 func applyFlagsRow(chunks []*chunk, b []byte, box *Mailbox) bool {
 	if len(b) == 0 || b[0] != rowVersion {
@@ -315,7 +315,7 @@ func applyFlagsRow(chunks []*chunk, b []byte, box *Mailbox) bool {
 		for len(chunks) > 0 {
 			msgs := chunks[0].msgs
 			for ; i < len(msgs) && int(byte(msgs[i].UID)) <= last; i++ {
-				if byte(msgs[i].UID) >= first && msgs[i].ModSeq < modseq {
+				if byte(msgs[i].UID) >= first && msgs[i].ModSeq <= modseq {
 					msgs[i].ModSeq, msgs[i].Flags = modseq, flags
 				}
 			}

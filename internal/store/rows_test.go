@@ -2,6 +2,7 @@ package store
 
 import (
 	"bytes"
+	"fmt"
 	"testing"
 	"time"
 
@@ -83,18 +84,66 @@ func TestFlagsRows(t *testing.T) {
 		if wrote := !bytes.Equal(row(), before); wrote != step.many {
 			t.Errorf("step %d: the flags row was written: %v", i, wrote)
 		}
-		_, want, err := a.Messages(ctx, id)
-		if err != nil {
-			t.Fatal(err)
+		sameWhenRead(t, fmt.Sprint("step ", i), e, a, id)
+	}
+}
+
+// TestFlagsOfOneUpdate: what several changes in one Update, all of one mod-sequence, make
+// of messages reads back, in whichever order rows of messages and of flags are written.
+func TestFlagsOfOneUpdate(t *testing.T) {
+	add := func(first, last mail.UID, flag mail.SystemFlags) func(*Tx, MailboxID) error {
+		return func(tx *Tx, id MailboxID) error {
+			_, err := tx.SetFlags(id, mail.UIDSet{{First: first, Last: last}}, FlagChange{Op: FlagsAdd, Flags: mail.NewFlags(flag)})
+			return err
 		}
-		_, got, err := must(openStore(t, e).Account(ctx, a.ID())).Messages(ctx, id)
-		if err != nil {
-			t.Fatal(err)
+	}
+	expunge := func(tx *Tx, id MailboxID) error {
+		_, err := tx.Expunge(id, mail.UIDSet{{First: 6, Last: 20}})
+		return err
+	}
+	duplicate := func(tx *Tx, id MailboxID) error {
+		_, err := tx.Copy(id, mail.UIDSet{{First: 1, Last: 20}}, id, ByOwner)
+		return err
+	}
+	for name, changes := range map[string][]func(*Tx, MailboxID) error{
+		"few, then many":           {add(1, 2, mail.Seen), add(1, 20, mail.Flagged)},
+		"many, then few":           {add(1, 20, mail.Seen), add(2, 3, mail.Flagged)},
+		"many, fewer, then few":    {add(1, 20, mail.Seen), expunge, add(2, 3, mail.Flagged)},
+		"copied, then many":        {duplicate, add(15, 30, mail.Flagged)},
+		"many, copied, then a few": {add(1, 20, mail.Seen), duplicate, add(20, 22, mail.Flagged)},
+	} {
+		e := mem.New()
+		a := account(t, openStore(t, e), "a@b")
+		for range 20 {
+			deliver(t, a.s, a, "INBOX", "text", mail.Flags{})
 		}
-		for k, m := range want.Range(0, want.Len()) {
-			if r := got.At(k); r.ModSeq != m.ModSeq || !r.Flags.Equal(m.Flags) {
-				t.Errorf("step %d: message %d has %v at %d, and %v at %d when read again", i, m.UID, m.Flags, m.ModSeq, r.Flags, r.ModSeq)
+		id := boxOf(t, a, "INBOX").ID
+		update(t, a, func(tx *Tx) error {
+			for _, change := range changes {
+				if err := change(tx, id); err != nil {
+					return err
+				}
 			}
+			return nil
+		})
+		sameWhenRead(t, name, e, a, id)
+	}
+}
+
+// sameWhenRead compares the messages of a mailbox with those that another store reads.
+func sameWhenRead(t *testing.T, when string, e engine.Engine, a *Account, id MailboxID) {
+	t.Helper()
+	_, want, err := a.Messages(ctx, id)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, got, err := must(openStore(t, e).Account(ctx, a.ID())).Messages(ctx, id)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for k, m := range want.Range(0, want.Len()) {
+		if r := got.At(k); r.ModSeq != m.ModSeq || !r.Flags.Equal(m.Flags) {
+			t.Errorf("%s: message %d has %v at %d, and %v at %d when read again", when, m.UID, m.Flags, m.ModSeq, r.Flags, r.ModSeq)
 		}
 	}
 }

@@ -26,6 +26,7 @@ type Tx struct {
 	ownBox  bool                   // next.boxes is a copy
 	ownList bool                   // next.lists is a copy
 	spelled map[spelling]mail.Flags
+	flagged map[flagsRow]bool // flags rows in batch
 
 	annotations annotationEdits
 	beyondQuota bool // the account's limits do not hold for this Update

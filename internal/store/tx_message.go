@@ -463,29 +463,45 @@ func (e *flagsEdit) end() {
 // their own: one of those has some 60 octets, a flags row up to 2,000.
 const fewChanged = 8
 
+// flagsRow names a flags row.
+type flagsRow struct {
+	box MailboxID
+	key uint32
+}
+
 // write writes the messages of a flags row that were changed, or all of them.
 func (e *flagsEdit) write(chunks []*chunk, key uint32) {
-	var changed [fewChanged]*Message
-	n := 0
+	row := flagsRow{e.box.ID, key}
+	changed := changedFrom(chunks, e.tx.ModSeq(), fewChanged+1)
+	if len(changed) <= fewChanged && !e.tx.flagged[row] {
+		for _, m := range changed {
+			e.tx.batch.Put(e.tx.memory.message(m, e.box))
+		}
+		return
+	}
+	if e.tx.flagged == nil {
+		e.tx.flagged = map[flagsRow]bool{}
+	}
+	e.tx.flagged[row] = true
+	e.tx.batch.Put(messageKey(rowFlags, e.box.ID, key), appendFlagsRow(nil, chunks, e.box))
+}
+
+// changedFrom returns the messages that have at least a mod-sequence, at most so many.
+func changedFrom(chunks []*chunk, modseq mail.ModSeq, most int) (changed []*Message) {
 	for _, c := range chunks {
-		if c.newest < e.tx.ModSeq() {
+		if c.newest < modseq {
 			continue
 		}
 		for i := range c.msgs {
-			if c.msgs[i].ModSeq != e.tx.ModSeq() {
+			if c.msgs[i].ModSeq < modseq {
 				continue
 			}
-			if n == fewChanged {
-				e.tx.batch.Put(messageKey(rowFlags, e.box.ID, key), appendFlagsRow(nil, chunks, e.box))
-				return
+			if changed = append(changed, &c.msgs[i]); len(changed) == most {
+				return changed
 			}
-			changed[n] = &c.msgs[i]
-			n++
 		}
 	}
-	for _, m := range changed[:n] {
-		e.tx.batch.Put(e.tx.memory.message(m, e.box))
-	}
+	return changed
 }
 
 // flagMerger applies one change, once to each set of flags that there is: many
