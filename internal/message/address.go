@@ -163,15 +163,7 @@ func (a *addressParser) angle() {
 
 // endsAtom are the octets that no atom has (RFC 5322 §3.2.3), but for those that
 // mail has there.
-var endsAtom = octets(`()<>@,;:".`, func(c byte) bool { return c <= ' ' && c != 0 })
-
-// octets returns a table of those that are among some, or of which also is true.
-func octets(some string, also func(byte) bool) (table [256]bool) {
-	for c := range len(table) {
-		table[c] = strings.IndexByte(some, byte(c)) >= 0 || also(byte(c))
-	}
-	return table
-}
+var endsAtom = octets(func(c byte) bool { return c <= ' ' && c != 0 || strings.IndexByte(`()<>@,;:".`, c) >= 0 })
 
 // word appends an atom or a quoted-string, of which it reads at least one octet.
 func (a *addressParser) word(dst []byte) []byte {
@@ -223,7 +215,7 @@ func (a *addressParser) domain() string {
 	return string(b)
 }
 
-var endsDomain = octets(`()<>@,;:"`, func(c byte) bool { return c == 0 })
+var endsDomain = octets(func(c byte) bool { return c == 0 || strings.IndexByte(`()<>@,;:"`, c) >= 0 })
 
 // space skips white space and comments, and remembers the text of the last
 // comment.

@@ -50,25 +50,12 @@ func fieldName(raw []byte) (name []byte) {
 // (RFC 5322 §2.2.3) and without white space around it. NUL and lone CR become
 // spaces, since no header field may hold them.
 func Unfold(value []byte) string {
-	value = trim(value)
+	value = bytes.Trim(value, " \t\r\n")
 	if isUnfolded(value) {
 		return string(value)
 	}
 	return string(AppendUnfolded(make([]byte, 0, len(value)), value))
 }
-
-// trim takes white space and line ends off.
-func trim(value []byte) []byte {
-	for len(value) > 0 && isSpace[value[0]] {
-		value = value[1:]
-	}
-	for len(value) > 0 && isSpace[value[len(value)-1]] {
-		value = value[:len(value)-1]
-	}
-	return value
-}
-
-var isSpace = octets(" \t\r\n", func(byte) bool { return false })
 
 func isUnfolded(value []byte) bool {
 	return bytes.IndexByte(value, '\n') < 0 && bytes.IndexByte(value, '\r') < 0 && bytes.IndexByte(value, 0) < 0
@@ -76,7 +63,7 @@ func isUnfolded(value []byte) bool {
 
 // AppendUnfolded appends what Unfold returns.
 func AppendUnfolded(dst, value []byte) []byte {
-	value = trim(value)
+	value = bytes.Trim(value, " \t\r\n")
 	if isUnfolded(value) {
 		return append(dst, value...)
 	}

@@ -47,8 +47,16 @@ func (l *lexer) peek() byte {
 	return 0
 }
 
+// octets returns a table of the octets of which is is true.
+func octets(is func(c byte) bool) (table [256]bool) {
+	for c := range len(table) {
+		table[c] = is(byte(c))
+	}
+	return table
+}
+
 // tspecial are the separators of RFC 2045 §5.1 and white space.
-var tspecial = octets(`()<>@,;:\"/[]?=`, func(c byte) bool { return c <= ' ' || c == 0x7f })
+var tspecial = octets(func(c byte) bool { return c <= ' ' || c == 0x7f || strings.IndexByte(`()<>@,;:\"/[]?=`, c) >= 0 })
 
 // token reads a token (RFC 2045 §5.1), empty if there is none.
 func (l *lexer) token() string {
@@ -61,7 +69,7 @@ func (l *lexer) token() string {
 }
 
 // quotedSpecial are the octets of a quoted-string that do not stand for themselves.
-var quotedSpecial = octets("\"\\\r\n\x00", func(byte) bool { return false })
+var quotedSpecial = octets(func(c byte) bool { return strings.IndexByte("\"\\\r\n\x00", c) >= 0 })
 
 // quoted appends the text of a quoted-string whose quote was taken; an unclosed one
 // goes to the end.

@@ -86,15 +86,15 @@ func (p *Parser) Write(b []byte) (int, error) {
 			return n, nil
 		}
 		if !p.inHeader && len(p.line) == 0 && !p.cut {
-			b = p.skimLines(b)
+			if b = p.skimLines(b); len(b) == 0 {
+				return n, nil
+			}
 		}
 		i := bytes.IndexByte(b, '\n')
 		if i < 0 {
-			if len(b) > 0 {
-				p.keep(b)
-				p.last = b[len(b)-1]
-				p.off += int64(len(b))
-			}
+			p.keep(b)
+			p.last = b[len(b)-1]
+			p.off += int64(len(b))
 			return n, nil
 		}
 		line := b[:i+1]
