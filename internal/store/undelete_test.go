@@ -1,6 +1,7 @@
 package store
 
 import (
+	"context"
 	"fmt"
 	"slices"
 	"testing"
@@ -333,5 +334,31 @@ func TestReferences(t *testing.T) {
 	}
 	if n := s.engine.(*mem.Engine).BlobCount(); n != 0 {
 		t.Fatalf("%d blobs are left of an empty account", n)
+	}
+}
+
+// TestScrubPace: many short records are read between two sleeps, which take as
+// long as what was read may take.
+func TestScrubPace(t *testing.T) {
+	var slept []time.Duration
+	p := scrubPace{rate: 2 * scrubStep, sleep: func(_ context.Context, d time.Duration) bool {
+		slept = append(slept, d)
+		return len(slept) < 4
+	}}
+	for range 3 * 1024 {
+		if err := p.take(ctx, scrubStep/1024); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := p.take(ctx, 10*scrubStep); err != nil {
+		t.Fatal(err)
+	}
+	if want := []time.Duration{time.Second / 2, time.Second / 2, time.Second / 2, 5 * time.Second}; !slices.Equal(slept, want) {
+		t.Errorf("slept %v, want %v", slept, want)
+	}
+	ended, end := context.WithCancel(ctx)
+	end()
+	if p.take(ended, 1) == nil || p.take(ended, scrubStep) == nil {
+		t.Error("the scrub goes on after its end")
 	}
 }

@@ -158,11 +158,12 @@ func (e *Engine) scan(ctx context.Context, seg segment, offset int64, blobs bool
 	defer e.files.done(f)
 	prev, chained := seg.info.sum, offset == segmentHeader && !seg.damaged
 	header := make([]byte, recordHeader)
+	log := window{file: f}
 	for {
 		if err := ctx.Err(); err != nil {
 			return offset, errs.Wrap("local.scan", err)
 		}
-		if _, err := f.ReadAt(header, offset); err != nil && err != io.EOF {
+		if _, err := log.ReadAt(header, offset); err != nil && err != io.EOF {
 			return offset, errs.As("local.scan", errs.Temporary, "the log cannot be read", err)
 		}
 		r, ok := decodeRecord(header, at(n, offset), e.uuid)
@@ -172,7 +173,7 @@ func (e *Engine) scan(ctx context.Context, seg segment, offset int64, blobs bool
 		var payload []byte
 		if blobs || r.typ != recBlob && r.typ != recMoved {
 			payload = make([]byte, r.length)
-			if _, err := f.ReadAt(payload, offset+recordHeader); err != nil || !intact(r, payload) {
+			if _, err := log.ReadAt(payload, offset+recordHeader); err != nil || !intact(r, payload) {
 				return offset, nil
 			}
 		}
@@ -183,6 +184,30 @@ func (e *Engine) scan(ctx context.Context, seg segment, offset int64, blobs bool
 		offset += r.size()
 		clear(header)
 	}
+}
+
+// window reads a file from its begin to its end in few calls: most records of the
+// log are short.
+type window struct {
+	file   io.ReaderAt
+	octets [8 << 10]byte
+	start  int64
+	n      int
+}
+
+// ReadAt is that of the file. What cannot be read beside what was asked for does
+// not matter.
+func (w *window) ReadAt(p []byte, off int64) (int, error) {
+	if off < w.start || off+int64(len(p)) > w.start+int64(w.n) {
+		if len(p) > len(w.octets) {
+			return w.file.ReadAt(p, off)
+		}
+		w.start = off
+		if w.n, _ = w.file.ReadAt(w.octets[:], off); w.n < len(p) {
+			return w.file.ReadAt(p, off)
+		}
+	}
+	return copy(p, w.octets[off-w.start:w.n]), nil
 }
 
 // intact checks a payload against every checksum that is in it.
