@@ -95,6 +95,9 @@ func (e *Engine) rewrite(ctx context.Context, deadShare float64) (done Compacted
 		return done, err // a move that is not known may be durable
 	}
 	victims := e.victims(deadShare)
+	if deadShare > 0 && !e.worthCheckpoint(victims) {
+		victims = slices.DeleteFunc(victims, func(v segment) bool { return v.info.kind == kindLog })
+	}
 	if len(victims) == 0 || e.lossy.Load() {
 		return done, nil
 	}
@@ -176,6 +179,32 @@ func (e *Engine) victims(deadShare float64) (victims []segment) {
 	}
 	slices.SortFunc(victims, func(a, b segment) int { return cmp.Compare(a.info.number, b.info.number) })
 	return victims
+}
+
+// worthCheckpoint reports whether the log's segments among the victims have at
+// least twice as many octets as the checkpoint that their end needs: those of the
+// last checkpoint, which are not in use any more after the next one, and as many
+// others. Without this a store whose checkpoint fills a segment would make a new one
+// each time, for ever, and one that gets much mail would write all its rows for a
+// few segments of it.
+func (e *Engine) worthCheckpoint(victims []segment) bool {
+	gone := int64(0)
+	for _, v := range victims {
+		if v.info.kind == kindLog {
+			gone += v.size
+		}
+	}
+	return gone >= 2*e.checkpointOctets()
+}
+
+// checkpointOctets is how many the last checkpoint had. Before the first one since
+// the start it is guessed from the index, which is compressed.
+func (e *Engine) checkpointOctets() int64 {
+	if e.lastCheckpoint > 0 {
+		return e.lastCheckpoint
+	}
+	total := e.index.Metrics().Total()
+	return total.AggregateSize()
 }
 
 // newestLocked is the highest number of a segment that has a file. That file
@@ -488,7 +517,7 @@ func (e *Engine) checkpoint(ctx context.Context, turn Turn) error {
 	}
 	defer it.Close()
 	var rows []byte
-	records := uint64(0)
+	records, octets := uint64(0), int64(0)
 	for ok := it.First(); ok; ok = it.Next() {
 		v, err := it.ValueAndErr()
 		if err != nil {
@@ -501,6 +530,7 @@ func (e *Engine) checkpoint(ctx context.Context, turn Turn) error {
 			if _, err := e.appendRecord(recCheckRows, rows); err != nil {
 				return err
 			}
+			octets += int64(len(rows))
 			rows = nil
 			if records++; records%checkBarrier == 0 {
 				if err := e.commitMoves([]move{{}}); err != nil { // let commits in between
@@ -520,6 +550,7 @@ func (e *Engine) checkpoint(ctx context.Context, turn Turn) error {
 			return err
 		}
 		records++
+		octets += int64(len(rows))
 	}
 	if _, err := e.appendRecord(recCheckCount, binary.LittleEndian.AppendUint64(nil, records)); err != nil {
 		return err
@@ -527,7 +558,11 @@ func (e *Engine) checkpoint(ctx context.Context, turn Turn) error {
 	if _, err := e.appendRecord(recCheckEnd, binary.LittleEndian.AppendUint64(nil, uint64(begin))); err != nil {
 		return err
 	}
-	return e.commitMoves([]move{{}}) // waits until all of it is durable
+	if err := e.commitMoves([]move{{}}); err != nil { // waits until all of it is durable
+		return err
+	}
+	e.lastCheckpoint = octets
+	return nil
 }
 
 // appendRecord appends a record that nobody waits for.

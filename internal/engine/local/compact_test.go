@@ -420,3 +420,57 @@ func TestDenseAfter(t *testing.T) {
 		e.Close()
 	}
 }
+
+// TestCheckpointPays: all rows are written into the log again only for twice as
+// many octets of it, and not because the last checkpoint fills segments itself.
+func TestCheckpointPays(t *testing.T) {
+	o := options()
+	o.SegmentOctets, o.DenseAfter = 64<<10, -1
+	e := open(t, vfs.NewMem(), o)
+	defer e.Close()
+	s := enginetest.Space(t, e, 1)
+	version := engine.Version(0)
+	write := func(rows int) { // each of 4 KiB, the same 100 over and over
+		t.Helper()
+		for range rows {
+			b := &engine.Batch{}
+			b.Put([]byte{byte(version % 100)}, make([]byte, 4<<10))
+			if _, err := s.Commit(t.Context(), version, b); err != nil {
+				t.Fatal(err)
+			}
+			version++
+		}
+	}
+	compacted := func() bool {
+		t.Helper()
+		done, err := e.Compact(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		return done.Segments > 0
+	}
+	write(150)
+	if !compacted() {
+		t.Error("the first segments stay")
+	}
+	for i := range 3 {
+		if compacted() {
+			t.Errorf("with nothing new, the rows are written again, time %d", i+2)
+		}
+	}
+	write(70) // beside the 100 of the checkpoint
+	if compacted() {
+		t.Error("all rows are written again for fewer octets")
+	}
+	write(60)
+	if !compacted() {
+		t.Error("the log only grows")
+	}
+	write(30)
+	if err := e.Reclaim(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if n := e.Stats().Octets; n > 480<<10 {
+		t.Errorf("%d octets are left when all were to go that nobody needs", n)
+	}
+}

@@ -42,7 +42,7 @@ type Options struct {
 
 	// For tests:
 	aloneMin, aheadMin, tableOctets, fillStep, quietStep int64
-	quietAfter                                           time.Duration
+	quietAfter, idleAfter                                time.Duration
 }
 
 // Turn is what long work makes its pauses by.
@@ -110,6 +110,7 @@ func (o *Options) setDefaults(dir string) {
 	def(&o.fillStep, fillStep)
 	def(&o.quietStep, quietStep)
 	def((*int64)(&o.quietAfter), int64(quietAfter))
+	def((*int64)(&o.idleAfter), int64(idleAfter))
 	def(&o.IndexCache, 64<<20)
 	if o.DenseAfter == 0 {
 		o.DenseAfter = 24 * time.Hour
@@ -174,6 +175,8 @@ type Engine struct {
 	stop    chan struct{} // closed when closing
 	wg      sync.WaitGroup
 	compact sync.Mutex // one compaction at a time
+
+	lastCheckpoint int64 // under compact: octets of the rows in it; 0: none was made since the start
 
 	reserved atomic.Bool // the file RESERVE is there
 	lossy    atomic.Bool // commits may be lost: nothing is deleted

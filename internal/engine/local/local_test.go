@@ -291,6 +291,7 @@ func TestCrash(t *testing.T) {
 			o.aloneMin, o.aheadMin = sometimes(seed)
 			if seed%3 == 0 {
 				o.fillStep, o.quietAfter, o.quietStep = 512, 1, 4<<10
+				o.idleAfter = time.Duration(seed % 2) // 0: not before the end
 			}
 			o.Events.Finding = func(f Finding) { t.Errorf("a power cut made damage: %v", f) }
 			fault := &vfs.Fault{FS: disk}

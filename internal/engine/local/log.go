@@ -177,7 +177,7 @@ func (e *Engine) flush() {
 			return
 		}
 		if g == nil {
-			e.fillAhead()
+			e.moveZeros()
 			continue
 		}
 		done, err := e.writeGroup(g)
@@ -280,12 +280,12 @@ func (g *group) fail(err error) {
 // the disk had better begin while the next one gathers, even before a commit
 // needs it.
 //
-// It returns no group, but true, when nothing has come for a while and zeros are
-// wanted ahead of the log's end.
+// It returns no group, but true, when nothing has come for as long as zerosDue says.
 func (e *Engine) nextGroup() (*group, bool) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	expected, late, quiet := e.expectedLocked(), false, e.quiet
+	expected, late := e.expectedLocked(), false
+	due, quiet := e.zerosDue(), false
 	e.quiet = false
 	after := func(d time.Duration, over *bool) *time.Timer {
 		return time.AfterFunc(d, func() {
@@ -303,13 +303,13 @@ func (e *Engine) nextGroup() (*group, bool) {
 		if e.mu.closing || e.mu.buffered >= fullGroup {
 			break
 		}
-		if len(e.mu.waiters) == 0 && e.mu.buffered == 0 && e.lacksZeros() {
-			if quiet {
+		if len(e.mu.waiters) == 0 && e.mu.buffered == 0 && due >= 0 {
+			if quiet || due == 0 {
 				e.quiet = true
 				return nil, true
 			}
 			if quietTimer == nil {
-				quietTimer = after(e.opts.quietAfter, &quiet)
+				quietTimer = after(due, &quiet)
 				defer quietTimer.Stop()
 			}
 		}

@@ -4,7 +4,9 @@ import (
 	"errors"
 	"syscall"
 	"testing"
+	"time"
 
+	"github.com/angarium/angarium/internal/engine"
 	"github.com/angarium/angarium/internal/vfs"
 )
 
@@ -41,6 +43,87 @@ func TestFillAhead(t *testing.T) {
 	}
 	if size() > last+recordHeader {
 		t.Errorf("%d octets, the log's end was at %d", size(), last)
+	}
+}
+
+// TestGiveBack: a store to which nothing comes gives most of its zeros back.
+func TestGiveBack(t *testing.T) {
+	const octets = 300 << 10
+	disk := vfs.NewMem()
+	files := syncedFS{disk, make(chan struct{}, 1)}
+	o := options()
+	o.SegmentOctets, o.quietAfter, o.quietStep, o.idleAfter = 8<<20, 1, 16<<10, 1
+	o.fillStep = 2*o.quietStep + 1 // so many are there only when others were taken away
+	e := open(t, files, o)
+	for version := range engine.Version(3) {
+		commitBlob(t, e, version, octets)
+		for logSize(t, disk)-logEnd(e) != o.fillStep {
+			<-files.synced
+		}
+	}
+}
+
+// TestZerosDue: what was written counts until zeros are given back, and they are
+// not given back while more are wanted.
+func TestZerosDue(t *testing.T) {
+	disk := vfs.NewMem()
+	file, err := disk.Create("segment")
+	if err != nil {
+		t.Fatal(err)
+	}
+	e := &Engine{fs: disk, active: &openFile{File: file}}
+	e.opts = options()
+	e.opts.setDefaults("")
+	e.opts.fillStep, e.opts.quietStep, e.opts.quietAfter, e.opts.idleAfter = 100, 1000, 1, 2
+	for _, c := range []struct {
+		what           string
+		change         func()
+		due            time.Duration
+		filled, wanted int64
+	}{
+		{"nothing was written", func() {}, -1, 0, 0},
+		{"a burst came", func() { e.activeEnd, e.zerosWanted = 2000, 2000 }, e.opts.quietAfter, 3000, 2000},
+		{"it is quiet", func() { e.quiet = true }, 0, 4000, 2000},
+		{"all are there", func() {}, e.opts.idleAfter, 2100, 0},
+		{"most were given back", func() {}, -1, 2100, 0},
+		{"small groups have used some", func() { e.activeEnd = 2050 }, -1, 2100, 0},
+		{"the store has stopped", func() { e.filled = 9000; e.fail(syscall.EIO) }, -1, 9000, 0},
+	} {
+		c.change()
+		if due := e.zerosDue(); due != c.due {
+			t.Errorf("%s: due after %d, not %d", c.what, due, c.due)
+		} else if due >= 0 {
+			e.moveZeros()
+		}
+		if e.filled != c.filled || e.zerosWanted != c.wanted {
+			t.Errorf("%s: filled to %d and %d wanted, not %d and %d", c.what, e.filled, e.zerosWanted, c.filled, c.wanted)
+		}
+		if size, err := file.Size(); e.stopped() == nil && (size != e.filled || err != nil) {
+			t.Errorf("%s: a file of %d octets, %v", c.what, size, err)
+		}
+	}
+}
+
+// TestGiveBackFails: nothing is acknowledged when nobody knows what is in the file.
+func TestGiveBackFails(t *testing.T) {
+	for _, failing := range []vfs.Op{vfs.OpTruncate, vfs.OpSync} {
+		fault := &vfs.Fault{FS: vfs.NewMem()}
+		file, err := fault.Create("segment")
+		if err != nil {
+			t.Fatal(err)
+		}
+		fault.Fail = func(op vfs.Op, _ int64) error {
+			if op == failing {
+				return syscall.EIO
+			}
+			return nil
+		}
+		e := &Engine{fs: fault, active: &openFile{File: file}, filled: 4 << 20}
+		e.opts = options()
+		e.opts.setDefaults("")
+		if e.giveBack(); !errors.Is(e.stopped(), syscall.EIO) {
+			t.Errorf("%v failed: stopped by %v", failing, e.stopped())
+		}
 	}
 }
 
