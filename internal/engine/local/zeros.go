@@ -12,10 +12,12 @@ import (
 // as much as was written before, so that a burst as large finds them there, and in
 // one larger step when a small group finds none left. When nothing has come for a
 // long time, the disk has all but one such step back, and what was written is
-// counted anew: else a quiet store would fill and empty its file over and over. To write so much more takes longer than the flush when a group has
-// fillBelow octets itself: with 8 clients that append without a break, the disk
-// wrote 24 KB for a message instead of 38, and they were 7 % faster, when it
-// became 64 KiB instead of 256.
+// counted anew: else a quiet store would fill and empty its file over and over.
+//
+// To write so much more takes longer than the flush when a group has fillBelow
+// octets itself: with 8 clients that append without a break, the disk wrote 24 KB
+// for a message instead of 38, and they were 7 % faster, when it became 64 KiB
+// instead of 256.
 const (
 	fillStep   = 1 << 20
 	fillBelow  = fillStep / 16
