@@ -174,3 +174,34 @@ func TestPrune(t *testing.T) {
 		t.Fatal(all, err)
 	}
 }
+
+// TestScanReadsAhead: records that are short are not read one by one.
+func TestScanReadsAhead(t *testing.T) {
+	const commits = 500
+	fault := &vfs.Fault{FS: vfs.NewMem()}
+	reads := 0
+	o := options()
+	o.SegmentOctets = 1 << 20
+	e := open(t, fault, o)
+	defer e.Close()
+	for version := range engine.Version(commits) {
+		var b engine.Batch
+		b.Put([]byte{1}, []byte{2})
+		if _, err := enginetest.Space(t, e, 1).Commit(t.Context(), version, &b); err != nil {
+			t.Fatal(err)
+		}
+	}
+	fault.Fail = func(op vfs.Op, _ int64) error {
+		if op == vfs.OpRead {
+			reads++
+		}
+		return nil
+	}
+	records := 0
+	for d, err := range e.Verify(t.Context(), func(int64) error { records++; return nil }) {
+		t.Fatal(d, err)
+	}
+	if records < commits || reads*10 > records {
+		t.Errorf("%d reads for %d records", reads, records)
+	}
+}

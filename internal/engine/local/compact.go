@@ -95,7 +95,7 @@ func (e *Engine) rewrite(ctx context.Context, deadShare float64) (done Compacted
 		return done, err // a move that is not known may be durable
 	}
 	victims := e.victims(deadShare)
-	if deadShare > 0 && !e.worthCheckpoint(victims) {
+	if deadShare > 0 && !e.worthCheckpoint(victims) { // else all is to go
 		victims = slices.DeleteFunc(victims, func(v segment) bool { return v.info.kind == kindLog })
 	}
 	if len(victims) == 0 || e.lossy.Load() {
@@ -527,11 +527,11 @@ func (e *Engine) checkpoint(ctx context.Context, turn Turn) error {
 		rows = binary.LittleEndian.AppendUint32(rows, uint32(len(it.Key())))
 		rows = binary.LittleEndian.AppendUint32(rows, uint32(len(v)))
 		rows = append(append(rows, it.Key()...), v...)
+		octets += int64(len(it.Key()) + len(v))
 		if len(rows) >= checkRowsOctets {
 			if _, err := e.appendRecord(recCheckRows, rows); err != nil {
 				return err
 			}
-			octets += int64(len(rows))
 			rows = nil
 			if records++; records%checkBarrier == 0 {
 				if err := e.commitMoves([]move{{}}); err != nil { // let commits in between
@@ -551,7 +551,6 @@ func (e *Engine) checkpoint(ctx context.Context, turn Turn) error {
 			return err
 		}
 		records++
-		octets += int64(len(rows))
 	}
 	if _, err := e.appendRecord(recCheckCount, binary.LittleEndian.AppendUint64(nil, records)); err != nil {
 		return err

@@ -304,7 +304,7 @@ func (e *Engine) nextGroup() (*group, bool) {
 			break
 		}
 		if len(e.mu.waiters) == 0 && e.mu.buffered == 0 && due >= 0 {
-			if quiet || due == 0 {
+			if quiet {
 				e.quiet = true
 				return nil, true
 			}

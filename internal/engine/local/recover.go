@@ -1,6 +1,7 @@
 package local
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"encoding/binary"
@@ -145,6 +146,10 @@ func (e *Engine) missing(numbers []uint32, mark position) (gone []uint32) {
 	return gone
 }
 
+// scanOctets is how much of a segment is read at once: most records of the log are
+// short.
+const scanOctets = 8 << 10
+
 // scan calls fn for each good record of a segment from offset on, payload
 // read, and returns the offset where the good records end. prev is not checked
 // for the first record, when offset is not the segment's start. The payloads
@@ -158,12 +163,14 @@ func (e *Engine) scan(ctx context.Context, seg segment, offset int64, blobs bool
 	defer e.files.done(f)
 	prev, chained := seg.info.sum, offset == segmentHeader && !seg.damaged
 	header := make([]byte, recordHeader)
-	log := window{file: f}
+	log := io.NewSectionReader(f, 0, seg.size)
+	log.Seek(offset, io.SeekStart)
+	in := bufio.NewReaderSize(log, scanOctets)
 	for {
 		if err := ctx.Err(); err != nil {
 			return offset, errs.Wrap("local.scan", err)
 		}
-		if _, err := log.ReadAt(header, offset); err != nil && err != io.EOF {
+		if _, err := io.ReadFull(in, header); err != nil && err != io.EOF && err != io.ErrUnexpectedEOF {
 			return offset, errs.As("local.scan", errs.Temporary, "the log cannot be read", err)
 		}
 		r, ok := decodeRecord(header, at(n, offset), e.uuid)
@@ -173,7 +180,7 @@ func (e *Engine) scan(ctx context.Context, seg segment, offset int64, blobs bool
 		var payload []byte
 		if blobs || r.typ != recBlob && r.typ != recMoved {
 			payload = make([]byte, r.length)
-			if _, err := log.ReadAt(payload, offset+recordHeader); err != nil || !intact(r, payload) {
+			if _, err := io.ReadFull(in, payload); err != nil || !intact(r, payload) {
 				return offset, nil
 			}
 		}
@@ -182,32 +189,14 @@ func (e *Engine) scan(ctx context.Context, seg segment, offset int64, blobs bool
 		}
 		prev, chained = r.sum, true
 		offset += r.size()
+		if rest := r.size() - recordHeader - int64(len(payload)); rest <= int64(in.Buffered()) {
+			in.Discard(int(rest))
+		} else {
+			log.Seek(offset, io.SeekStart)
+			in.Reset(log)
+		}
 		clear(header)
 	}
-}
-
-// window reads a file from its begin to its end in few calls: most records of the
-// log are short.
-type window struct {
-	file   io.ReaderAt
-	octets [8 << 10]byte
-	start  int64
-	n      int
-}
-
-// ReadAt is that of the file. What cannot be read beside what was asked for does
-// not matter.
-func (w *window) ReadAt(p []byte, off int64) (int, error) {
-	if off < w.start || off+int64(len(p)) > w.start+int64(w.n) {
-		if len(p) > len(w.octets) {
-			return w.file.ReadAt(p, off)
-		}
-		w.start = off
-		if w.n, _ = w.file.ReadAt(w.octets[:], off); w.n < len(p) {
-			return w.file.ReadAt(p, off)
-		}
-	}
-	return copy(p, w.octets[off-w.start:w.n]), nil
 }
 
 // intact checks a payload against every checksum that is in it.
