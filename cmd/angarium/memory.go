@@ -88,8 +88,8 @@ func machineMemory() int64 {
 
 // caches are how much may be kept in memory that can be read again.
 type caches struct {
-	index, summaries, orders, fields int64 // octets
-	messages                         int64 // in lists
+	index, summaries, kept, fields int64 // octets
+	messages                       int64 // in lists
 }
 
 // cachesFor returns the caches of a server that may take so much memory: what
@@ -100,7 +100,7 @@ func cachesFor(limit int64) caches {
 	return caches{
 		index:     min(64<<20, limit/8),
 		summaries: min(64<<20, limit/8),
-		orders:    min(64<<20, limit/16),
+		kept:      min(64<<20, limit/16),
 		fields:    min(64<<20, limit/32),
 		messages:  min(4_000_000, limit/4/100), // of some 100 octets
 	}

@@ -183,7 +183,7 @@ func TestGroupMemory(t *testing.T) {
 func TestCaches(t *testing.T) {
 	for _, limit := range []int64{10 << 20, 102 << 20, 1 << 30, math.MaxInt64} {
 		c := cachesFor(limit)
-		if all := c.index + c.summaries + c.orders + c.fields + 100*c.messages; all > limit/10*6 || c.index < 1<<20 {
+		if all := c.index + c.summaries + c.kept + c.fields + 100*c.messages; all > limit/10*6 || c.index < 1<<20 {
 			t.Errorf("of %d octets caches may take %d: %+v", limit, all, c)
 		}
 	}

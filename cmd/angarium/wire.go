@@ -72,7 +72,7 @@ func openStore(ctx context.Context, c *config.Config, log *slog.Logger, ev *tele
 		return nil, errors.Join(err, e.Close())
 	}
 	s.SetDefaultQuota(defaultQuota(c))
-	texts := search.NewIndex(ctx, s, vfs.Disk{}, filepath.Join(c.Data, "search"), search.IndexOptions{Orders: int(keep.orders), Fields: int(keep.fields), Turns: turns, Failed: func(err error) {
+	texts := search.NewIndex(ctx, s, vfs.Disk{}, filepath.Join(c.Data, "search"), search.IndexOptions{Kept: int(keep.kept), Fields: int(keep.fields), Turns: turns, Failed: func(err error) {
 		log.Warn("an account could not be indexed for search; its messages are read instead", "error", err)
 	}})
 	return &mailStore{Store: s, engine: e, texts: texts, turns: turns}, nil

@@ -43,7 +43,7 @@ type Index struct {
 	wg    sync.WaitGroup
 
 	fields fieldCache // what SORT and THREAD need of messages
-	orders orders     // what they made of it
+	keeper keeper     // what they made of it, and header fields that SEARCH looked at
 
 	mu       sync.Mutex
 	accounts map[store.AccountID]*accountIndex // nil: has none
@@ -53,7 +53,7 @@ type Index struct {
 // IndexOptions of NewIndex. Zero values mean the defaults.
 type IndexOptions struct {
 	Min    int             // unknown messages of a list at which they are indexed; default 200
-	Orders int             // octets of how mailboxes were sorted that are kept; default 16 MiB
+	Kept   int             // octets that are kept of how mailboxes were sorted and of header fields that were looked through; default 64 MiB
 	Fields int             // octets of what they are sorted by that are kept, about; default 64 MiB
 	Failed func(err error) // an account could not be indexed; optional
 	Turns  *fair.Queue     // by which the work makes pauses; nil: it makes none
@@ -95,7 +95,7 @@ func NewIndex(ctx context.Context, s *store.Store, fsys vfs.FS, dir string, o In
 	}
 	x := &Index{store: s, fs: fsys, dir: dir, opts: o, jobs: make(chan job, 64), stop: make(chan struct{}),
 		accounts: map[store.AccountID]*accountIndex{}, waiting: map[store.AccountID]bool{}}
-	x.orders.max, x.fields.max = o.Orders, o.Fields
+	x.keeper.max, x.fields.max = o.Kept, o.Fields
 	x.wg.Go(func() { x.run(context.WithoutCancel(ctx)) })
 	return x
 }
@@ -108,7 +108,7 @@ func (x *Index) Close() {
 
 // Spare lets go of memory: what it held is read or made again when it is needed.
 func (x *Index) Spare() {
-	x.orders.drop()
+	x.keeper.drop()
 	x.fields.drop()
 	x.mu.Lock()
 	defer x.mu.Unlock()
@@ -121,6 +121,7 @@ func (x *Index) name(id store.AccountID) string {
 
 // Forget removes what the index knows of an account.
 func (x *Index) Forget(id store.AccountID) {
+	x.keeper.forget(id)
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	x.forgetLocked(id)

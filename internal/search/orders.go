@@ -1,9 +1,7 @@
 package search
 
 import (
-	"cmp"
 	"context"
-	"sync"
 	"weak"
 
 	"github.com/angarium/angarium/internal/fair"
@@ -12,92 +10,18 @@ import (
 	"github.com/angarium/angarium/internal/store"
 )
 
-const (
-	ordersMax = 64 << 20 // octets that are kept, unless the options say otherwise
-	addedMax  = 64       // new messages that are put into an order one by one
-)
+const addedMax = 64 // new messages that are put into an order one by one
 
-// order is how all messages of a mailbox were arranged. What SORT and THREAD
-// look at never changes for a UID (RFC 3501 §2.3.1.1), so that it stays good.
+// order is how all messages of a mailbox were arranged by SORT or THREAD.
 type order struct {
 	uids []mail.UID                      // ascending
 	by   []int32                         // of SORT the indexes in uids, in order; else Threads
 	list weak.Pointer[store.MessageList] // of which it was made
-	used uint64
-}
-
-// orderKey says whose order it is, and by what.
-type orderKey struct {
-	account store.AccountID
-	mailbox store.MailboxID
-	by      string
-}
-
-// orders keeps those that were asked for last. Orders do not change.
-type orders struct {
-	mu     sync.Mutex
-	kept   map[orderKey]*order
-	max    int // octets; 0: ordersMax
-	octets int
-	clock  uint64
 }
 
 func (o *order) octets() int { return 100 + 4*cap(o.uids) + 4*cap(o.by) }
 
-func (c *orders) get(k orderKey) *order {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	o := c.kept[k]
-	if o != nil {
-		c.clock++
-		o.used = c.clock
-	}
-	return o
-}
-
-func (c *orders) put(k orderKey, o *order) {
-	if o.octets() > cmp.Or(c.max, ordersMax) {
-		return
-	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.kept == nil {
-		c.kept = map[orderKey]*order{}
-	}
-	c.remove(k)
-	for c.octets+o.octets() > cmp.Or(c.max, ordersMax) {
-		c.remove(c.leastUsed())
-	}
-	c.clock++
-	o.used = c.clock
-	c.kept[k] = o
-	c.octets += o.octets()
-}
-
-func (c *orders) remove(k orderKey) {
-	if o := c.kept[k]; o != nil {
-		c.octets -= o.octets()
-		delete(c.kept, k)
-	}
-}
-
-// drop forgets all of them.
-func (c *orders) drop() {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.kept, c.octets = nil, 0
-}
-
-func (c *orders) leastUsed() (least orderKey) {
-	for k, o := range c.kept {
-		if x := c.kept[least]; x == nil || o.used < x.used {
-			least = k
-		}
-	}
-	return least
-}
-
-// sortedBy names criteria in an orderKey.
+// sortedBy names criteria in a keptKey.
 func sortedBy(criteria []imapwire.SortKey) string {
 	by := []byte{'s'}
 	for _, c := range criteria {
@@ -122,8 +46,8 @@ func newOrder(l *store.MessageList, by []int32) *order {
 // kept returns the order that is kept for a key over the list's messages, nil if
 // there is none, and the indexes of those that it does not have. Neither may be
 // changed.
-func (q *Query) kept(ctx context.Context, key orderKey) (sorted, added []int32, err error) {
-	o := q.Index.orders.get(key)
+func (q *Query) kept(ctx context.Context, key keptKey) (sorted, added []int32, err error) {
+	o, _ := q.Index.keeper.get(key).(*order)
 	if o == nil {
 		return nil, nil, nil
 	}
@@ -165,7 +89,7 @@ func (q *Query) kept(ctx context.Context, key orderKey) (sorted, added []int32, 
 
 // isOf reports whether the order that is kept for a key is of just the messages of
 // the list.
-func (q *Query) isOf(ctx context.Context, key orderKey, o *order) (bool, error) {
+func (q *Query) isOf(ctx context.Context, key keptKey, o *order) (bool, error) {
 	if o.list.Value() == q.List {
 		return true, nil
 	}
@@ -185,7 +109,7 @@ func (q *Query) isOf(ctx context.Context, key orderKey, o *order) (bool, error) 
 			return false, nil
 		}
 	}
-	q.Index.orders.put(key, &order{uids: o.uids, by: o.by, list: weak.Make(q.List)}) // which is not gone through again
+	q.Index.keeper.put(key, &order{uids: o.uids, by: o.by, list: weak.Make(q.List)}) // which is not gone through again
 	return true, nil
 }
 

@@ -66,8 +66,8 @@ func TestOrders(t *testing.T) {
 			t.Fatalf("threads: %v\nwant\n%v, %v", threads, want, err)
 		}
 	}
-	if len(x.orders.kept) < len(criteria) {
-		t.Errorf("%d orders are kept", len(x.orders.kept))
+	if len(x.keeper.kept) < len(criteria) {
+		t.Errorf("%d orders are kept", len(x.keeper.kept))
 	}
 }
 
@@ -81,7 +81,7 @@ func TestOrdersOfConstants(t *testing.T) {
 		if _, err := q.Sort(t.Context(), all(10), []imapwire.SortKey{{Field: f}}); err != nil {
 			t.Fatal(err)
 		}
-		if kept := len(x.orders.kept) > 0; kept != (f == imapwire.SortSubject) {
+		if kept := len(x.keeper.kept) > 0; kept != (f == imapwire.SortSubject) {
 			t.Errorf("field %d: kept %v", f, kept)
 		}
 	}
@@ -144,8 +144,8 @@ func expunge(t *testing.T, a *store.Account, list *store.MessageList, rng *rand.
 // TestOrdersBounded: what was asked for last is kept, and no more than fits.
 func TestOrdersBounded(t *testing.T) {
 	const max = 16 << 20
-	c := orders{max: max}
-	key := func(n int) orderKey { return orderKey{1, store.MailboxID(n), "s"} }
+	c := keeper{max: max}
+	key := func(n int) keptKey { return keptKey{1, store.MailboxID(n), "s"} }
 	one := func(octets int) *order { return &order{by: make([]int32, octets/4)} }
 	for n := range 40 {
 		c.put(key(n), one(1<<20))
@@ -162,6 +162,11 @@ func TestOrdersBounded(t *testing.T) {
 	}
 	if c.put(key(50), one(max)); c.get(key(50)) != nil || c.octets > max {
 		t.Error("one that is too large is kept")
+	}
+	other := keptKey{account: 2}
+	c.put(other, one(1000))
+	if c.forget(1); len(c.kept) != 1 || c.get(other) == nil || c.octets != one(1000).octets() {
+		t.Errorf("%d octets in %d orders after one account was forgotten", c.octets, len(c.kept))
 	}
 }
 

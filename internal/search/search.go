@@ -7,7 +7,6 @@
 package search
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"slices"
@@ -42,6 +41,7 @@ type Query struct {
 	waited atomic.Int64 // time.Duration, for turns
 	asked  int          // texts that the index was asked for
 
+	watched   *fieldTest // what it sees is kept; nil: none is
 	annotated annotated
 }
 
@@ -117,6 +117,14 @@ func Run(ctx context.Context, q *Query) ([]int32, error) {
 	if err != nil {
 		return nil, err
 	}
+	found, err := q.run(ctx, t)
+	if err == nil && q.watched != nil {
+		q.watched.keep()
+	}
+	return found, err
+}
+
+func (q *Query) run(ctx context.Context, t test) ([]int32, error) {
 	if q.Only != nil {
 		return q.scanOnly(ctx, t)
 	}
@@ -483,17 +491,12 @@ func (q *Query) compileText(k *imapwire.SearchKey) (test, error) {
 			return n > scoreNone, err
 		}}, nil
 	}
-	maybe := q.maybe(needle)
 	switch k.Op {
 	case imapwire.SearchHeader:
-		name := k.Field
-		kept := message.Kept(name)
-		return filtered(maybe, test{costSummary, func(c *cursor, _ int, m *store.Message) (bool, error) {
-			return c.header(m, name, kept, needle)
-		}}), nil
+		return q.compileField(k.Field, needle), nil
 	case imapwire.SearchBody, imapwire.SearchText:
 		whole := k.Op == imapwire.SearchText
-		return filtered(maybe, test{costBody, func(c *cursor, _ int, m *store.Message) (bool, error) {
+		return filtered(q.maybe(needle), test{costBody, func(c *cursor, _ int, m *store.Message) (bool, error) {
 			ok, err := c.body(m, whole, needle)
 			return ok, passOver(err)
 		}}), nil
@@ -501,18 +504,19 @@ func (q *Query) compileText(k *imapwire.SearchKey) (test, error) {
 	return test{}, errs.New("search.compile", errs.Invalid, "unknown search key")
 }
 
-// header looks for the needle in the fields of one name.
-func (c *cursor) header(m *store.Message, name string, kept bool, needle []byte) (bool, error) {
-	if err := c.ctx.Err(); err != nil { // a search may have thousands of these keys
-		return false, errs.Wrap("search.header", err)
+// compileField looks into what is kept of the field, where that is nearly all, and
+// otherwise into the messages that the index does not rule out.
+func (q *Query) compileField(name string, needle []byte) test {
+	t := q.newFieldTest(name, needle)
+	if t.column != nil && t.missing() <= addedMax {
+		t.watch()
+		return test{costRow, t.match}
 	}
-	fields, err := c.fields(m, kept)
-	for value := range message.RawValues(fields, name) {
-		if bytes.Contains(c.foldValue(value), needle) {
-			return true, nil
-		}
+	maybe := q.maybe(needle)
+	if maybe == nil {
+		t.watch()
 	}
-	return false, err
+	return filtered(maybe, test{costSummary, t.match})
 }
 
 // fields returns a message's header, of which those fields may be missing that a

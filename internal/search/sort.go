@@ -22,7 +22,7 @@ func (q *Query) Sort(ctx context.Context, found []int32, criteria []imapwire.Sor
 	if q.Index == nil || s.scores || s.annotated || len(found) < q.List.Len()/4 {
 		return s.sort(ctx, found)
 	}
-	key := orderKey{q.Account, q.List.Mailbox(), sortedBy(criteria)}
+	key := keptKey{q.Account, q.List.Mailbox(), sortedBy(criteria)}
 	sorted, added, err := q.kept(ctx, key)
 	switch {
 	case err != nil:
@@ -39,7 +39,7 @@ func (q *Query) Sort(ctx context.Context, found []int32, criteria []imapwire.Sor
 	if err != nil {
 		return nil, err
 	}
-	q.Index.orders.put(key, newOrder(q.List, sorted))
+	q.Index.keeper.put(key, newOrder(q.List, sorted))
 	return subset(sorted, found), nil
 }
 

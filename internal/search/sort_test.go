@@ -73,7 +73,7 @@ func BenchmarkSort(b *testing.B) {
 	} {
 		b.Run(name, func(b *testing.B) {
 			for b.Loop() {
-				x.orders = orders{}
+				x.keeper.drop()
 				if _, err := q.Sort(b.Context(), found, criteria); err != nil {
 					b.Fatal(err)
 				}

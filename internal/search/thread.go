@@ -43,9 +43,9 @@ type node struct {
 // Index, how the whole mailbox is arranged is kept until there are others in it.
 func (q *Query) Thread(ctx context.Context, found []int32, t Threading) (Threads, error) {
 	whole := q.Index != nil && len(found) == q.List.Len()
-	key := orderKey{q.Account, q.List.Mailbox(), string([]byte{'t', byte(t)})}
+	key := keptKey{q.Account, q.List.Mailbox(), string([]byte{'t', byte(t)})}
 	if whole {
-		if o := q.Index.orders.get(key); o != nil {
+		if o, ok := q.Index.keeper.get(key).(*order); ok {
 			if same, err := q.isOf(ctx, key, o); err != nil || same {
 				return o.by, errs.Wrap("search.Thread", err)
 			}
@@ -57,7 +57,7 @@ func (q *Query) Thread(ctx context.Context, found []int32, t Threading) (Threads
 	}
 	threads := flatten(roots)
 	if whole {
-		q.Index.orders.put(key, newOrder(q.List, threads))
+		q.Index.keeper.put(key, newOrder(q.List, threads))
 	}
 	return threads, nil
 }
