@@ -24,7 +24,7 @@ var floors = map[string]int{
 	"internal/telemetry": 3, "internal/auth": 3, "internal/directory": 3, "internal/delivery": 3,
 	"internal/trace": 4, "internal/netserver": 4, "internal/applepush": 4, "internal/imapserver": 4, "internal/pop3server": 4, "internal/lmtpserver": 4, "internal/adminserver": 4, "internal/export": 4,
 	"cmd/angarium": 5, "internal/floors": 5, "internal/servertest": 5, "internal/doubling": 5, "internal/engine/enginetest": 5,
-	"bench": 5, "bench/stats": 5, "bench/plot": 5, "bench/growth": 5, "bench/latency": 5, "bench/cgroup": 5, "bench/slow": 5, "bench/memory": 5, "bench/cold": 5, "test/harness": 5, "test/harness/fill": 5, "test/harness/flood": 5, "test/kill": 5, "test/idle": 5, "test/clients": 5, "test/roundcube": 5, "test/thunderbird": 5, "test/compare": 5, "test/seeded": 5, "test/crash": 5, "test/fixture": 5, "test/start": 5, "test/pause": 5, "test/check": 5, "test/fair": 5, "test/large": 5, "test/hostile": 5, "test/capabilities": 5,
+	"bench": 5, "bench/stats": 5, "bench/plot": 5, "bench/growth": 5, "bench/latency": 5, "bench/cgroup": 5, "bench/slow": 5, "bench/memory": 5, "bench/cold": 5, "bench/limit": 5, "test/harness": 5, "test/harness/fill": 5, "test/harness/flood": 5, "test/kill": 5, "test/idle": 5, "test/clients": 5, "test/roundcube": 5, "test/thunderbird": 5, "test/compare": 5, "test/seeded": 5, "test/crash": 5, "test/fixture": 5, "test/start": 5, "test/pause": 5, "test/check": 5, "test/fair": 5, "test/large": 5, "test/hostile": 5, "test/capabilities": 5,
 }
 
 // within lists the imports that are allowed inside a floor.
