@@ -26,10 +26,11 @@ func average(old, measured time.Duration) time.Duration {
 	return min((old*7+measured)/8, syncTimeMax)
 }
 
-// addWaiterLocked has flush make a commit durable.
+// addWaiterLocked has flush make a commit durable, or its committer.
 func (e *Engine) addWaiterLocked(w *waiter) {
 	e.mu.comeback.came(e.opts.Now)
-	if e.mu.waiters = append(e.mu.waiters, w); len(e.mu.waiters) >= e.mu.wanted {
+	leads := e.leadsLocked(w)
+	if e.mu.waiters = append(e.mu.waiters, w); len(e.mu.waiters) >= e.mu.wanted && !leads {
 		e.work.Signal()
 	}
 }

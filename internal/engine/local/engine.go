@@ -150,7 +150,7 @@ type Engine struct {
 	dictionaries dictionaries
 	locations    locations
 	kept         keptFrames
-	// Of flush alone:
+	// Of flush alone, or of the committer who does its work (lead):
 	active      *openFile     // the segment being written
 	synced      position      // the log's end that is durable
 	noReserve   bool          // space cannot be allocated here
@@ -201,8 +201,12 @@ type Engine struct {
 		lastSegment uint32
 		found       map[position]bool // damage that was reported
 		closing     bool
-		free        int64 // at last look
-		freeSpent   int64 // written since
+		idle        bool          // flush waits for a first commit
+		leads       bool          // a committer does flush's work
+		led         bool          // one did since flush began to wait for quiet
+		due         time.Duration // zerosDue when flush looked last
+		free        int64         // at last look
+		freeSpent   int64         // written since
 	}
 	spare []byte // under mu: a buffer to be used again
 }
@@ -325,7 +329,7 @@ func (s *space) Commit(ctx context.Context, expect engine.Version, b *engine.Bat
 	if err := ctx.Err(); err != nil {
 		return 0, errs.Wrap(op, err)
 	}
-	w := &waiter{space: s.id, version: expect + 1, ops: b.Ops, pace: b.Pace, done: make(chan error, 1)}
+	w := &waiter{space: s.id, version: expect + 1, ops: b.Ops, pace: b.Pace, done: make(chan error, 1), willing: true}
 	length, err := commitLength(b.Ops, w.pause)
 	if err != nil {
 		return 0, errs.Wrap(op, err)
@@ -356,6 +360,9 @@ func (s *space) Commit(ctx context.Context, expect engine.Version, b *engine.Bat
 	}
 	if err := s.e.enqueue(w, expect, length, a); err != nil {
 		return 0, err
+	}
+	if w.leads {
+		s.e.lead()
 	}
 	if err := <-w.done; err != nil {
 		return 0, err

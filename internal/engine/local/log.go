@@ -31,6 +31,8 @@ type waiter struct {
 	fresh   []freshBlob // of those that ops keep
 	moves   []move      // of a relocation, which has no space
 	done    chan error
+	willing bool // its committer would make it durable
+	leads   bool // and does
 
 	pace     func() error // until its turn; may be nil
 	ended    error        // of pace, by which the committer ended it
@@ -180,23 +182,29 @@ func (e *Engine) flush() {
 			e.moveZeros()
 			continue
 		}
-		done, err := e.writeGroup(g)
-		e.lastGroup = len(g.waiters)
-		if errors.Is(err, errNoRoom) {
-			if g, err = e.rewind(g, done); g == nil {
-				continue
-			}
-		}
-		if err != nil {
-			e.fail(err)
-			g.fail(e.stopped())
-			continue
-		}
-		e.stats.syncs.Add(1)
-		e.written(g)
-		e.handOn(g)
-		e.keepReserve()
+		e.commit(g)
 	}
+}
+
+// commit makes a group durable and has it put into the index.
+func (e *Engine) commit(g *group) {
+	e.quiet = false
+	done, err := e.writeGroup(g)
+	e.lastGroup = len(g.waiters)
+	if errors.Is(err, errNoRoom) {
+		if g, err = e.rewind(g, done); g == nil {
+			return
+		}
+	}
+	if err != nil {
+		e.fail(err)
+		g.fail(e.stopped())
+		return
+	}
+	e.stats.syncs.Add(1)
+	e.written(g)
+	e.handOn(g)
+	e.keepReserve()
 }
 
 // handOn puts a durable group into the index, or has apply do it. That flush does
@@ -285,50 +293,47 @@ func (e *Engine) nextGroup() (*group, bool) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	expected, late := e.expectedLocked(), false
-	due, quiet := e.zerosDue(), false
-	e.quiet = false
-	after := func(d time.Duration, over *bool) *time.Timer {
-		return time.AfterFunc(d, func() {
-			e.mu.Lock()
-			defer e.mu.Unlock()
-			*over = true
-			e.work.Broadcast()
-		})
-	}
-	var timer, quietTimer *time.Timer
-	for len(e.mu.waiters) < expected && !late || len(e.mu.waiters) == 0 {
+	q := quietness{e: e, due: -1}
+	defer q.stop()
+	var timer *time.Timer
+	for e.mu.leads || len(e.mu.waiters) < expected && !late || len(e.mu.waiters) == 0 {
+		if e.mu.leads {
+			e.work.Wait()
+			continue
+		}
 		if e.mu.closing && len(e.mu.waiters) == 0 && e.mu.buffered < fullGroup {
 			return nil, false
 		}
 		if e.mu.closing || e.mu.buffered >= fullGroup {
 			break
 		}
-		if len(e.mu.waiters) == 0 && e.mu.buffered == 0 && due >= 0 {
-			if quiet {
-				e.quiet = true
-				return nil, true
-			}
-			if quietTimer == nil {
-				quietTimer = after(due, &quiet)
-				defer quietTimer.Stop()
-			}
+		if len(e.mu.waiters) == 0 && e.mu.buffered == 0 && q.lastedLocked() {
+			e.quiet = true
+			return nil, true
 		}
 		if len(e.mu.waiters) > 0 && timer == nil {
-			timer = after(e.syncTime, &late)
+			timer = e.after(e.syncTime, &late)
 			defer timer.Stop()
 		}
 		if e.mu.wanted = 1; timer != nil {
 			e.mu.wanted = expected
 		}
+		e.mu.idle = len(e.mu.waiters) == 0
 		e.work.Wait()
+		e.mu.idle = false
 	}
+	return e.takeLocked(), true
+}
+
+// takeLocked takes all that waits to be written.
+func (e *Engine) takeLocked() *group {
 	last := e.mu.chunks[len(e.mu.chunks)-1]
 	g := &group{chunks: e.mu.chunks, waiters: e.mu.waiters, end: at(last.segment, e.mu.offset)}
 	e.mu.chunks = []chunk{{segment: last.segment, start: e.mu.offset, buf: e.spare[:0]}}
 	e.spare = nil
 	e.mu.waiters, e.mu.buffered = nil, 0
 	e.room.Broadcast()
-	return g, true
+	return g
 }
 
 // writeGroup writes the chunks in order and syncs each segment, an earlier one
