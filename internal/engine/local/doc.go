@@ -30,7 +30,8 @@
 //     a snapshot, and again those that commits have changed since: it was told.
 //
 // Goroutines: flush (writes and syncs groups, and does what apply does for small
-// ones while nothing waits; a committer who is alone does its work, decision 0022), apply (index, wakes committers) and housekeep
-// (compaction). Close waits for all of them, and for commits that are being
-// prepared, each in its committer's goroutine.
+// ones while nothing waits), apply (index, wakes committers) and housekeep
+// (compaction). A committer who is alone does what flush would (decision 0022).
+// Close waits for all of them, and for commits that are being prepared, each in
+// its committer's goroutine.
 package local
