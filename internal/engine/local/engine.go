@@ -201,6 +201,7 @@ type Engine struct {
 		lastSegment uint32
 		found       map[position]bool // damage that was reported
 		closing     bool
+		expected    int           // commits for which a sync waits
 		idle        bool          // flush waits for a first commit
 		leads       bool          // a committer does flush's work
 		led         bool          // one did since flush began to wait for quiet

@@ -23,6 +23,7 @@ func (e *Engine) lead() {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.mu.leads, e.mu.led = false, true
+	e.mu.expected = e.expectedLocked()
 	// If flush was woken meanwhile, it has to look again.
 	if !e.mu.idle || e.zerosDue() != e.mu.due {
 		e.work.Signal()

@@ -46,7 +46,9 @@ func (fs gateFS) close() (open func()) {
 	*fs.gate = gate
 	return func() {
 		fs.mu.Lock()
-		*fs.gate = nil
+		if *fs.gate == gate {
+			*fs.gate = nil
+		}
 		fs.mu.Unlock()
 		close(gate)
 	}
@@ -110,7 +112,15 @@ func TestLead(t *testing.T) {
 		wg.Go(func() { commit(3+id, 2) })
 	}
 	await("five wait", func() bool { e.mu.Lock(); defer e.mu.Unlock(); return len(e.mu.waiters) == 5 })
+	openNext := files.close()
 	open()
+	<-files.arrived
+	e.mu.Lock()
+	if e.mu.expected < 3 {
+		t.Errorf("one leads, five wait: the next sync is for %d", e.mu.expected)
+	}
+	e.mu.Unlock()
+	openNext()
 	wg.Wait()
 
 	commit(100, 2) // the last sync was for one again

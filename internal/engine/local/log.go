@@ -292,11 +292,12 @@ func (g *group) fail(err error) {
 func (e *Engine) nextGroup() (*group, bool) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	expected, late := e.expectedLocked(), false
+	e.mu.expected = e.expectedLocked()
+	late := false
 	q := quietness{e: e, due: -1}
 	defer q.stop()
 	var timer *time.Timer
-	for e.mu.leads || len(e.mu.waiters) < expected && !late || len(e.mu.waiters) == 0 {
+	for e.mu.leads || len(e.mu.waiters) < e.mu.expected && !late || len(e.mu.waiters) == 0 {
 		if e.mu.leads {
 			e.work.Wait()
 			continue
@@ -316,7 +317,7 @@ func (e *Engine) nextGroup() (*group, bool) {
 			defer timer.Stop()
 		}
 		if e.mu.wanted = 1; timer != nil {
-			e.mu.wanted = expected
+			e.mu.wanted = e.mu.expected
 		}
 		e.mu.idle = len(e.mu.waiters) == 0
 		e.work.Wait()
