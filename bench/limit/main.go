@@ -2,11 +2,11 @@
 // generator's workloads, to show what the machine allows: it reads what the client
 // sends, keeps mail in memory, writes changes into a file of which every octet was
 // written before, syncs it once for all who wait, and sends answers of the right
-// size. It checks nothing, parses no mail and keeps nothing over its end. No server
-// in this language on this machine can be faster, with this client beside it.
+// size. It checks nothing, parses no mail and keeps nothing over its end. What does
+// all that as well can hardly be faster, with this client beside it.
 //
-//	go run ./bench/limit & echo $! > /tmp/limit.pid
-//	loadgen -imap 127.0.0.1:15143 -pop3 127.0.0.1:15110 -quickack fill-work fill-pop append append-multi store-flags pop3 mixed
+//	go build -o /tmp/limit ./bench/limit; /tmp/limit & echo $! > /tmp/limit.pid
+//	loadgen -imap 127.0.0.1:15143 -pop3 127.0.0.1:15110 -pids /tmp/limit.pid -quickack fill-work fill-pop append append-multi store-flags pop3 mixed
 package main
 
 import (

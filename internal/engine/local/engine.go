@@ -202,7 +202,7 @@ type Engine struct {
 		found       map[position]bool // damage that was reported
 		closing     bool
 		expected    int           // commits for which a sync waits
-		idle        bool          // flush waits for a first commit
+		idle        bool          // flush waits, and there is nothing to be written
 		leads       bool          // a committer does flush's work
 		led         bool          // one did since flush began to wait for quiet
 		due         time.Duration // zerosDue when flush looked last

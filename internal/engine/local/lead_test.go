@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/angarium/angarium/internal/engine"
+	"github.com/angarium/angarium/internal/engine/enginetest"
 	"github.com/angarium/angarium/internal/vfs"
 )
 
@@ -133,6 +134,14 @@ func TestLead(t *testing.T) {
 	open()
 	wg.Wait()
 	await("flush looked again", idle)
+
+	// Flush cannot see that it is quiet while a blob waits, and looks again at the commit.
+	_, w := enginetest.MakeBlob(t, e, []byte("octets"), nil)
+	defer w.Release()
+	e.work.Signal()
+	await("flush waits for what it has not looked at", func() bool { return !idle() })
+	commit(201, 1)
+	await("flush looked at last", idle)
 }
 
 // TestLeads: only where flush waits for a first commit, and nobody else is known.

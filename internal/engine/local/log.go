@@ -294,7 +294,7 @@ func (e *Engine) nextGroup() (*group, bool) {
 	defer e.mu.Unlock()
 	e.mu.expected = e.expectedLocked()
 	late := false
-	q := quietness{e: e, due: -1}
+	q := quietness{e: e}
 	defer q.stop()
 	var timer *time.Timer
 	for e.mu.leads || len(e.mu.waiters) < e.mu.expected && !late || len(e.mu.waiters) == 0 {
@@ -308,7 +308,8 @@ func (e *Engine) nextGroup() (*group, bool) {
 		if e.mu.closing || e.mu.buffered >= fullGroup {
 			break
 		}
-		if len(e.mu.waiters) == 0 && e.mu.buffered == 0 && q.lastedLocked() {
+		nothing := len(e.mu.waiters) == 0 && e.mu.buffered == 0
+		if nothing && q.lastedLocked() {
 			e.quiet = true
 			return nil, true
 		}
@@ -319,11 +320,21 @@ func (e *Engine) nextGroup() (*group, bool) {
 		if e.mu.wanted = 1; timer != nil {
 			e.mu.wanted = e.mu.expected
 		}
-		e.mu.idle = len(e.mu.waiters) == 0
+		e.mu.idle = nothing
 		e.work.Wait()
 		e.mu.idle = false
 	}
 	return e.takeLocked(), true
+}
+
+// after sets over, under mu, and wakes flush.
+func (e *Engine) after(d time.Duration, over *bool) *time.Timer {
+	return time.AfterFunc(d, func() {
+		e.mu.Lock()
+		defer e.mu.Unlock()
+		*over = true
+		e.work.Broadcast()
+	})
 }
 
 // takeLocked takes all that waits to be written.

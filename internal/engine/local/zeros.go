@@ -66,6 +66,34 @@ func (e *Engine) zerosDue() time.Duration {
 	return -1
 }
 
+// quietness finds out when nothing has come for as long as zerosDue says.
+type quietness struct {
+	e      *Engine
+	timer  *time.Timer // nil: none runs
+	lasted *bool       // it has come to its end
+}
+
+// lastedLocked begins anew when that changed, and when a committer led meanwhile.
+func (q *quietness) lastedLocked() bool {
+	due := q.e.zerosDue()
+	if q.timer != nil && (due != q.e.mu.due || *q.lasted && q.e.mu.led) {
+		q.stop()
+	}
+	q.e.mu.due = due
+	if q.timer == nil && due >= 0 {
+		q.lasted, q.e.mu.led = new(bool), false
+		q.timer = q.e.after(due, q.lasted)
+	}
+	return q.timer != nil && *q.lasted
+}
+
+func (q *quietness) stop() {
+	if q.timer != nil {
+		q.timer.Stop()
+		q.timer = nil
+	}
+}
+
 // moveZeros lets there be more zeros, or fewer.
 func (e *Engine) moveZeros() {
 	if e.lacksZeros() {
