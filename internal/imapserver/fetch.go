@@ -1,7 +1,6 @@
 package imapserver
 
 import (
-	"bytes"
 	"context"
 	"slices"
 	"sync"
@@ -84,13 +83,18 @@ func (p *plan) add(items []plannedItem) {
 type fetcher struct {
 	ctx  context.Context
 	s    *session
-	out  []byte // answers that are not in the connection yet
-	from int    // where that for m begins
-	sent bool   // some of it is in the connection
-	m    *store.Message
+	out  []byte      // answers that are not in the connection yet
+	from int         // where that for m begins
+	sent bool        // some of it is in the connection
 	scan *store.Scan // nil: nothing was asked for yet
-	sum  store.Known // without a summary: not asked for yet
-	body store.Body  // nil: not open
+
+	m      *store.Message
+	sum    *message.Summary // nil: not asked for yet
+	known  store.Known      // what is kept of m, and what will be
+	looked bool             // for what is kept
+	before bool             // m was asked for before
+	news   bool             // something is to be kept
+	body   store.Body       // nil: not open
 
 	selected []byte // header fields, used again
 	nothing  bool   // the item has nothing to tell of this message
@@ -187,8 +191,9 @@ func (v *view) modified(uids mail.UIDSet, mods imapwire.FetchModifiers) mail.UID
 // message makes the answer for one message: whole or, when something of it
 // cannot be read, not at all. Answers are sent together.
 func (f *fetcher) message(i int, m *store.Message, p plan) error {
-	f.m, f.sum, f.sent, f.from = m, store.Known{}, false, len(f.out)
-	defer f.closeBody()
+	f.begin(m)
+	defer f.end()
+	f.from = len(f.out)
 	f.out = f.s.fetchStart(f.out, i, m)
 	told := 0
 	for _, item := range p.items {
@@ -216,6 +221,20 @@ func (f *fetcher) message(i int, m *store.Message, p plan) error {
 	return f.flush()
 }
 
+// begin turns to a message.
+func (f *fetcher) begin(m *store.Message) {
+	f.m, f.sum, f.known, f.sent = m, nil, store.Known{}, false
+	f.looked, f.before, f.news = false, false, false
+}
+
+// end keeps what was made of the message for who asks again.
+func (f *fetcher) end() {
+	if f.news {
+		f.s.srv.store.Keep(f.m, f.known)
+	}
+	f.closeBody()
+}
+
 // flush sends the answers. Summaries hold no file meanwhile.
 func (f *fetcher) flush() error {
 	f.closeScan()
@@ -234,19 +253,42 @@ func (f *fetcher) failed(err error) error {
 	return err
 }
 
-// summary returns what is known of the message without its octets.
-func (f *fetcher) summary() (*message.Summary, error) {
-	if f.sum.Summary == nil {
-		if f.scan == nil {
-			f.scan = f.s.srv.store.Scan()
-		}
-		sum, err := f.scan.Known(f.ctx, f.m)
-		if err != nil {
-			return nil, err
-		}
-		f.sum = sum
+// kept returns a form that the store keeps of the message, nil for none.
+func (f *fetcher) kept(form int) []byte {
+	if !f.looked {
+		f.known, f.before = f.s.srv.store.Known(f.m)
+		f.looked = true
 	}
-	return f.sum.Summary, nil
+	return f.known.Forms[form]
+}
+
+// keep keeps a form, as it was made behind from.
+func (f *fetcher) keep(form, from int) {
+	if f.known.KeepForm(form, f.out[from:]) {
+		f.news = true
+	}
+}
+
+// summary returns what is known of the message without its octets, until the next
+// one. At first only forms are kept: they are smaller, and serve most clients.
+func (f *fetcher) summary() (*message.Summary, error) {
+	if f.sum != nil {
+		return f.sum, nil
+	}
+	if f.scan == nil {
+		f.scan = f.s.srv.store.Scan()
+	}
+	f.kept(0)
+	read := f.scan.Summary
+	if f.before {
+		read = f.scan.Learn
+	}
+	sum, err := read(f.ctx, f.m)
+	if err == nil {
+		f.sum = sum
+		f.news = f.news || !f.before
+	}
+	return sum, err
 }
 
 // Forms that the store keeps.
@@ -258,25 +300,18 @@ const (
 
 // form appends what render makes of the summary, or what it made before.
 func (f *fetcher) form(form int, render func(dst []byte, sum *message.Summary) []byte) error {
+	if kept := f.kept(form); kept != nil {
+		f.out = append(f.out, kept...)
+		return nil
+	}
 	sum, err := f.summary()
 	if err != nil {
 		return err
-	}
-	if kept := f.sum.Forms[form]; kept != nil {
-		f.out = append(f.out, kept...)
-		return nil
 	}
 	from := len(f.out)
 	f.out = render(f.out, sum)
 	f.keep(form, from)
 	return nil
-}
-
-// keep keeps what was made behind from, of a message that is asked for again.
-func (f *fetcher) keep(form, from int) {
-	if f.sum.Again && f.sum.Forms[form] == nil {
-		f.s.srv.store.KeepForm(f.m, form, bytes.Clone(f.out[from:]))
-	}
 }
 
 func (f *fetcher) open() (store.Body, error) {

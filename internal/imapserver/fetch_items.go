@@ -201,10 +201,7 @@ func (f *fetcher) stream(r io.Reader, n int64) error {
 // keptFields is fields for an item that begins at from. A form that begins alike
 // is of the same section: none goes on behind its bracket.
 func (f *fetcher) keptFields(item *imapwire.FetchItem, from int) error {
-	if _, err := f.summary(); err != nil {
-		return err
-	}
-	if kept := f.sum.Forms[formFields]; bytes.HasPrefix(kept, f.out[from:]) {
+	if kept := f.kept(formFields); bytes.HasPrefix(kept, f.out[from:]) {
 		f.out = append(f.out[:from], kept...)
 		return nil
 	}

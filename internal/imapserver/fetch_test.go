@@ -10,6 +10,7 @@ import (
 
 	"github.com/angarium/angarium/internal/engine/local"
 	"github.com/angarium/angarium/internal/servertest"
+	"github.com/angarium/angarium/internal/store"
 	"github.com/angarium/angarium/internal/vfs"
 	pebblevfs "github.com/cockroachdb/pebble/v2/vfs"
 )
@@ -118,4 +119,57 @@ func spoil(t *testing.T, fs vfs.FS, folder, text string) {
 		}
 	}
 	t.Fatalf("no file of %s holds %q", folder, text)
+}
+
+// TestFetchKeeps: what was sent of a message is kept at once, and its summary when
+// it is needed once more.
+func TestFetchKeeps(t *testing.T) {
+	s := newTestServer(t, Options{})
+	c := s.selected(t, "Subject: x\r\n\r\ntext")
+	info, err := s.Store.AccountInfo(t.Context(), "ada@localhost")
+	if err != nil {
+		t.Fatal(err)
+	}
+	acct, err := s.Store.Account(t.Context(), info.ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	v, err := acct.Snapshot()
+	if err != nil {
+		t.Fatal(err)
+	}
+	inbox, _ := v.Mailbox("INBOX")
+	l, err := v.Messages(t.Context(), inbox.ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.Store.Spare()
+	for _, step := range []struct {
+		items           string
+		before, summary bool
+		forms           [store.FormsMax]bool
+	}{
+		{items: "(UID FLAGS BODY.PEEK[])"},
+		{items: "BODY", before: true},
+		{items: "ENVELOPE", before: true, summary: true, forms: [...]bool{true, false, false}},
+		{items: "ENVELOPE", before: true, summary: true, forms: [...]bool{true, false, false}},
+		{items: "(BODYSTRUCTURE BODY.PEEK[HEADER.FIELDS (Subject)])", before: true, summary: true, forms: [...]bool{true, true, true}},
+	} {
+		fetched(t, c, "FETCH 1 "+step.items)
+		k, before := s.Store.Known(l.At(0))
+		var forms [store.FormsMax]bool
+		for i, b := range k.Forms {
+			forms[i] = b != nil
+		}
+		if before != step.before || (k.Summary != nil) != step.summary || forms != step.forms {
+			t.Errorf("behind %s: %v, %v, %v", step.items, before, k.Summary != nil, forms)
+		}
+	}
+	s.Store.Spare()
+	for range 2 {
+		fetched(t, c, "FETCH 1 (ENVELOPE BODYSTRUCTURE)")
+		if k, _ := s.Store.Known(l.At(0)); k.Summary != nil || k.Forms[0] == nil || k.Forms[1] == nil {
+			t.Errorf("of envelope and structure %+v is kept", k)
+		}
+	}
 }

@@ -61,8 +61,8 @@ func (f *fetcher) url(text string) error {
 // urlOctets appends what BODY.PEEK[section]<partial> would give, and an empty
 // string for a part that is not there (RFC 4467 §8).
 func (f *fetcher) urlOctets(m *store.Message, u *imapwire.URL) error {
-	f.m, f.sum, f.sent = m, store.Known{}, false
-	defer f.closeBody()
+	f.begin(m)
+	defer f.end()
 	sum, err := f.summary()
 	if errs.Is(err, errs.NotFound) { // expunged this moment
 		f.out = append(f.out, "NIL"...)

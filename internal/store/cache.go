@@ -1,32 +1,62 @@
 package store
 
 import (
+	"bytes"
 	"sync"
 
 	"github.com/angarium/angarium/internal/engine"
 	"github.com/angarium/angarium/internal/message"
 )
 
-// Known is what is known of a message without its octets.
+// Known is what the store keeps of a message without its octets.
 type Known struct {
-	*message.Summary
-	// Forms are ways in which servers send what the summary holds, which they
-	// gave to KeepForm; nil where they did not. They are read-only.
+	Summary *message.Summary // nil: not kept
+	// Forms are ways in which servers send what the summary holds; nil where none
+	// is kept. They are read-only.
 	Forms [FormsMax][]byte
-	// Again tells that the message was asked for before, and may be once more.
-	Again bool
 
-	octets int64
+	octets int64 // of Summary, about
 }
 
 const (
-	FormsMax    = 3        // how many forms there can be
-	formLenMax  = 16 << 10 // of one that is kept
-	knownOctets = 500      // beside those of strings, about
+	FormsMax      = 3        // how many forms there can be
+	formLenMax    = 16 << 10 // of one that is kept
+	knownOctets   = 200      // of one of which nothing is known, about
+	summaryOctets = 300      // beside those of strings, about
 )
 
-// summaryCache keeps decoded summaries in two generations: when the young one
-// is half of the limit, it becomes the old one, and the old one goes.
+// KeepForm copies a form, unless it is large or there is one.
+func (k *Known) KeepForm(form int, b []byte) (kept bool) {
+	if len(b) > formLenMax || k.Forms[form] != nil {
+		return false
+	}
+	k.Forms[form] = bytes.Clone(b)
+	return true
+}
+
+// size returns how many octets of memory it takes, about.
+func (k *Known) size() int64 {
+	n := knownOctets + k.octets
+	for _, b := range k.Forms {
+		n += int64(len(b))
+	}
+	return n
+}
+
+// add takes over what other has and k has not.
+func (k *Known) add(other Known) {
+	if k.Summary == nil {
+		k.Summary, k.octets = other.Summary, other.octets
+	}
+	for i, b := range other.Forms {
+		if k.Forms[i] == nil {
+			k.Forms[i] = b
+		}
+	}
+}
+
+// summaryCache keeps what is known of messages in two generations: when the young
+// one is half of the limit, it becomes the old one, and the old one goes.
 type summaryCache struct {
 	max    int64 // octets
 	mu     sync.RWMutex
@@ -35,14 +65,15 @@ type summaryCache struct {
 	octets int64 // of the young
 }
 
-// get returns a Known without a summary where nothing is kept.
-func (c *summaryCache) get(id engine.BlobID) Known {
+// get returns what is kept, and whether anything was kept of this message, be it
+// nothing but that.
+func (c *summaryCache) get(id engine.BlobID) (k Known, ok bool) {
 	c.mu.RLock()
 	defer c.mu.RUnlock()
-	if k, ok := c.young[id]; ok {
-		return k
+	if k, ok = c.young[id]; !ok {
+		k, ok = c.old[id]
 	}
-	return c.old[id]
+	return k, ok
 }
 
 // drop forgets all of them.
@@ -52,31 +83,21 @@ func (c *summaryCache) drop() {
 	c.young, c.old, c.octets = nil, nil, 0
 }
 
+// put adds to what is kept.
 func (c *summaryCache) put(id engine.BlobID, k Known) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.putLocked(id, k)
-}
-
-func (c *summaryCache) putLocked(id engine.BlobID, k Known) {
-	if c.young == nil || c.octets+k.octets > c.max/2 {
+	had, young := c.young[id]
+	if young {
+		c.octets -= had.size()
+	} else {
+		had = c.old[id]
+	}
+	had.add(k)
+	size := had.size()
+	if c.young == nil || c.octets+size > c.max/2 {
 		c.old, c.young, c.octets = c.young, map[engine.BlobID]Known{}, 0
 	}
-	c.octets += k.octets - c.young[id].octets
-	c.young[id] = k
-}
-
-// putForm adds a form to what is kept of a message.
-func (c *summaryCache) putForm(id engine.BlobID, form int, b []byte) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	k, ok := c.young[id]
-	if !ok {
-		k, ok = c.old[id]
-	}
-	if ok && k.Forms[form] == nil {
-		k.Forms[form] = b
-		k.octets += int64(len(b))
-		c.putLocked(id, k)
-	}
+	c.octets += size
+	c.young[id] = had
 }

@@ -3,6 +3,7 @@ package store
 import (
 	"bytes"
 	"math/rand/v2"
+	"strings"
 	"testing"
 
 	"github.com/angarium/angarium/internal/engine"
@@ -11,7 +12,7 @@ import (
 	"github.com/angarium/angarium/internal/message"
 )
 
-// TestForms: forms are kept with what is known of a message, and go with it.
+// TestForms: forms are kept, also of a message whose summary is not, and go with it.
 func TestForms(t *testing.T) {
 	s := openStore(t, mem.New())
 	a := account(t, s, "a@b")
@@ -22,19 +23,32 @@ func TestForms(t *testing.T) {
 	}
 	m := l.At(0)
 	s.Spare()
-	s.KeepForm(m, 0, []byte("of nothing"))
-	if k := must(s.Known(ctx, m)); k.Again || k.Forms[0] != nil {
-		t.Errorf("at first: %v, %q", k.Again, k.Forms)
+	if k, before := s.Known(m); before || k.Summary != nil || k.Forms[0] != nil {
+		t.Errorf("at first: %v, %+v", before, k)
 	}
-	s.KeepForm(m, 0, []byte("zero"))
-	s.KeepForm(m, 0, []byte("later"))
-	s.KeepForm(m, 1, make([]byte, formLenMax+1))
-	if k := must(s.Known(ctx, m)); !k.Again || string(k.Forms[0]) != "zero" || k.Forms[1] != nil || k.Parts[0].Envelope.Subject != "x" {
-		t.Errorf("then: %v, %q", k.Again, k.Forms)
+	keep := func(form int, b string) bool {
+		var k Known
+		kept := k.KeepForm(form, []byte(b))
+		s.Keep(m, k)
+		return kept
+	}
+	if !keep(0, "zero") || !keep(0, "later") || keep(1, strings.Repeat("x", formLenMax+1)) {
+		t.Error("one of them should be kept, or not")
+	}
+	if k, before := s.Known(m); !before || k.Summary != nil || string(k.Forms[0]) != "zero" || k.Forms[1] != nil || k.KeepForm(0, nil) {
+		t.Errorf("then: %v, %+v", before, k)
+	}
+	sum := must(s.Summary(ctx, m))
+	if k, before := s.Known(m); !before || k.Summary != sum || sum.Parts[0].Envelope.Subject != "x" || string(k.Forms[0]) != "zero" {
+		t.Errorf("with its summary: %v, %+v", before, k)
+	}
+	keep(2, "two")
+	if k, _ := s.Known(m); k.Summary != sum || string(k.Forms[2]) != "two" {
+		t.Errorf("with one more: %+v", k)
 	}
 	s.Spare()
-	if k := must(s.Known(ctx, m)); k.Again || k.Forms[0] != nil {
-		t.Errorf("at last: %v, %q", k.Again, k.Forms)
+	if k, before := s.Known(m); before || k.Summary != nil || k.Forms[0] != nil {
+		t.Errorf("at last: %v, %+v", before, k)
 	}
 }
 
@@ -42,23 +56,27 @@ func TestForms(t *testing.T) {
 // its message.
 func TestCacheSize(t *testing.T) {
 	rng := rand.New(rand.NewPCG(1, 2))
-	c := &summaryCache{max: 10_000}
+	c := &summaryCache{max: 100_000}
 	for range 100_000 {
-		id, form := engine.BlobID(rng.IntN(100)), rng.IntN(FormsMax)
-		switch k := c.get(id); {
-		case k.Summary == nil:
-			c.put(id, Known{Summary: &message.Summary{Size: int64(id)}, octets: int64(rng.IntN(500))})
-		case k.Size != int64(id) || k.Forms[form] != nil && !bytes.Equal(k.Forms[form], []byte{byte(id), byte(form)}):
-			t.Fatalf("%d has %d, %v", id, k.Size, k.Forms)
-		default:
-			c.putForm(id, form, []byte{byte(id), byte(form)})
+		id, form := engine.BlobID(rng.IntN(300)), rng.IntN(FormsMax)
+		k, _ := c.get(id)
+		if k.Summary != nil && k.Summary.Size != int64(id) || k.Forms[form] != nil && !bytes.Equal(k.Forms[form], []byte{byte(id), byte(form)}) {
+			t.Fatalf("%d has %+v", id, k)
 		}
+		var news Known
+		switch rng.IntN(3) {
+		case 0:
+			news = Known{Summary: &message.Summary{Size: int64(id)}, octets: int64(rng.IntN(500))}
+		case 1:
+			news.KeepForm(form, []byte{byte(id), byte(form)})
+		}
+		c.put(id, news)
 		var young, old int64
 		for _, k := range c.young {
-			young += k.octets
+			young += k.size()
 		}
 		for _, k := range c.old {
-			old += k.octets
+			old += k.size()
 		}
 		if young != c.octets || young > c.max/2 || old > c.max/2 {
 			t.Fatalf("%d octets and %d, %d are counted", young, old, c.octets)

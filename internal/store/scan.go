@@ -8,7 +8,7 @@ import (
 )
 
 // Scan looks at what is known of many messages without their octets. What it
-// reads, but for Known, does not push out of the cache what others need, so that it
+// reads, but for Learn, does not push out of the cache what others need, so that it
 // costs the same for each message whether all of them would have room there or not.
 // It is used by one goroutine, and must be closed. The zero value is not usable.
 type Scan struct {
@@ -36,19 +36,26 @@ func (c *Scan) read(ctx context.Context, m *Message) ([]byte, error) {
 	return c.summaries.Read(ctx, m.Blob)
 }
 
-// Known is that of the store, which keeps it. Errors: NotFound, Corrupt.
-func (c *Scan) Known(ctx context.Context, m *Message) (Known, error) {
-	if k := c.s.summaries.get(m.Blob); k.Summary != nil {
-		return k, nil
+// Learn is Summary of a message that is asked for again: the store keeps it, and it
+// is the caller's as long as it likes. Errors: NotFound, Corrupt.
+func (c *Scan) Learn(ctx context.Context, m *Message) (*message.Summary, error) {
+	if sum := c.kept(m); sum != nil {
+		return sum, nil
 	}
 	b, err := c.read(ctx, m)
 	return c.s.learn(ctx, m, b, err)
 }
 
+// kept returns the summary if the store keeps it.
+func (c *Scan) kept(m *Message) *message.Summary {
+	k, _ := c.s.summaries.get(m.Blob)
+	return k.Summary
+}
+
 // Fields returns the header fields that a summary holds, and whether they are
 // all of those that are kept, until the next call. Errors: NotFound, Corrupt.
 func (c *Scan) Fields(ctx context.Context, m *Message) (fields []byte, whole bool, err error) {
-	if sum := c.s.summaries.get(m.Blob).Summary; sum != nil {
+	if sum := c.kept(m); sum != nil {
 		return sum.Fields, sum.FieldsWhole, nil
 	}
 	b, err := c.read(ctx, m)
@@ -68,7 +75,7 @@ func (c *Scan) Fields(ctx context.Context, m *Message) (fields []byte, whole boo
 // Top returns what a summary tells of the message itself, until the next call.
 // Errors: NotFound, Corrupt.
 func (c *Scan) Top(ctx context.Context, m *Message) (*message.Top, error) {
-	if sum := c.s.summaries.get(m.Blob).Summary; sum != nil {
+	if sum := c.kept(m); sum != nil {
 		return sum.Top(), nil
 	}
 	b, err := c.read(ctx, m)
@@ -96,7 +103,7 @@ func (c *Scan) Header(ctx context.Context, m *Message) ([]byte, error) {
 
 // Summary returns a whole summary, until the next call. Errors: NotFound, Corrupt.
 func (c *Scan) Summary(ctx context.Context, m *Message) (*message.Summary, error) {
-	if sum := c.s.summaries.get(m.Blob).Summary; sum != nil {
+	if sum := c.kept(m); sum != nil {
 		return sum, nil
 	}
 	b, err := c.read(ctx, m)

@@ -70,46 +70,36 @@ func (s *Store) Body(ctx context.Context, m *Message) (Body, error) {
 	return b, errs.Wrap("store.Body", err)
 }
 
-// Summary returns what is known of a message without its octets. One that
-// cannot be read is made again from them. Errors: NotFound, Corrupt.
+// Summary returns what is known of a message without its octets, and keeps it. One
+// that cannot be read is made again from them. Errors: NotFound, Corrupt.
 func (s *Store) Summary(ctx context.Context, m *Message) (*message.Summary, error) {
-	k, err := s.Known(ctx, m)
-	return k.Summary, err
-}
-
-// Known is Summary with the forms that are kept. Errors: NotFound, Corrupt.
-func (s *Store) Known(ctx context.Context, m *Message) (Known, error) {
-	if k := s.summaries.get(m.Blob); k.Summary != nil {
-		return k, nil
+	if k, _ := s.summaries.get(m.Blob); k.Summary != nil {
+		return k.Summary, nil
 	}
 	b, err := s.engine.Blobs().Summary(ctx, m.Blob)
 	return s.learn(ctx, m, b, err)
 }
 
 // learn keeps a summary that was read, or not.
-func (s *Store) learn(ctx context.Context, m *Message, b []byte, err error) (Known, error) {
-	var sum *message.Summary
+func (s *Store) learn(ctx context.Context, m *Message, b []byte, err error) (sum *message.Summary, _ error) {
 	if err == nil {
 		sum, err = message.DecodeSummary(b)
 	}
 	if err != nil {
 		if sum, err = s.parseAgain(ctx, m); err != nil {
-			return Known{}, err
+			return nil, err
 		}
 	}
-	k := Known{Summary: sum, octets: int64(2*len(b) + knownOctets), Again: true}
-	s.summaries.put(m.Blob, k)
-	k.Again = false
-	return k, nil
+	s.summaries.put(m.Blob, Known{Summary: sum, octets: int64(2*len(b) + summaryOctets)})
+	return sum, nil
 }
 
-// KeepForm keeps a form of what a message's summary holds, if that is kept and the
-// form is not large.
-func (s *Store) KeepForm(m *Message, form int, b []byte) {
-	if len(b) <= formLenMax {
-		s.summaries.putForm(m.Blob, form, b)
-	}
-}
+// Known returns what is kept of a message, without reading anything, and whether
+// Keep was called for it before.
+func (s *Store) Known(m *Message) (k Known, before bool) { return s.summaries.get(m.Blob) }
+
+// Keep adds to what is kept of a message: that it was asked for, at least.
+func (s *Store) Keep(m *Message, k Known) { s.summaries.put(m.Blob, k) }
 
 func (s *Store) parseAgain(ctx context.Context, m *Message) (*message.Summary, error) {
 	body, err := s.Body(ctx, m)

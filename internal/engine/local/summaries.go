@@ -10,7 +10,7 @@ import (
 // How much of a segment is read at once for summaries: the least where their
 // blobs are far from each other, up to the most where they follow each other.
 const (
-	windowLeast = 4 << 10
+	windowLeast = 2 << 10
 	windowMost  = 64 << 10
 )
 
