@@ -140,3 +140,22 @@ func TestImport(t *testing.T) {
 		t.Errorf("a part was imported: %v", err)
 	}
 }
+
+// TestPanic: a command that panics says so, and the server goes on.
+func TestPanic(t *testing.T) {
+	path := listen(t, &Service{}, os.Getuid()) // without a store
+	for range 2 {
+		nc, err := net.Dial("unix", path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer nc.Close()
+		if err := json.NewEncoder(nc).Encode(Request{Command: "user list", Args: json.RawMessage("{}")}); err != nil {
+			t.Fatal(err)
+		}
+		var response Response
+		if err := json.NewDecoder(nc).Decode(&response); err != nil || response.Error == nil || !strings.Contains(response.Error.Text, "fault in the server") {
+			t.Errorf("%+v, %v", response, err)
+		}
+	}
+}

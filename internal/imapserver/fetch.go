@@ -92,7 +92,7 @@ type fetcher struct {
 	sum    *message.Summary // nil: not asked for yet
 	known  store.Known      // what is kept of m, and what will be
 	looked bool             // for what is kept
-	before bool             // m was asked for before
+	before bool             // m was asked for before, if looked
 	news   bool             // something is to be kept
 	body   store.Body       // nil: not open
 
@@ -224,7 +224,7 @@ func (f *fetcher) message(i int, m *store.Message, p plan) error {
 // begin turns to a message.
 func (f *fetcher) begin(m *store.Message) {
 	f.m, f.sum, f.known, f.sent = m, nil, store.Known{}, false
-	f.looked, f.before, f.news = false, false, false
+	f.looked, f.news = false, false
 }
 
 // end keeps what was made of the message for who asks again.

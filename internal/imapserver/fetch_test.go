@@ -43,6 +43,29 @@ func (s *testServer) selected(t *testing.T, messages ...string) *servertest.Clie
 	return c
 }
 
+// inbox is what is in ada's.
+func (s *testServer) inbox(t *testing.T) *store.MessageList {
+	t.Helper()
+	info, err := s.Store.AccountInfo(t.Context(), "ada@localhost")
+	if err != nil {
+		t.Fatal(err)
+	}
+	acct, err := s.Store.Account(t.Context(), info.ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	v, err := acct.Snapshot()
+	if err != nil {
+		t.Fatal(err)
+	}
+	inbox, _ := v.Mailbox("INBOX")
+	l, err := v.Messages(t.Context(), inbox.ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return l
+}
+
 // TestFetchAgain: what is kept of earlier answers is told only where it was asked
 // for. The first answer is made of summaries that are read from the store.
 func TestFetchAgain(t *testing.T) {
@@ -126,23 +149,7 @@ func spoil(t *testing.T, fs vfs.FS, folder, text string) {
 func TestFetchKeeps(t *testing.T) {
 	s := newTestServer(t, Options{})
 	c := s.selected(t, "Subject: x\r\n\r\ntext")
-	info, err := s.Store.AccountInfo(t.Context(), "ada@localhost")
-	if err != nil {
-		t.Fatal(err)
-	}
-	acct, err := s.Store.Account(t.Context(), info.ID)
-	if err != nil {
-		t.Fatal(err)
-	}
-	v, err := acct.Snapshot()
-	if err != nil {
-		t.Fatal(err)
-	}
-	inbox, _ := v.Mailbox("INBOX")
-	l, err := v.Messages(t.Context(), inbox.ID)
-	if err != nil {
-		t.Fatal(err)
-	}
+	l := s.inbox(t)
 	s.Store.Spare()
 	for _, step := range []struct {
 		items           string

@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/angarium/angarium/internal/errs"
 	"github.com/angarium/angarium/internal/imapwire"
 	"github.com/angarium/angarium/internal/mail"
 	"github.com/angarium/angarium/internal/search"
@@ -99,8 +100,10 @@ func (s *session) search(ctx context.Context, q *search.Query) (found []int32, e
 	ctx, end := context.WithCancel(ctx)
 	defer end()
 	done := make(chan struct{})
+	var panicked errs.Panic
 	go func() {
 		defer close(done)
+		defer panicked.Catch()
 		found, err = search.Run(ctx, q)
 	}()
 	every := time.NewTicker(s.opts.ProgressEvery)
@@ -110,6 +113,7 @@ func (s *session) search(ctx context.Context, q *search.Query) (found []int32, e
 	for {
 		select {
 		case <-done:
+			panicked.Raise()
 			s.looked, s.turn = s.looked+q.Looked(), s.turn+q.Waited()
 			return found, err
 		case <-looks.C:

@@ -184,6 +184,7 @@ func (s *session) readMessage(begun time.Time, octets int64) ([]byte, error) {
 func (s *session) deliver(ctx context.Context) {
 	staged, err := s.stage.seal()
 	results := make([]telemetry.Recipient, len(s.rcpts))
+	var panicked errs.Panic
 	switch {
 	case err != nil:
 		for i := range results {
@@ -198,6 +199,8 @@ func (s *session) deliver(ctx context.Context) {
 			slots <- struct{}{}
 			wg.Go(func() {
 				defer func() { <-slots }()
+				defer panicked.Catch()
+				results[i].Err = errs.New("lmtpserver.deliver", errs.Internal, "") // unless it comes to its end
 				s.deliverTo(ctx, &s.rcpts[i], staged, &results[i])
 			})
 		}
@@ -205,6 +208,10 @@ func (s *session) deliver(ctx context.Context) {
 	}
 	for i := range results {
 		s.replyFor(&s.rcpts[i], &results[i])
+	}
+	if panicked.Caught() { // the MTA knows now which deliveries were done
+		s.conn.Flush()
+		panicked.Raise()
 	}
 }
 

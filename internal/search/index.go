@@ -302,7 +302,7 @@ func (x *Index) run(ctx context.Context) {
 		case <-x.stop:
 			return
 		case j := <-x.jobs:
-			err := x.index(ctx, j)
+			err := x.do(ctx, j)
 			x.mu.Lock()
 			delete(x.waiting, j.account)
 			x.mu.Unlock()
@@ -311,6 +311,16 @@ func (x *Index) run(ctx context.Context) {
 			}
 		}
 	}
+}
+
+// do is index, but that a message that makes it panic ends nothing but the job.
+func (x *Index) do(ctx context.Context, j job) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = errs.Recovered("search.index", "", p)
+		}
+	}()
+	return x.index(ctx, j)
 }
 
 // RemoveGone deletes the files of accounts that there are no more.

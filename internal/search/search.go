@@ -246,8 +246,10 @@ func (q *Query) inBlocks(ctx context.Context, n int, fn func(c *cursor, from, to
 	var next atomic.Int64
 	var wg sync.WaitGroup
 	var failure atomic.Pointer[error]
+	var panicked errs.Panic
 	for range min(q.Work.Slots(), blocks) {
 		wg.Go(func() {
+			defer panicked.Catch()
 			turn, err := q.Work.Take(ctx, uint64(q.User))
 			defer q.end(turn)
 			c := q.newCursor(ctx, turn)
@@ -268,6 +270,7 @@ func (q *Query) inBlocks(ctx context.Context, n int, fn func(c *cursor, from, to
 		})
 	}
 	wg.Wait()
+	panicked.Raise()
 	if e := failure.Load(); e != nil {
 		return *e
 	}

@@ -56,10 +56,12 @@ type Server struct {
 	Auth   *auth.Auth
 	Net    *netserver.Server
 	Traces string // directory of traces
+	Panics int64  // how many sessions shall end by one
 }
 
 // New makes a store with Accounts. Connections get TLS from a certificate
-// made for the test. At the end no session may have ended by a panic.
+// made for the test. At the end no session may have ended by a panic, but for those
+// that Panics tells.
 func New(t testing.TB) *Server {
 	t.Helper()
 	return NewOn(t, mem.New())
@@ -105,8 +107,8 @@ func newOn(t testing.TB, e engine.Engine, o netserver.Options) *Server {
 		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 		defer cancel()
 		s.Net.Shutdown(ctx)
-		if n := s.Net.Panics(); n > 0 {
-			t.Errorf("%d sessions ended by a panic", n)
+		if n := s.Net.Panics(); n != s.Panics {
+			t.Errorf("%d sessions ended by a panic, not %d", n, s.Panics)
 		}
 		st.Close()
 		e.Close()

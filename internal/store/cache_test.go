@@ -71,6 +71,9 @@ func TestCacheSize(t *testing.T) {
 			news.KeepForm(form, []byte{byte(id), byte(form)})
 		}
 		c.put(id, news)
+		if got, ok := c.get(id); !ok || k.Summary != nil && got.Summary != k.Summary || k.Forms[form] != nil && got.Forms[form] == nil || news.Summary != nil && got.Summary == nil {
+			t.Fatalf("%d had %+v and has %+v", id, k, got)
+		}
 		var young, old int64
 		for _, k := range c.young {
 			young += k.size()

@@ -2,8 +2,6 @@ package store
 
 import (
 	"context"
-	"fmt"
-	"runtime/debug"
 
 	"github.com/angarium/angarium/internal/engine"
 	"github.com/angarium/angarium/internal/errs"
@@ -84,7 +82,7 @@ func (a *Account) openUnlisted(ctx context.Context, id MailboxID) (*Mailbox, *Op
 // damaged index may make its library panic.
 func (o *Opening) recover() {
 	if p := recover(); p != nil {
-		o.err = errs.As("store.Open", errs.Internal, "the mailbox cannot be read", fmt.Errorf("%v\n%s", p, debug.Stack()))
+		o.err = errs.Recovered("store.Open", "the mailbox cannot be read", p)
 	}
 }
 

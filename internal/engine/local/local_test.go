@@ -10,7 +10,9 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -550,5 +552,35 @@ func TestLargeBlobMemory(t *testing.T) {
 	got := make([]byte, len(all))
 	if _, err := b.ReadAt(got, 0); err != nil || !bytes.Equal(got, all) {
 		t.Errorf("the blob is another one: %v", err)
+	}
+}
+
+// TestVerifyPanics: octets that cannot be read without a panic are told as such, and
+// not as damage that repair may act on.
+func TestVerifyPanics(t *testing.T) {
+	var poison atomic.Bool
+	fault := &vfs.Fault{FS: vfs.NewMem(), Fail: func(op vfs.Op, _ int64) error {
+		if op == vfs.OpRead && poison.Load() {
+			panic("poison")
+		}
+		return nil
+	}}
+	e := open(t, fault, options())
+	defer e.Close()
+	id, w := enginetest.MakeBlob(t, e, []byte("text"), nil)
+	var b engine.Batch
+	b.Keep(id)
+	if _, err := enginetest.Space(t, e, 1).Commit(t.Context(), 0, &b); err != nil {
+		t.Fatal(err)
+	}
+	w.Release()
+	poison.Store(true)
+	_, err := e.Blobs().Verify(t.Context(), id)
+	poison.Store(false)
+	if errs.KindOf(err) != errs.Internal || !strings.Contains(err.Error(), "poison") {
+		t.Errorf("%v: %v", errs.KindOf(err), err)
+	}
+	if n, err := e.Blobs().Verify(t.Context(), id); n != 4 || err != nil {
+		t.Errorf("afterwards: %d, %v", n, err)
 	}
 }

@@ -191,9 +191,15 @@ func (e *Engine) verifyHeader(n uint32) (string, error) {
 }
 
 // Verify reads all of a blob, and compares it with every checksum and with its
-// digest.
-func (bs blobs) Verify(ctx context.Context, id engine.BlobID) (int64, error) {
+// digest. Octets that make it panic are reported and do not end the server, which the
+// scrub would bring to them after each start.
+func (bs blobs) Verify(ctx context.Context, id engine.BlobID) (octets int64, err error) {
 	const op = "local.Verify"
+	defer func() {
+		if p := recover(); p != nil {
+			octets, err = 0, errs.Recovered(op, "", p)
+		}
+	}()
 	if _, err := bs.Summary(ctx, id); err != nil {
 		return 0, err
 	}
