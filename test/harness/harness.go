@@ -15,6 +15,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -144,16 +145,46 @@ func Built(dir string) (*Server, error) {
 	return New(bin, filepath.Join(dir, "data"))
 }
 
-// listenBelow listens on a port that the system gives to nobody by itself, so
-// that it is still free when a server starts again.
+// listenBelow listens on a port that the system gives to nobody by itself, and no
+// other process of tests gets from here while this one runs, so that it is still free
+// when a server starts, and starts again.
 func listenBelow() (ln net.Listener, err error) {
 	for range 100 {
-		ln, err = net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", 20_000+rand.IntN(12_000)))
-		if err == nil {
+		port := 20_000 + rand.IntN(12_000)
+		if err = reserve(port); err != nil {
+			continue
+		}
+		if ln, err = net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port)); err == nil {
 			return ln, nil
 		}
 	}
 	return nil, fmt.Errorf("no free port: %w", err)
+}
+
+// reserved holds the files by which ports are this process's: the system lets go of
+// their locks when it ends.
+var reserved struct {
+	sync.Mutex
+	files []*os.File
+}
+
+func reserve(port int) error {
+	dir := filepath.Join(os.TempDir(), fmt.Sprintf("angarium-ports-%d", os.Getuid()))
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return err
+	}
+	f, err := os.OpenFile(filepath.Join(dir, strconv.Itoa(port)), os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return err
+	}
+	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
+		f.Close()
+		return fmt.Errorf("another test has port %d: %w", port, err)
+	}
+	reserved.Lock()
+	defer reserved.Unlock()
+	reserved.files = append(reserved.files, f)
+	return nil
 }
 
 // FreeAddress returns a loopback address that nobody listens on.

@@ -61,8 +61,14 @@ func (c *coder) encode(p pending) []byte {
 }
 
 // frame returns a frame as it is stored: dense when that saves enough and gives
-// back the same octets.
+// back the same octets. Octets come from anybody: what makes the coding panic stays
+// as it is, or the server would end by it after each start.
 func (c *coder) frame(frame []byte) (stored []byte, coding uint32) {
+	defer func() {
+		if recover() != nil {
+			stored, coding = frame, 0
+		}
+	}()
 	stored, coding = pack(frame, c.compress), framePacked
 	if stored == nil {
 		stored, coding = c.compress(frame), frameZstd

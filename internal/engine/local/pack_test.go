@@ -142,3 +142,11 @@ func BenchmarkEncodeBase64(b *testing.B) {
 		}
 	})
 }
+
+// TestFramePanics: a frame whose coding panics is kept as it is.
+func TestFramePanics(t *testing.T) {
+	c := &coder{} // without an encoder
+	if stored, coding := c.frame([]byte("text")); string(stored) != "text" || coding != 0 {
+		t.Errorf("%q, %d", stored, coding)
+	}
+}
