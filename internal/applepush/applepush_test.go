@@ -348,14 +348,14 @@ func TestProxy(t *testing.T) {
 			return
 		}
 		defer out.Close()
-		rw.WriteHeader(http.StatusOK)
-		in, _, err := http.NewResponseController(rw).Hijack()
+		in, read, err := http.NewResponseController(rw).Hijack()
 		if err != nil {
 			t.Error(err)
 			return
 		}
 		defer in.Close()
-		go io.Copy(out, in)
+		io.WriteString(in, "HTTP/1.1 200 OK\r\n\r\n") // once nobody else reads what follows
+		go io.Copy(out, read)
 		io.Copy(in, out)
 	}))
 	t.Cleanup(proxy.Close)
