@@ -149,8 +149,9 @@ func (b *Batch) Drop(id BlobID) { b.Ops = append(b.Ops, Op{Kind: OpDrop, Blob: i
 type Blobs interface {
 	// Create starts a blob. Memory is bounded whatever is written.
 	Create(ctx context.Context) (BlobWriter, error)
-	// Open opens a blob's octets. Errors: NotFound, Corrupt.
-	Open(ctx context.Context, id BlobID) (Blob, error)
+	// Open opens a blob's octets. That they are so many, if it is known, tells how
+	// much to read at once; 0 otherwise. Errors: NotFound, Corrupt.
+	Open(ctx context.Context, id BlobID, octets int64) (Blob, error)
 	// Summary returns the bytes that were given to Seal, at the cost of one
 	// small read and without touching the octets. The value may be kept.
 	// Errors: NotFound, Corrupt.

@@ -117,11 +117,11 @@ func (b faultyBlobs) Create(ctx context.Context) (engine.BlobWriter, error) {
 	return faultyWriter{w, b.f}, err
 }
 
-func (b faultyBlobs) Open(ctx context.Context, id engine.BlobID) (engine.Blob, error) {
+func (b faultyBlobs) Open(ctx context.Context, id engine.BlobID, octets int64) (engine.Blob, error) {
 	if err := b.f.fail(); err != nil {
 		return nil, err
 	}
-	return b.Blobs.Open(ctx, id)
+	return b.Blobs.Open(ctx, id, octets)
 }
 
 func (b faultyBlobs) Summary(ctx context.Context, id engine.BlobID) ([]byte, error) {

@@ -66,7 +66,7 @@ func (st *Stage) Discard() { st.blob.Release() }
 // Body opens a message's octets. They stay readable when the message is
 // expunged meanwhile. Errors: NotFound, Corrupt.
 func (s *Store) Body(ctx context.Context, m *Message) (Body, error) {
-	b, err := s.engine.Blobs().Open(ctx, m.Blob)
+	b, err := s.engine.Blobs().Open(ctx, m.Blob, int64(m.Size))
 	return b, errs.Wrap("store.Body", err)
 }
 

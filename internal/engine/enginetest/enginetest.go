@@ -64,7 +64,7 @@ func MakeBlob(t testing.TB, e engine.Engine, octets, summary []byte) (engine.Blo
 
 // ReadBlob reads a whole blob.
 func ReadBlob(e engine.Engine, id engine.BlobID) ([]byte, error) {
-	b, err := e.Blobs().Open(context.Background(), id)
+	b, err := e.Blobs().Open(context.Background(), id, 0)
 	if err != nil {
 		return nil, err
 	}
@@ -203,7 +203,7 @@ func testBlobs(t *testing.T, e engine.Engine) {
 	}
 	w.Release()
 	w.Release()
-	open, err := e.Blobs().Open(ctx, id)
+	open, err := e.Blobs().Open(ctx, id, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -223,7 +223,7 @@ func testBlobs(t *testing.T, e engine.Engine) {
 	if got, err := ReadBlob(e, id); !bytes.Equal(got, octets) || err != nil {
 		t.Fatalf("dropped once of two: %q, %v", got, err)
 	}
-	if _, err := e.Blobs().Open(ctx, 0); !errs.Is(err, errs.NotFound) {
+	if _, err := e.Blobs().Open(ctx, 0, 0); !errs.Is(err, errs.NotFound) {
 		t.Fatalf("blob 0: %v", err)
 	}
 	w2, err := e.Blobs().Create(ctx)
@@ -257,7 +257,7 @@ func testLargeBlob(t *testing.T, e engine.Engine) {
 		if got, err := ReadBlob(e, id); !bytes.Equal(got, octets) || err != nil {
 			t.Fatalf("blob of %d octets: %d, %v", size, len(got), err)
 		}
-		open, err := e.Blobs().Open(ctx, id)
+		open, err := e.Blobs().Open(ctx, id, 0)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -316,7 +316,7 @@ func (e *Engine) scanLocked(ctx context.Context, v segment, fn func(record, []by
 
 // copy reads one blob, and writes it or lets it wait.
 func (d *denser) copy(ctx context.Context, id engine.BlobID) error {
-	opened, err := d.e.Blobs().Open(ctx, id)
+	opened, err := d.e.Blobs().Open(ctx, id, 0)
 	if err != nil {
 		return err
 	}

@@ -204,7 +204,7 @@ func (d *damaged) try(t *testing.T, what string, at int64, damage func(b []byte,
 	for id, want := range d.h.blobs {
 		got, err := enginetest.ReadBlob(e, id)
 		whole := make([]byte, len(want))
-		if b, err := e.Blobs().Open(context.Background(), id); err == nil {
+		if b, err := e.Blobs().Open(context.Background(), id, int64(len(want))); err == nil {
 			if _, err := b.ReadAt(whole, 0); err != nil {
 				whole = want
 			}

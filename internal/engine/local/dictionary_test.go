@@ -168,7 +168,7 @@ func TestDictionary(t *testing.T) {
 	}
 	codings := map[uint32]int{}
 	for id := range d.letters {
-		opened, err := d.e.Blobs().Open(t.Context(), id)
+		opened, err := d.e.Blobs().Open(t.Context(), id, 0)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -363,7 +363,7 @@ func TestDamagedDictionary(t *testing.T) {
 func (d *denseStore) denseBlob(t *testing.T) (id engine.BlobID, b *blob) {
 	t.Helper()
 	for id := range d.letters {
-		opened, err := d.e.Blobs().Open(t.Context(), id)
+		opened, err := d.e.Blobs().Open(t.Context(), id, 0)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -388,7 +388,7 @@ func TestPiecesOfDenseFrame(t *testing.T) {
 	b.Close()
 	read := func(from, n int) {
 		t.Helper()
-		b, err := d.e.Blobs().Open(t.Context(), id)
+		b, err := d.e.Blobs().Open(t.Context(), id, 0)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -418,7 +418,7 @@ func TestKeptFramesBounded(t *testing.T) {
 	defer d.e.Close()
 	for id, want := range d.letters {
 		for range 2 {
-			b, err := d.e.Blobs().Open(t.Context(), id)
+			b, err := d.e.Blobs().Open(t.Context(), id, 0)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -440,7 +440,7 @@ func TestRawBesideDense(t *testing.T) {
 	d := newDenseStore(t, 512<<10)
 	defer d.e.Close()
 	for id, want := range d.letters {
-		opened, err := d.e.Blobs().Open(t.Context(), id)
+		opened, err := d.e.Blobs().Open(t.Context(), id, 0)
 		if err != nil {
 			t.Fatal(err)
 		}

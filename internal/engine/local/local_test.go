@@ -5,7 +5,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"maps"
+	"math"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -544,7 +546,7 @@ func TestLargeBlobMemory(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	b, err := e.Blobs().Open(t.Context(), id)
+	b, err := e.Blobs().Open(t.Context(), id, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -582,5 +584,46 @@ func TestVerifyPanics(t *testing.T) {
 	}
 	if n, err := e.Blobs().Verify(t.Context(), id); n != 4 || err != nil {
 		t.Errorf("afterwards: %d, %v", n, err)
+	}
+}
+
+// TestFirstRead: whatever is said of how many octets a blob has, they are read.
+func TestFirstRead(t *testing.T) {
+	disk := vfs.NewMem()
+	e := open(t, disk, options())
+	defer e.Close()
+	s := &engineSpace{engine: e, space: enginetest.Space(t, e, 1)}
+	all := map[engine.BlobID][]byte{}
+	rng := rand.New(rand.NewPCG(1, 1))
+	for _, n := range []int{0, 1, 1000, headRead, firstRead - headRead, firstRead - headRead + 1, firstRead, 3 * firstRead, 5 * firstRead} {
+		for _, summary := range []int{0, 1000, headRead, 2 * firstRead} {
+			octets := make([]byte, n)
+			for i := range octets {
+				octets[i] = byte(rng.Uint32())
+			}
+			id, w := enginetest.MakeBlob(t, e, octets, bytes.Repeat([]byte("s"), summary))
+			var b engine.Batch
+			b.Keep(id)
+			s.commit(t, &b)
+			w.Release()
+			all[id] = octets
+		}
+	}
+	for id, want := range all {
+		n := int64(len(want))
+		for _, said := range []int64{0, n, 1, n - 1, n + 1, 100, firstRead, headOnly, -1, math.MinInt64} {
+			b, err := e.Blobs().Open(t.Context(), id, said)
+			if err != nil {
+				t.Fatal(err)
+			}
+			got, err := io.ReadAll(io.NewSectionReader(b, 0, b.Size()))
+			b.Close()
+			if err != nil || !bytes.Equal(got, want) {
+				t.Fatalf("%d octets of %d, which were said to be %d: %v", len(got), n, said, err)
+			}
+		}
+		if got := e.recordSize(id); got <= n {
+			t.Errorf("the record of %d octets has %d", n, got)
+		}
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"io/fs"
+	"math"
 	"slices"
 	"sync"
 
@@ -185,9 +186,26 @@ func (c *locations) put(id engine.BlobID, pos position) {
 	*c.place(id) = location{id, pos}
 }
 
-// firstRead is how much is read at once to find a blob's head; most messages
-// are in it whole.
-const firstRead = 16 << 10
+// How much is read at once to find a blob's head. What is longer than the head wants
+// is copied, so that of a large blob only that is read, and the rest where it is
+// wanted.
+const (
+	firstRead = 16 << 10 // at most
+	headRead  = 2 << 10  // the head, and most summaries
+	headOnly  = math.MaxInt64
+)
+
+// firstLen returns how much to read of a blob of so many octets, 0 if that is not
+// known.
+func firstLen(octets int64) int64 {
+	switch {
+	case octets <= 0:
+		return firstRead
+	case octets <= firstRead-headRead:
+		return headRead + octets
+	}
+	return headRead
+}
 
 var readBuffers = sync.Pool{New: func() any { return new([firstRead]byte) }}
 
@@ -270,8 +288,9 @@ func corrupt(op string, what string) error {
 	return errs.As(op, errs.Corrupt, "the message is damaged", errors.New(what))
 }
 
-// find opens a blob's record and reads its head.
-func (e *Engine) find(id engine.BlobID) (*blob, error) {
+// find opens the record of a blob of so many octets, as far as is known, and reads
+// its head.
+func (e *Engine) find(id engine.BlobID, octets int64) (*blob, error) {
 	const op = "local.Open"
 	if id == 0 {
 		return nil, errs.New(op, errs.NotFound, "")
@@ -289,7 +308,11 @@ func (e *Engine) find(id engine.BlobID) (*blob, error) {
 		return nil, err
 	}
 	b := &blob{e: e, id: id, file: file, cached: -1, pooled: readBuffers.Get().(*[firstRead]byte)}
-	n, err := file.ReadAt(b.pooled[:], pos.offset())
+	first := firstLen(octets)
+	if pos != position(id) { // dense: it has fewer octets
+		first = firstRead
+	}
+	n, err := file.ReadAt(b.pooled[:first], pos.offset())
 	if err != nil && err != io.EOF {
 		b.Close()
 		return nil, errs.As(op, errs.Corrupt, "the message cannot be read", err)
@@ -379,7 +402,7 @@ func (b *blob) read(p []byte, off int64) error {
 
 func (bs blobs) Summary(ctx context.Context, id engine.BlobID) ([]byte, error) {
 	const op = "local.Summary"
-	b, err := bs.e.find(id)
+	b, err := bs.e.find(id, headOnly)
 	if err != nil {
 		return nil, err
 	}
@@ -394,9 +417,9 @@ func (bs blobs) Summary(ctx context.Context, id engine.BlobID) ([]byte, error) {
 	return summary, nil
 }
 
-func (bs blobs) Open(ctx context.Context, id engine.BlobID) (engine.Blob, error) {
+func (bs blobs) Open(ctx context.Context, id engine.BlobID, octets int64) (engine.Blob, error) {
 	const op = "local.Open"
-	b, err := bs.e.find(id)
+	b, err := bs.e.find(id, octets)
 	if err != nil {
 		return nil, err
 	}
@@ -585,7 +608,7 @@ func (e *Engine) recordSize(id engine.BlobID) int64 {
 	if s != nil {
 		return s.size
 	}
-	b, err := e.find(id)
+	b, err := e.find(id, headOnly)
 	if err != nil {
 		return 0
 	}

@@ -203,7 +203,7 @@ func (bs blobs) Verify(ctx context.Context, id engine.BlobID) (octets int64, err
 	if _, err := bs.Summary(ctx, id); err != nil {
 		return 0, err
 	}
-	opened, err := bs.Open(ctx, id)
+	opened, err := bs.Open(ctx, id, 0)
 	if err != nil {
 		return 0, err
 	}

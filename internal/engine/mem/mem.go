@@ -220,7 +220,7 @@ func (b blobs) find(op string, id engine.BlobID) (*blob, error) {
 	return nil, errs.New(op, errs.NotFound, "")
 }
 
-func (b blobs) Open(_ context.Context, id engine.BlobID) (engine.Blob, error) {
+func (b blobs) Open(_ context.Context, id engine.BlobID, _ int64) (engine.Blob, error) {
 	x, err := b.find("mem.Open", id)
 	if err != nil {
 		return nil, err
