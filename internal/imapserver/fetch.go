@@ -253,12 +253,17 @@ func (f *fetcher) failed(err error) error {
 	return err
 }
 
-// kept returns a form that the store keeps of the message, nil for none.
-func (f *fetcher) kept(form int) []byte {
+// look looks for what the store keeps of the message.
+func (f *fetcher) look() {
 	if !f.looked {
 		f.known, f.before = f.s.srv.store.Known(f.m)
 		f.looked = true
 	}
+}
+
+// kept returns a form that the store keeps of the message, nil for none.
+func (f *fetcher) kept(form int) []byte {
+	f.look()
 	return f.known.Forms[form]
 }
 
@@ -270,17 +275,20 @@ func (f *fetcher) keep(form, from int) {
 }
 
 // summary returns what is known of the message without its octets, until the next
-// one. At first only forms are kept: they are smaller, and serve most clients.
-func (f *fetcher) summary() (*message.Summary, error) {
+// one. The store keeps it when the message was asked for before.
+func (f *fetcher) summary() (*message.Summary, error) { return f.readSummary(true) }
+
+// glance is summary for what a form is made of: only that is kept then, which is
+// smaller, and serves most clients.
+func (f *fetcher) glance() (*message.Summary, error) { return f.readSummary(false) }
+
+func (f *fetcher) readSummary(keep bool) (*message.Summary, error) {
 	if f.sum != nil {
 		return f.sum, nil
 	}
-	if f.scan == nil {
-		f.scan = f.s.srv.store.Scan()
-	}
-	f.kept(0)
-	read := f.scan.Summary
-	if f.before {
+	f.look()
+	read := f.openScan().Summary
+	if keep && f.before {
 		read = f.scan.Learn
 	}
 	sum, err := read(f.ctx, f.m)
@@ -289,6 +297,22 @@ func (f *fetcher) summary() (*message.Summary, error) {
 		f.news = f.news || !f.before
 	}
 	return sum, err
+}
+
+// summaryFields returns the header fields that the summary holds, and whether they
+// are all of those that are kept, until the next message. It reads no more of it.
+func (f *fetcher) summaryFields() (fields []byte, whole bool, err error) {
+	if f.sum != nil {
+		return f.sum.Fields, f.sum.FieldsWhole, nil
+	}
+	return f.openScan().Fields(f.ctx, f.m)
+}
+
+func (f *fetcher) openScan() *store.Scan {
+	if f.scan == nil {
+		f.scan = f.s.srv.store.Scan()
+	}
+	return f.scan
 }
 
 // Forms that the store keeps.
@@ -304,7 +328,7 @@ func (f *fetcher) form(form int, render func(dst []byte, sum *message.Summary) [
 		f.out = append(f.out, kept...)
 		return nil
 	}
-	sum, err := f.summary()
+	sum, err := f.glance()
 	if err != nil {
 		return err
 	}

@@ -215,16 +215,20 @@ func (f *fetcher) keptFields(item *imapwire.FetchItem, from int) error {
 // fields appends HEADER.FIELDS and HEADER.FIELDS.NOT, from the summary where
 // it holds them.
 func (f *fetcher) fields(item *imapwire.FetchItem) error {
-	sum, err := f.summary()
-	if err != nil {
-		return err
-	}
 	sec := &item.Section
 	selected, whole := f.selected[:0], false
 	if len(sec.Path) == 0 && !sec.Not {
-		selected, whole = sum.SelectFields(selected, sec.Fields)
+		kept, all, err := f.summaryFields()
+		if err != nil {
+			return err
+		}
+		selected, whole = message.SelectKept(selected, kept, all, sec.Fields)
 	}
 	if !whole {
+		sum, err := f.glance()
+		if err != nil {
+			return err
+		}
 		begin, end, ok := sum.Section(sec.Path, sec.Kind)
 		if !ok {
 			f.out = append(f.out, "NIL"...)

@@ -76,7 +76,7 @@ func TestFetchAgain(t *testing.T) {
 			"--b\r\nContent-Type: message/rfc822\r\n\r\nSubject: inner %d\r\n\r\ntext\r\n--b--\r\n", i, i, i))
 	}
 	c := s.selected(t, messages...)
-	items := []string{"ENVELOPE", "BODY", "BODYSTRUCTURE"}
+	items := []string{"ENVELOPE", "BODY", "BODYSTRUCTURE", "BODY.PEEK[HEADER.FIELDS (Subject)] ENVELOPE", "ENVELOPE BODY.PEEK[HEADER.FIELDS (Subject)] BODY"}
 	for _, section := range []string{"HEADER", "HEADER.FIELDS (From)", "HEADER.FIELDS (Subject)", "HEADER.FIELDS (Subject From)", `HEADER.FIELDS (Subject "]")`,
 		"HEADER.FIELDS (X-Other)", "HEADER.FIELDS.NOT (From)", "1.HEADER.FIELDS (Subject)", "2.HEADER.FIELDS (Subject)"} {
 		items = append(items, "BODY.PEEK["+section+"]", "BODY.PEEK["+section+"]<3.12>")
@@ -158,9 +158,10 @@ func TestFetchKeeps(t *testing.T) {
 	}{
 		{items: "(UID FLAGS BODY.PEEK[])"},
 		{items: "BODY", before: true},
-		{items: "ENVELOPE", before: true, summary: true, forms: [...]bool{true, false, false}},
-		{items: "ENVELOPE", before: true, summary: true, forms: [...]bool{true, false, false}},
-		{items: "(BODYSTRUCTURE BODY.PEEK[HEADER.FIELDS (Subject)])", before: true, summary: true, forms: [...]bool{true, true, true}},
+		{items: "ENVELOPE", before: true, forms: [...]bool{true, false, false}},
+		{items: "(BODYSTRUCTURE BODY.PEEK[HEADER.FIELDS (Subject)])", before: true, forms: [...]bool{true, true, true}},
+		{items: "BODY.PEEK[HEADER.FIELDS (From)]", before: true, forms: [...]bool{true, true, true}},
+		{items: "BODY.PEEK[TEXT]", before: true, summary: true, forms: [...]bool{true, true, true}},
 	} {
 		fetched(t, c, "FETCH 1 "+step.items)
 		k, before := s.Store.Known(l.At(0))

@@ -293,10 +293,10 @@ func nameIn(name []byte, names []string) bool {
 	return false
 }
 
-// SelectFields answers HEADER.FIELDS without the octets of the message, where
-// it can.
-func (s *Summary) SelectFields(dst []byte, names []string) ([]byte, bool) {
-	if !s.FieldsWhole {
+// SelectKept is SelectFields of the fields that a summary holds, where these are all
+// of the message's.
+func SelectKept(dst, fields []byte, whole bool, names []string) ([]byte, bool) {
+	if !whole {
 		return dst, false
 	}
 	for _, n := range names {
@@ -304,7 +304,7 @@ func (s *Summary) SelectFields(dst []byte, names []string) ([]byte, bool) {
 			return dst, false
 		}
 	}
-	return SelectFields(dst, s.Fields, names, false), true
+	return SelectFields(dst, fields, names, false), true
 }
 
 // RawValues yields the values of all fields of a name in a header block, with

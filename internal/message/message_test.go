@@ -245,7 +245,7 @@ func checkParse(t *testing.T, name string, b []byte) {
 	}
 	checkTop(t, name, encoded, d)
 	names := []string{"From", "subject", "References"}
-	if fast, ok := s.SelectFields(nil, names); ok {
+	if fast, ok := SelectKept(nil, s.Fields, s.FieldsWhole, names); ok {
 		root := s.Parts[0]
 		if slow := SelectFields(nil, b[:root.BodyStart], names, false); !bytes.Equal(fast, slow) {
 			t.Errorf("%s: fields from the summary %q, from the octets %q", name, fast, slow)
@@ -476,6 +476,26 @@ func FuzzFold(f *testing.F) {
 	})
 }
 
+// TestSelectKept: fields that a summary does not hold are not taken for fields that
+// a message does not have.
+func TestSelectKept(t *testing.T) {
+	fields := []byte("From: a\r\nSubject: b\r\n")
+	for _, tc := range []struct {
+		name  string
+		whole bool
+		want  string
+		ok    bool
+	}{
+		{"From", true, "From: a\r\n\r\n", true},
+		{"From", false, "", false},
+		{"X-Other", true, "", false},
+	} {
+		if got, ok := SelectKept(nil, fields, tc.whole, []string{tc.name}); string(got) != tc.want || ok != tc.ok {
+			t.Errorf("%s, %v: %q, %v", tc.name, tc.whole, got, ok)
+		}
+	}
+}
+
 func TestSelectFields(t *testing.T) {
 	h := []byte("From: a\r\nnonsense\r\nSubject: b\r\n c\r\nFROM: d\r\n\r\nbody")
 	if got := SelectFields(nil, h, []string{"from"}, false); string(got) != "From: a\r\nFROM: d\r\n\r\n" {
@@ -585,7 +605,7 @@ func BenchmarkSelectFields(b *testing.B) {
 	names := []string{"From", "To", "Cc", "Subject", "Date", "Message-ID", "References"}
 	var dst []byte
 	for b.Loop() {
-		dst, _ = sum.SelectFields(dst[:0], names)
+		dst, _ = SelectKept(dst[:0], sum.Fields, sum.FieldsWhole, names)
 	}
 }
 

@@ -587,13 +587,21 @@ func TestVerifyPanics(t *testing.T) {
 	}
 }
 
-// TestFirstRead: whatever is said of how many octets a blob has, they are read.
+// TestFirstRead: whatever is said of how many octets a blob has, they are read, and a
+// small one in one read when what is said is true.
 func TestFirstRead(t *testing.T) {
-	disk := vfs.NewMem()
+	var reads atomic.Int64
+	disk := &vfs.Fault{FS: vfs.NewMem(), Fail: func(op vfs.Op, _ int64) error {
+		if op == vfs.OpRead {
+			reads.Add(1)
+		}
+		return nil
+	}}
 	e := open(t, disk, options())
 	defer e.Close()
 	s := &engineSpace{engine: e, space: enginetest.Space(t, e, 1)}
 	all := map[engine.BlobID][]byte{}
+	small := map[engine.BlobID]bool{}
 	rng := rand.New(rand.NewPCG(1, 1))
 	for _, n := range []int{0, 1, 1000, headRead, firstRead - headRead, firstRead - headRead + 1, firstRead, 3 * firstRead, 5 * firstRead} {
 		for _, summary := range []int{0, 1000, headRead, 2 * firstRead} {
@@ -606,12 +614,13 @@ func TestFirstRead(t *testing.T) {
 			b.Keep(id)
 			s.commit(t, &b)
 			w.Release()
-			all[id] = octets
+			all[id], small[id] = octets, n <= firstRead-headRead && summary < headRead-200
 		}
 	}
 	for id, want := range all {
 		n := int64(len(want))
 		for _, said := range []int64{0, n, 1, n - 1, n + 1, 100, firstRead, headOnly, -1, math.MinInt64} {
+			reads.Store(0)
 			b, err := e.Blobs().Open(t.Context(), id, said)
 			if err != nil {
 				t.Fatal(err)
@@ -620,6 +629,9 @@ func TestFirstRead(t *testing.T) {
 			b.Close()
 			if err != nil || !bytes.Equal(got, want) {
 				t.Fatalf("%d octets of %d, which were said to be %d: %v", len(got), n, said, err)
+			}
+			if said == n && small[id] && reads.Load() != 1 {
+				t.Errorf("%d octets took %d reads", n, reads.Load())
 			}
 		}
 		if got := e.recordSize(id); got <= n {
