@@ -16,14 +16,7 @@ import (
 // fill puts n messages into ada's INBOX.
 func fill(t *testing.T, s *testServer, n int) (*store.Account, store.MailboxID) {
 	t.Helper()
-	info, err := s.Store.AccountInfo(t.Context(), "ada@localhost")
-	if err != nil {
-		t.Fatal(err)
-	}
-	acct, err := s.Store.Account(t.Context(), info.ID)
-	if err != nil {
-		t.Fatal(err)
-	}
+	acct := s.Account(t, "ada@localhost")
 	stage, err := s.Store.Stage(t.Context())
 	if err != nil {
 		t.Fatal(err)

@@ -318,14 +318,7 @@ func BenchmarkContexts(b *testing.B) {
 			for range doublings {
 				w.do(b, "UID COPY 1:* INBOX")
 			}
-			info, err := s.Store.AccountInfo(b.Context(), "ada@localhost")
-			if err != nil {
-				b.Fatal(err)
-			}
-			acct, err := s.Store.Account(b.Context(), info.ID)
-			if err != nil {
-				b.Fatal(err)
-			}
+			acct := s.Account(b, "ada@localhost")
 			now, _ := acct.Snapshot()
 			box, _ := now.Mailbox(mail.Inbox)
 			var queries [2]*search.Query

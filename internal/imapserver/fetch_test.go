@@ -46,14 +46,7 @@ func (s *testServer) selected(t *testing.T, messages ...string) *servertest.Clie
 // inbox is what is in ada's.
 func (s *testServer) inbox(t *testing.T) *store.MessageList {
 	t.Helper()
-	info, err := s.Store.AccountInfo(t.Context(), "ada@localhost")
-	if err != nil {
-		t.Fatal(err)
-	}
-	acct, err := s.Store.Account(t.Context(), info.ID)
-	if err != nil {
-		t.Fatal(err)
-	}
+	acct := s.Account(t, "ada@localhost")
 	v, err := acct.Snapshot()
 	if err != nil {
 		t.Fatal(err)

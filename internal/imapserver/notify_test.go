@@ -14,16 +14,9 @@ import (
 func watching(t testing.TB, mailboxes int) (s *session, before sight) {
 	t.Helper()
 	srv := newTestServer(t, Options{})
-	info, err := srv.Store.AccountInfo(t.Context(), "ada@localhost")
-	if err != nil {
-		t.Fatal(err)
-	}
-	acct, err := srv.Store.Account(t.Context(), info.ID)
-	if err != nil {
-		t.Fatal(err)
-	}
+	acct := srv.Account(t, "ada@localhost")
 	g := eventGroup{filter: "MAILBOXES", events: messageEvents | mailboxName | subscriptionChange | mailboxMetadata}
-	_, err = acct.Update(t.Context(), func(tx *store.Tx) error {
+	_, err := acct.Update(t.Context(), func(tx *store.Tx) error {
 		for i := range mailboxes {
 			name := fmt.Sprintf("m%d", i)
 			g.names = append(g.names, name)
@@ -58,7 +51,7 @@ func watching(t testing.TB, mailboxes int) (s *session, before sight) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	own := &tree{acct: acct, owner: info.Name, user: info.Name}
+	own := &tree{acct: acct, owner: "ada@localhost", user: "ada@localhost"}
 	return &session{own: own, notify: &notify{groups: []eventGroup{g}}}, sight{own, old}
 }
 

@@ -24,13 +24,7 @@ type sharing struct {
 
 func newSharing(t *testing.T, o Options) *sharing {
 	s := &sharing{testServer: newTestServer(t, o), t: t}
-	info, err := s.Store.AccountInfo(t.Context(), "ada@localhost")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if s.acct, err = s.Store.Account(t.Context(), info.ID); err != nil {
-		t.Fatal(err)
-	}
+	s.acct = s.Account(t, "ada@localhost")
 	s.ada, s.bela = s.as("ada"), s.as("bela")
 	s.must(s.ada, "CREATE Work\r\nt APPEND Work (\\Deleted kw) {5+}\r\nhello")
 	return s

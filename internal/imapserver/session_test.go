@@ -375,14 +375,7 @@ func TestConcurrentSessions(t *testing.T) {
 	for _, c := range clients {
 		c.do(t, "NOOP")
 	}
-	info, err := s.Store.AccountInfo(t.Context(), "ada@localhost")
-	if err != nil {
-		t.Fatal(err)
-	}
-	acct, err := s.Store.Account(t.Context(), info.ID)
-	if err != nil {
-		t.Fatal(err)
-	}
+	acct := s.Account(t, "ada@localhost")
 	v, _ := acct.Snapshot()
 	box, _ := v.Mailbox(mail.Inbox)
 	_, list, err := acct.Messages(t.Context(), box.ID)

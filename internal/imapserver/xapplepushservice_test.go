@@ -13,14 +13,7 @@ import (
 // registered tells which devices of ada's are told of which mailboxes.
 func registered(t *testing.T, s *testServer) string {
 	t.Helper()
-	info, err := s.Store.AccountInfo(t.Context(), "ada@localhost")
-	if err != nil {
-		t.Fatal(err)
-	}
-	a, err := s.Store.Account(t.Context(), info.ID)
-	if err != nil {
-		t.Fatal(err)
-	}
+	a := s.Account(t, "ada@localhost")
 	v, err := a.Snapshot()
 	if err != nil {
 		t.Fatal(err)

@@ -57,14 +57,7 @@ func TestKindReplies(t *testing.T) {
 // messages returns the octets of an account's messages in a mailbox.
 func (s *testServer) messages(t *testing.T, account, mailbox string) (all []string) {
 	t.Helper()
-	info, err := s.Store.AccountInfo(t.Context(), account)
-	if err != nil {
-		t.Fatal(err)
-	}
-	a, err := s.Store.Account(t.Context(), info.ID)
-	if err != nil {
-		t.Fatal(err)
-	}
+	a := s.Account(t, account)
 	v, _ := a.Snapshot()
 	box, err := v.Mailbox(mailbox)
 	if err != nil {

@@ -409,14 +409,7 @@ func TestA8(t *testing.T) {
 		rest(t, c)
 		nc.Close()
 	}
-	info, err := s.Store.AccountInfo(t.Context(), "ada@localhost")
-	if err != nil {
-		t.Fatal(err)
-	}
-	acct, err := s.Store.Account(t.Context(), info.ID)
-	if err != nil {
-		t.Fatal(err)
-	}
+	acct := s.Account(t, "ada@localhost")
 	v, _ := acct.Snapshot()
 	if n, _ := v.Usage(); n != 0 {
 		t.Errorf("%d halves of messages were taken", n)

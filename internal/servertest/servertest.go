@@ -67,6 +67,20 @@ func New(t testing.TB) *Server {
 	return NewOn(t, mem.New())
 }
 
+// Account is the account of a name.
+func (s *Server) Account(t testing.TB, name string) *store.Account {
+	t.Helper()
+	info, err := s.Store.AccountInfo(t.Context(), name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	a, err := s.Store.Account(t.Context(), info.ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return a
+}
+
 // NewOn is New over another engine, which it closes at the end.
 func NewOn(t testing.TB, e engine.Engine) *Server {
 	t.Helper()
