@@ -95,7 +95,7 @@ func (s *Store) learn(ctx context.Context, m *Message, b []byte, err error) (sum
 }
 
 // Known returns what is kept of a message, without reading anything, and whether
-// Keep was called for it before.
+// Keep or Summary was called for it before.
 func (s *Store) Known(m *Message) (k Known, before bool) { return s.summaries.get(m.Blob) }
 
 // Keep adds to what is kept of a message: that it was asked for, at least.
