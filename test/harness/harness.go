@@ -15,11 +15,12 @@ import (
 	"path/filepath"
 	"runtime"
 	"slices"
-	"strconv"
 	"strings"
 	"sync"
 	"syscall"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // Build compiles the binary into dir and returns its path. It must be called
@@ -161,23 +162,21 @@ func listenBelow() (ln net.Listener, err error) {
 	return nil, fmt.Errorf("no free port: %w", err)
 }
 
-// reserved holds the files by which ports are this process's: the system lets go of
-// their locks when it ends.
+// reserved holds the descriptors by which ports are this process's: one file has an
+// octet for each port, and the system lets go of their locks when the process ends.
 var reserved struct {
 	sync.Mutex
 	files []*os.File
 }
 
 func reserve(port int) error {
-	dir := filepath.Join(os.TempDir(), fmt.Sprintf("angarium-ports-%d", os.Getuid()))
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return err
-	}
-	f, err := os.OpenFile(filepath.Join(dir, strconv.Itoa(port)), os.O_RDWR|os.O_CREATE, 0o600)
+	name := filepath.Join(os.TempDir(), fmt.Sprintf("angarium-ports-%d", os.Getuid()))
+	f, err := os.OpenFile(name, os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
 		return err
 	}
-	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
+	lock := unix.Flock_t{Type: unix.F_WRLCK, Start: int64(port), Len: 1}
+	if err := unix.FcntlFlock(f.Fd(), unix.F_OFD_SETLK, &lock); err != nil {
 		f.Close()
 		return fmt.Errorf("another test has port %d: %w", port, err)
 	}
