@@ -154,7 +154,7 @@ func TestPanic(t *testing.T) {
 			t.Fatal(err)
 		}
 		var response Response
-		if err := json.NewDecoder(nc).Decode(&response); err != nil || response.Error == nil || !strings.Contains(response.Error.Text, "fault in the server") {
+		if err := json.NewDecoder(nc).Decode(&response); err != nil || response.Error == nil || !strings.Contains(response.Error.Text, "panic: ") {
 			t.Errorf("%+v, %v", response, err)
 		}
 	}

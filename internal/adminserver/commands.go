@@ -99,14 +99,13 @@ func run[A, R any](f func(ctx context.Context, s *Service, args A) (R, error)) f
 // Do runs one command, for somebody whom the log calls by. progress is told now
 // and then how far a long one is.
 func (s *Service) Do(ctx context.Context, r Request, by string, progress func(text string)) Response {
-	f := commands[r.Command]
 	one := *s
 	one.progress, one.by = progress, by
 	s = &one
-	if f == nil {
+	if commands[r.Command] == nil {
 		return Response{Error: &Error{errs.Invalid, "unknown command " + r.Command}}
 	}
-	result, err := f(ctx, s, r.Args)
+	result, err := s.call(ctx, r)
 	if err == nil {
 		var b []byte
 		if b, err = json.Marshal(result); err == nil {
@@ -114,6 +113,12 @@ func (s *Service) Do(ctx context.Context, r Request, by string, progress func(te
 		}
 	}
 	return Response{Error: &Error{errs.KindOf(err), text(err)}}
+}
+
+// call runs a command that there is. One that panics has failed, and ends nothing else.
+func (s *Service) call(ctx context.Context, r Request) (result any, err error) {
+	defer errs.Recover("adminserver.Do", "", &err)
+	return commands[r.Command](ctx, s, r.Args)
 }
 
 // text is what an administrator reads: unlike a mail client, all of it.

@@ -14,8 +14,6 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
-
-	"github.com/angarium/angarium/internal/errs"
 )
 
 const (
@@ -87,12 +85,6 @@ func (srv *Server) handle(nc net.Conn) {
 		json.NewEncoder(nc).Encode(Response{Error: &Error{Text: "the request cannot be read"}})
 		return
 	}
-	defer func() {
-		if p := recover(); p != nil {
-			srv.log.Error("an administration command ended by a panic: please report this", "cmd", request.Command, "error", errs.Recovered("adminserver", "", p))
-			json.NewEncoder(nc).Encode(Response{Error: &Error{Text: "the command ended by a fault in the server, which its log shows: please report it"}})
-		}
-	}()
 	response := srv.service.Do(srv.ctx, request, fmt.Sprintf("uid %d", uid), func(text string) {
 		nc.SetDeadline(time.Now().Add(requestTime))
 		json.NewEncoder(nc).Encode(Response{Progress: text})

@@ -6,14 +6,12 @@ import (
 	"sync/atomic"
 )
 
-// Recovered makes an error of what recover returned, nil for nil. It is Internal, and
-// has the stack for the log: called by the function that is deferred, it is that of
-// the panic.
-func Recovered(op, public string, p any) error {
-	if p == nil {
-		return nil
+// Recover is deferred, and makes an error of a panic: Internal, with the stack for the
+// log.
+func Recover(op, public string, err *error) {
+	if p := recover(); p != nil {
+		*err = As(op, Internal, public, fmt.Errorf("panic: %v\n%s", p, debug.Stack()))
 	}
-	return As(op, Internal, public, fmt.Errorf("panic: %v\n%s", p, debug.Stack()))
 }
 
 // Panic takes a panic from goroutines that work for another one to that one, which

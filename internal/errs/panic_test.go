@@ -41,15 +41,19 @@ func TestNoPanic(t *testing.T) {
 	}
 }
 
-func TestRecovered(t *testing.T) {
-	if err := Recovered("test", "", nil); err != nil {
+// TestRecover: a panic becomes an error with the place where it was, and without one
+// the error stays.
+func TestRecover(t *testing.T) {
+	run := func(fn func()) (err error) {
+		defer Recover("test", "it fell", &err)
+		err = New("test", Denied, "")
+		fn()
+		return err
+	}
+	if err := run(func() {}); KindOf(err) != Denied {
 		t.Errorf("of no panic: %v", err)
 	}
-	err := func() (err error) {
-		defer func() { err = Recovered("test", "it fell", recover()) }()
-		stumble()
-		return nil
-	}()
+	err := run(stumble)
 	if text := err.Error(); KindOf(err) != Internal || PublicText(err) != "it fell" || !strings.Contains(text, "over a stone") || !strings.Contains(text, "errs.stumble") {
 		t.Errorf("%v, %q: %s", KindOf(err), PublicText(err), text)
 	}

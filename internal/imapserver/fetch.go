@@ -257,7 +257,7 @@ func (f *fetcher) failed(err error) error {
 func (f *fetcher) look() {
 	if !f.looked {
 		f.known, f.before = f.s.srv.store.Known(f.m)
-		f.looked = true
+		f.looked, f.sum = true, f.known.Summary
 	}
 }
 
@@ -283,10 +283,9 @@ func (f *fetcher) summary() (*message.Summary, error) { return f.readSummary(tru
 func (f *fetcher) glance() (*message.Summary, error) { return f.readSummary(false) }
 
 func (f *fetcher) readSummary(keep bool) (*message.Summary, error) {
-	if f.sum != nil {
+	if f.look(); f.sum != nil {
 		return f.sum, nil
 	}
-	f.look()
 	read := f.openScan().Summary
 	if keep && f.before {
 		read = f.scan.Learn
@@ -302,7 +301,7 @@ func (f *fetcher) readSummary(keep bool) (*message.Summary, error) {
 // summaryFields returns the header fields that the summary holds, and whether they
 // are all of those that are kept, until the next message. It reads no more of it.
 func (f *fetcher) summaryFields() (fields []byte, whole bool, err error) {
-	if f.sum != nil {
+	if f.look(); f.sum != nil {
 		return f.sum.Fields, f.sum.FieldsWhole, nil
 	}
 	return f.openScan().Fields(f.ctx, f.m)

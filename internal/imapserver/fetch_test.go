@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/angarium/angarium/internal/engine/local"
+	"github.com/angarium/angarium/internal/message"
 	"github.com/angarium/angarium/internal/servertest"
 	"github.com/angarium/angarium/internal/store"
 	"github.com/angarium/angarium/internal/vfs"
@@ -172,5 +173,10 @@ func TestFetchKeeps(t *testing.T) {
 		if k, _ := s.Store.Known(l.At(0)); k.Summary != nil || k.Forms[0] == nil || k.Forms[1] == nil {
 			t.Errorf("of envelope and structure %+v is kept", k)
 		}
+	}
+	s.Store.Spare()
+	s.Store.Keep(l.At(0), store.Known{Summary: &message.Summary{Parts: []message.Part{{Type: "kept", Subtype: "summary"}}}})
+	if got, _ := fetched(t, c, "FETCH 1 BODY"); !strings.Contains(got, `"kept" "summary"`) {
+		t.Errorf("a summary that is kept was read once more: %s", got)
 	}
 }

@@ -106,6 +106,7 @@ func (s *session) search(ctx context.Context, q *search.Query) (found []int32, e
 		defer panicked.Catch()
 		found, err = search.Run(ctx, q)
 	}()
+	defer panicked.Raise() // each way out waits for done
 	every := time.NewTicker(s.opts.ProgressEvery)
 	defer every.Stop()
 	looks := time.NewTicker(goneEvery)
@@ -113,7 +114,6 @@ func (s *session) search(ctx context.Context, q *search.Query) (found []int32, e
 	for {
 		select {
 		case <-done:
-			panicked.Raise()
 			s.looked, s.turn = s.looked+q.Looked(), s.turn+q.Waited()
 			return found, err
 		case <-looks.C:

@@ -43,11 +43,7 @@ func TestPanic(t *testing.T) {
 	s := &testServer{Server: servertest.NewOn(t, e)}
 	s.Panics = 1
 	s.addr = s.Listen(t, netserver.ListenerOptions{Protocol: "lmtp", Handler: New(s.Store, s.Dir, Options{Events: s.Events, Hostname: "mail.example"}).Handle})
-	info, err := s.Store.AccountInfo(t.Context(), "bela@localhost")
-	if err != nil {
-		t.Fatal(err)
-	}
-	e.space.Store(uint64(info.ID))
+	e.space.Store(uint64(s.Account(t, "bela@localhost").ID()))
 	c := s.dial(t)
 	c.Send(t, "LHLO mta.example\r\nMAIL FROM:<>\r\nRCPT TO:<ada@localhost>\r\nRCPT TO:<bela@localhost>\r\nDATA\r\n")
 	for !strings.HasPrefix(c.Line(), "354 ") {

@@ -26,13 +26,7 @@ func newTestServer(t testing.TB, o Options) *testServer {
 	s := &testServer{Server: servertest.New(t)}
 	o.Log, o.Events = s.Log, s.Events
 	s.addr = s.Listen(t, netserver.ListenerOptions{Protocol: "pop3", Refuse: Refuse, Handler: New(s.Store, s.Auth, o).Handle})
-	info, err := s.Store.AccountInfo(t.Context(), "ada@localhost")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if s.acct, err = s.Store.Account(t.Context(), info.ID); err != nil {
-		t.Fatal(err)
-	}
+	s.acct = s.Account(t, "ada@localhost")
 	for _, m := range []string{"Subject: one\r\n\r\ntext\r\n.\r\n", "Subject: two\r\n\r\nline 1\r\nline 2\r\n", "Subject: three\n\nbare\n"} {
 		s.append(t, m)
 	}

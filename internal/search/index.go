@@ -302,7 +302,7 @@ func (x *Index) run(ctx context.Context) {
 		case <-x.stop:
 			return
 		case j := <-x.jobs:
-			err := x.do(ctx, j)
+			err := x.index(ctx, j)
 			x.mu.Lock()
 			delete(x.waiting, j.account)
 			x.mu.Unlock()
@@ -311,16 +311,6 @@ func (x *Index) run(ctx context.Context) {
 			}
 		}
 	}
-}
-
-// do is index, but that a message that makes it panic ends nothing but the job.
-func (x *Index) do(ctx context.Context, j job) (err error) {
-	defer func() {
-		if p := recover(); p != nil {
-			err = errs.Recovered("search.index", "", p)
-		}
-	}()
-	return x.index(ctx, j)
 }
 
 // RemoveGone deletes the files of accounts that there are no more.
@@ -340,8 +330,9 @@ func (x *Index) RemoveGone(ctx context.Context) {
 	}
 }
 
-// index adds the unknown messages of a list.
-func (x *Index) index(ctx context.Context, j job) error {
+// index adds the unknown messages of a list. One that makes it panic ends nothing else.
+func (x *Index) index(ctx context.Context, j job) (err error) {
+	defer errs.Recover("search.index", "", &err)
 	a, err := x.toExtend(ctx, j.account)
 	if err != nil {
 		return err

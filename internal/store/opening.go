@@ -61,7 +61,8 @@ func (a *Account) openUnlisted(ctx context.Context, id MailboxID) (*Mailbox, *Op
 		defer a.write.Unlock()
 		defer close(o.done)
 		if later {
-			defer o.recover()
+			// It has a goroutine of its own, and a damaged index may make its library panic.
+			defer errs.Recover("store.Open", "the mailbox cannot be read", &o.err)
 		}
 		if o.list == nil { // or somebody read it meanwhile
 			o.list, o.err = a.readListLocked(ctx, box)
@@ -76,14 +77,6 @@ func (a *Account) openUnlisted(ctx context.Context, id MailboxID) (*Mailbox, *Op
 	}
 	read()
 	return box, o, o.err
-}
-
-// recover makes an error of a panic: the reading has a goroutine of its own, and a
-// damaged index may make its library panic.
-func (o *Opening) recover() {
-	if p := recover(); p != nil {
-		o.err = errs.Recovered("store.Open", "the mailbox cannot be read", p)
-	}
 }
 
 // ModSeq returns the account's mod-sequence at which the list is true.

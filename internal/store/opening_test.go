@@ -1,7 +1,10 @@
 package store
 
 import (
+	"context"
+	"iter"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/angarium/angarium/internal/engine"
@@ -124,4 +127,35 @@ func TestOpenMiscounted(t *testing.T) {
 	if l, err := o.Wait(); err != nil || l.Len() != openAtOnce+1 {
 		t.Errorf("the list that is known: %d, %v", l.Len(), err)
 	}
+	a = account(t, openStore(t, poisoned{e}), "a@x")
+	if _, o, err = a.Open(ctx, box.ID); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := o.Wait(); !errs.Is(err, errs.Internal) || !strings.Contains(err.Error(), "poison") {
+		t.Errorf("the list whose reading panics: %v", err)
+	}
+}
+
+// poisoned is an engine that panics where the rows of messages are read.
+type poisoned struct{ engine.Engine }
+
+type poisonedSpace struct{ engine.Space }
+
+type poisonedSnapshot struct{ engine.Snapshot }
+
+func (e poisoned) Space(ctx context.Context, id engine.SpaceID) (engine.Space, error) {
+	s, err := e.Engine.Space(ctx, id)
+	return poisonedSpace{s}, err
+}
+
+func (s poisonedSpace) Snapshot() (engine.Snapshot, error) {
+	snap, err := s.Space.Snapshot()
+	return poisonedSnapshot{snap}, err
+}
+
+func (s poisonedSnapshot) Scan(from, to []byte) iter.Seq2[engine.Pair, error] {
+	if from[0] == rowMessage {
+		panic("poison")
+	}
+	return s.Snapshot.Scan(from, to)
 }

@@ -36,12 +36,9 @@ func (c *Scan) read(ctx context.Context, m *Message) ([]byte, error) {
 	return c.summaries.Read(ctx, m.Blob)
 }
 
-// Learn is Summary of a message that is asked for again: the store keeps it, and it
-// is the caller's as long as it likes. Errors: NotFound, Corrupt.
+// Learn reads a summary that the store does not keep yet and will from now on. It is
+// the caller's as long as it likes. Errors: NotFound, Corrupt.
 func (c *Scan) Learn(ctx context.Context, m *Message) (*message.Summary, error) {
-	if sum := c.kept(m); sum != nil {
-		return sum, nil
-	}
 	b, err := c.read(ctx, m)
 	return c.s.learn(ctx, m, b, err)
 }

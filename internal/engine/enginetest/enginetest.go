@@ -257,7 +257,7 @@ func testLargeBlob(t *testing.T, e engine.Engine) {
 		if got, err := ReadBlob(e, id); !bytes.Equal(got, octets) || err != nil {
 			t.Fatalf("blob of %d octets: %d, %v", size, len(got), err)
 		}
-		open, err := e.Blobs().Open(ctx, id, 0)
+		open, err := e.Blobs().Open(ctx, id, int64(size))
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -278,12 +278,8 @@ func (e *Engine) openIndex() (err error) {
 		EventListener: &pebble.EventListener{FlushEnd: e.pace.flushEnd},
 	}
 	o.CompactionConcurrencyRange = func() (int, int) { return 1, 1 }
-	defer func() {
-		// A damaged index may make its library panic; it is rebuilt then.
-		if p := recover(); p != nil {
-			err = fmt.Errorf("the index: %v", p)
-		}
-	}()
+	// A damaged index may make its library panic; it is rebuilt then.
+	defer errs.Recover("local.openIndex", "", &err)
 	if err := e.dropLeftTables(); err != nil {
 		return err
 	}

@@ -195,11 +195,7 @@ func (e *Engine) verifyHeader(n uint32) (string, error) {
 // scrub would bring to them after each start.
 func (bs blobs) Verify(ctx context.Context, id engine.BlobID) (octets int64, err error) {
 	const op = "local.Verify"
-	defer func() {
-		if p := recover(); p != nil {
-			octets, err = 0, errs.Recovered(op, "", p)
-		}
-	}()
+	defer errs.Recover(op, "", &err)
 	if _, err := bs.Summary(ctx, id); err != nil {
 		return 0, err
 	}
