@@ -89,12 +89,13 @@ type fetcher struct {
 	scan *store.Scan // nil: nothing was asked for yet
 
 	m      *store.Message
-	sum    *message.Summary // nil: not asked for yet
-	known  store.Known      // what is kept of m, and what will be
-	looked bool             // for what is kept
-	before bool             // m was asked for before, if looked
-	news   bool             // something is to be kept
-	body   store.Body       // nil: not open
+	sum    *message.Summary       // nil: not asked for yet
+	known  store.Known            // what is kept of m, if looked
+	looked bool                   // for that
+	before bool                   // m was asked for before, if looked
+	news   bool                   // something is to be kept: made, or that m was asked for
+	made   [store.FormsMax][]byte // in answers that are not in the connection yet
+	body   store.Body             // nil: not open
 
 	selected []byte // header fields, used again
 	nothing  bool   // the item has nothing to tell of this message
@@ -223,20 +224,29 @@ func (f *fetcher) message(i int, m *store.Message, p plan) error {
 
 // begin turns to a message.
 func (f *fetcher) begin(m *store.Message) {
-	f.m, f.sum, f.known, f.sent = m, nil, store.Known{}, false
-	f.looked, f.news = false, false
+	f.m, f.sum, f.sent = m, nil, false
+	f.looked = false
 }
 
-// end keeps what was made of the message for who asks again.
+// end ends with a message.
 func (f *fetcher) end() {
-	if f.news {
-		f.s.srv.store.Keep(f.m, f.known)
-	}
+	f.keepMade()
 	f.closeBody()
+}
+
+// keepMade keeps what was made of the message for who asks again.
+func (f *fetcher) keepMade() {
+	if f.news {
+		var k store.Known
+		k.AddForms(f.made)
+		f.s.srv.store.Keep(f.m, k)
+		f.news, f.made = false, [store.FormsMax][]byte{}
+	}
 }
 
 // flush sends the answers. Summaries hold no file meanwhile.
 func (f *fetcher) flush() error {
+	f.keepMade()
 	f.closeScan()
 	_, err := f.s.conn.Write(f.out)
 	f.out, f.from = f.out[:0], 0
@@ -264,13 +274,14 @@ func (f *fetcher) look() {
 // kept returns a form that the store keeps of the message, nil for none.
 func (f *fetcher) kept(form int) []byte {
 	f.look()
-	return f.known.Forms[form]
+	return f.known.Form(form)
 }
 
-// keep keeps a form, as it was made behind from.
+// keep has a form kept, as it was made behind from, if none is that the store was
+// asked for before.
 func (f *fetcher) keep(form, from int) {
-	if f.known.KeepForm(form, f.out[from:]) {
-		f.news = true
+	if f.known.Form(form) == nil {
+		f.made[form], f.news = f.out[from:], true
 	}
 }
 
@@ -286,7 +297,7 @@ func (f *fetcher) readSummary(keep bool) (*message.Summary, error) {
 	if f.look(); f.sum != nil {
 		return f.sum, nil
 	}
-	read := f.openScan().Summary
+	read := f.openScan().Read
 	if keep && f.before {
 		read = f.scan.Learn
 	}

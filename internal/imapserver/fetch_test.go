@@ -160,8 +160,8 @@ func TestFetchKeeps(t *testing.T) {
 		fetched(t, c, "FETCH 1 "+step.items)
 		k, before := s.Store.Known(l.At(0))
 		var forms [store.FormsMax]bool
-		for i, b := range k.Forms {
-			forms[i] = b != nil
+		for i := range forms {
+			forms[i] = k.Form(i) != nil
 		}
 		if before != step.before || (k.Summary != nil) != step.summary || forms != step.forms {
 			t.Errorf("behind %s: %v, %v, %v", step.items, before, k.Summary != nil, forms)
@@ -170,7 +170,7 @@ func TestFetchKeeps(t *testing.T) {
 	s.Store.Spare()
 	for range 2 {
 		fetched(t, c, "FETCH 1 (ENVELOPE BODYSTRUCTURE)")
-		if k, _ := s.Store.Known(l.At(0)); k.Summary != nil || k.Forms[0] == nil || k.Forms[1] == nil {
+		if k, _ := s.Store.Known(l.At(0)); k.Summary != nil || k.Form(0) == nil || k.Form(1) == nil {
 			t.Errorf("of envelope and structure %+v is kept", k)
 		}
 	}

@@ -10,6 +10,9 @@ import (
 // derived data: of another version, it is made again from the octets.
 const summaryVersion = 1
 
+// offsetMax is the largest offset in a message that is believed.
+const offsetMax = 1 << 40
+
 const (
 	flagFieldsWhole = 1 << iota
 	flagBareLF
@@ -105,13 +108,14 @@ func DecodeSummary(b []byte) (*Summary, error) {
 // Decode is DecodeSummary into the memory of a summary that nobody needs any more,
 // except for that of the strings.
 func (s *Summary) Decode(b []byte) error {
-	if len(b) < 2 || b[0] != summaryVersion {
+	start, fields, rest, ok := splitSummary(b)
+	if !ok {
 		return errs.New("message.DecodeSummary", errs.Corrupt, "")
 	}
-	d := decoder{s: string(b[2:])}
-	s.FieldsWhole, s.BareLF = b[1]&flagFieldsWhole != 0, b[1]&flagBareLF != 0
-	s.Size = d.offset()
-	s.Fields = append(s.Fields[:0], d.string()...)
+	s.FieldsWhole, s.BareLF = start.flags&flagFieldsWhole != 0, start.flags&flagBareLF != 0
+	s.Size = start.size
+	s.Fields = append(s.Fields[:0], fields...)
+	d := decoder{s: string(rest)}
 	n := d.count(PartsMax, 16)
 	s.Parts = sized(s.Parts, n)
 	for i := range s.Parts {
@@ -159,7 +163,7 @@ func (d *decoder) uvarint() uint64 {
 
 func (d *decoder) offset() int64 {
 	v := d.uvarint()
-	if v > 1<<40 {
+	if v > offsetMax {
 		d.bad = true
 		return 0
 	}
@@ -268,13 +272,13 @@ func (s *Summary) Top() *Top {
 
 // Decode decodes what Summary.Append made, no further than it must. Fields are
 // then in b. It returns an error as DecodeSummary does.
-func (t *Top) Decode(b []byte) (err error) {
-	if t.Fields, t.FieldsWhole, err = DecodeFields(b); err != nil {
-		return err
+func (t *Top) Decode(b []byte) error {
+	start, fields, rest, ok := splitSummary(b)
+	if !ok {
+		return errs.New("message.Top.Decode", errs.Corrupt, "")
 	}
-	d := decoder{s: string(b[2:])}
-	d.offset()
-	d.string()
+	t.Fields, t.FieldsWhole = fields, start.flags&flagFieldsWhole != 0
+	d := decoder{s: string(rest)}
 	d.count(PartsMax, 16)
 	t.part.Envelope = &t.envelope
 	d.part(&t.part)
@@ -288,14 +292,34 @@ func (t *Top) Decode(b []byte) (err error) {
 // DecodeFields returns the Fields of an encoded summary, which are in b, and
 // FieldsWhole. It returns an error as DecodeSummary does.
 func DecodeFields(b []byte) (fields []byte, whole bool, err error) {
+	start, fields, _, ok := splitSummary(b)
+	if !ok {
+		return nil, false, errs.New("message.DecodeFields", errs.Corrupt, "")
+	}
+	return fields, start.flags&flagFieldsWhole != 0, nil
+}
+
+// summaryStart is what stands before the fields of an encoded summary.
+type summaryStart struct {
+	flags byte
+	size  int64
+}
+
+// splitSummary returns the pieces of an encoded summary: what stands before its
+// fields, these, and its parts.
+func splitSummary(b []byte) (start summaryStart, fields, parts []byte, ok bool) {
 	if len(b) < 2 || b[0] != summaryVersion {
-		return nil, false, errs.New("message.DecodeFields", errs.Corrupt, "")
+		return summaryStart{}, nil, nil, false
 	}
-	_, size := binary.Uvarint(b[2:])
-	rest := b[2+max(0, size):]
-	n, length := binary.Uvarint(rest)
-	if size <= 0 || length <= 0 || n > uint64(len(rest)-length) {
-		return nil, false, errs.New("message.DecodeFields", errs.Corrupt, "")
+	size, n := binary.Uvarint(b[2:])
+	if n <= 0 || size > offsetMax {
+		return summaryStart{}, nil, nil, false
 	}
-	return rest[length : length+int(n)], b[1]&flagFieldsWhole != 0, nil
+	rest := b[2+n:]
+	length, n := binary.Uvarint(rest)
+	if n <= 0 || length > uint64(len(rest)-n) {
+		return summaryStart{}, nil, nil, false
+	}
+	rest = rest[n:]
+	return summaryStart{b[1], int64(size)}, rest[:length:length], rest[length:], true
 }

@@ -1,7 +1,6 @@
 package store
 
 import (
-	"bytes"
 	"sync"
 
 	"github.com/angarium/angarium/internal/engine"
@@ -11,48 +10,70 @@ import (
 // Known is what the store keeps of a message without its octets.
 type Known struct {
 	Summary *message.Summary // nil: not kept
-	// Forms are ways in which servers send what the summary holds; nil where none
-	// is kept. They are read-only.
-	Forms [FormsMax][]byte
 
-	octets int64 // of Summary, about
+	octets int64            // of Summary, about
+	forms  []byte           // all that are kept, one behind the other
+	at     [FormsMax]extent // of each in forms
 }
+
+// extent is a piece of Known.forms.
+type extent struct{ from, to uint16 }
 
 const (
 	FormsMax      = 3        // how many forms there can be
 	formLenMax    = 16 << 10 // of one that is kept
-	knownOctets   = 200      // of one of which nothing is known, about
+	knownOctets   = 150      // of one of which nothing is known, about
 	summaryOctets = 300      // beside those of strings, about
 )
 
-// KeepForm copies a form, unless it is large or there is one.
-func (k *Known) KeepForm(form int, b []byte) (kept bool) {
-	if len(b) > formLenMax || k.Forms[form] != nil {
-		return false
+// Form returns one of the ways in which servers send what the summary holds, nil
+// where it is not kept. It is read-only.
+func (k *Known) Form(form int) []byte {
+	if at := k.at[form]; at.to > 0 {
+		return k.forms[at.from:at.to:at.to]
 	}
-	k.Forms[form] = bytes.Clone(b)
-	return true
+	return nil
+}
+
+// AddForms copies the forms that k has not, but for those that are large.
+func (k *Known) AddForms(forms [FormsMax][]byte) {
+	size := len(k.forms)
+	for i, b := range forms {
+		if len(b) > formLenMax || k.at[i].to > 0 {
+			forms[i] = nil
+		}
+		size += len(forms[i])
+	}
+	if size == len(k.forms) {
+		return
+	}
+	all := append(make([]byte, 0, size), k.forms...)
+	for i, b := range forms {
+		if len(b) > 0 {
+			k.at[i] = extent{uint16(len(all)), uint16(len(all) + len(b))}
+			all = append(all, b...)
+		}
+	}
+	k.forms = all
 }
 
 // size returns how many octets of memory it takes, about.
-func (k *Known) size() int64 {
-	n := knownOctets + k.octets
-	for _, b := range k.Forms {
-		n += int64(len(b))
-	}
-	return n
-}
+func (k *Known) size() int64 { return knownOctets + k.octets + int64(len(k.forms)) }
 
 // add takes over what other has and k has not.
 func (k *Known) add(other Known) {
 	if k.Summary == nil {
 		k.Summary, k.octets = other.Summary, other.octets
 	}
-	for i, b := range other.Forms {
-		if k.Forms[i] == nil {
-			k.Forms[i] = b
-		}
+	if k.forms == nil {
+		k.forms, k.at = other.forms, other.at
+		return
 	}
+	var forms [FormsMax][]byte
+	for i := range forms {
+		forms[i] = other.Form(i)
+	}
+	k.AddForms(forms)
 }
 
 // summaryCache keeps what is known of messages in two generations: when the young

@@ -23,31 +23,32 @@ func TestForms(t *testing.T) {
 	}
 	m := l.At(0)
 	s.Spare()
-	if k, before := s.Known(m); before || k.Summary != nil || k.Forms[0] != nil {
+	if k, before := s.Known(m); before || k.Summary != nil || k.Form(0) != nil {
 		t.Errorf("at first: %v, %+v", before, k)
 	}
-	keep := func(form int, b string) bool {
+	keep := func(form int, b string) {
 		var k Known
-		kept := k.KeepForm(form, []byte(b))
+		var forms [FormsMax][]byte
+		forms[form] = []byte(b)
+		k.AddForms(forms)
 		s.Keep(m, k)
-		return kept
 	}
-	if !keep(0, "zero") || !keep(0, "later") || keep(1, strings.Repeat("x", formLenMax+1)) {
-		t.Error("one of them should be kept, or not")
-	}
-	if k, before := s.Known(m); !before || k.Summary != nil || string(k.Forms[0]) != "zero" || k.Forms[1] != nil || k.KeepForm(0, nil) {
+	keep(0, "zero")
+	keep(0, "later")
+	keep(1, strings.Repeat("x", formLenMax+1))
+	if k, before := s.Known(m); !before || k.Summary != nil || string(k.Form(0)) != "zero" || k.Form(1) != nil {
 		t.Errorf("then: %v, %+v", before, k)
 	}
 	sum := must(s.Summary(ctx, m))
-	if k, before := s.Known(m); !before || k.Summary != sum || sum.Parts[0].Envelope.Subject != "x" || string(k.Forms[0]) != "zero" {
+	if k, before := s.Known(m); !before || k.Summary != sum || sum.Parts[0].Envelope.Subject != "x" || string(k.Form(0)) != "zero" {
 		t.Errorf("with its summary: %v, %+v", before, k)
 	}
 	keep(2, "two")
-	if k, _ := s.Known(m); k.Summary != sum || string(k.Forms[2]) != "two" {
+	if k, _ := s.Known(m); k.Summary != sum || string(k.Form(2)) != "two" {
 		t.Errorf("with one more: %+v", k)
 	}
 	s.Spare()
-	if k, before := s.Known(m); before || k.Summary != nil || k.Forms[0] != nil {
+	if k, before := s.Known(m); before || k.Summary != nil || k.Form(0) != nil {
 		t.Errorf("at last: %v, %+v", before, k)
 	}
 }
@@ -60,7 +61,7 @@ func TestCacheSize(t *testing.T) {
 	for range 100_000 {
 		id, form := engine.BlobID(rng.IntN(300)), rng.IntN(FormsMax)
 		k, _ := c.get(id)
-		if k.Summary != nil && k.Summary.Size != int64(id) || k.Forms[form] != nil && !bytes.Equal(k.Forms[form], []byte{byte(id), byte(form)}) {
+		if k.Summary != nil && k.Summary.Size != int64(id) || k.Form(form) != nil && !bytes.Equal(k.Form(form), []byte{byte(id), byte(form)}) {
 			t.Fatalf("%d has %+v", id, k)
 		}
 		var news Known
@@ -68,10 +69,12 @@ func TestCacheSize(t *testing.T) {
 		case 0:
 			news = Known{Summary: &message.Summary{Size: int64(id)}, octets: int64(rng.IntN(500))}
 		case 1:
-			news.KeepForm(form, []byte{byte(id), byte(form)})
+			var forms [FormsMax][]byte
+			forms[form] = []byte{byte(id), byte(form)}
+			news.AddForms(forms)
 		}
 		c.put(id, news)
-		if got, ok := c.get(id); !ok || k.Summary != nil && got.Summary != k.Summary || k.Forms[form] != nil && got.Forms[form] == nil || news.Summary != nil && got.Summary == nil {
+		if got, ok := c.get(id); !ok || k.Summary != nil && got.Summary != k.Summary || k.Form(form) != nil && got.Form(form) == nil || news.Summary != nil && got.Summary == nil {
 			t.Fatalf("%d had %+v and has %+v", id, k, got)
 		}
 		var young, old int64

@@ -103,6 +103,11 @@ func (c *Scan) Summary(ctx context.Context, m *Message) (*message.Summary, error
 	if sum := c.kept(m); sum != nil {
 		return sum, nil
 	}
+	return c.Read(ctx, m)
+}
+
+// Read is Summary for a message of which the store is known to keep none.
+func (c *Scan) Read(ctx context.Context, m *Message) (*message.Summary, error) {
 	b, err := c.read(ctx, m)
 	if err == nil {
 		err = c.sum.Decode(b)
