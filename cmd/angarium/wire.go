@@ -64,7 +64,7 @@ func openStore(ctx context.Context, c *config.Config, log *slog.Logger, ev *tele
 	if err != nil {
 		return nil, fmt.Errorf("opening the store in %s: %w", c.Data, err)
 	}
-	s, err := store.Open(ctx, e, store.Options{Now: time.Now, SummaryCacheOctets: keep.summaries, LoadedMessagesMax: keep.messages, ExpungeRetention: orNever(c.Store.ExpungeRetention), ScrubEvery: orNever(c.Store.ScrubEvery), Finding: func(f store.Finding) {
+	s, err := store.Open(ctx, e, store.Options{Now: time.Now, SummaryCacheOctets: keep.summaries, Warm: store.Warm{FS: vfs.Disk{}, Name: filepath.Join(c.Data, "warm"), Version: imapserver.FormsVersion}, LoadedMessagesMax: keep.messages, ExpungeRetention: orNever(c.Store.ExpungeRetention), ScrubEvery: orNever(c.Store.ScrubEvery), Finding: func(f store.Finding) {
 		ev.Store(telemetry.StoreFinding)
 		log.Error("damage in an account was found", "finding", f.String())
 	}})

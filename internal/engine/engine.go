@@ -49,6 +49,12 @@ type Engine interface {
 	// Reclaim gives back what nobody keeps any more, soon instead of in the
 	// background, however much work that is.
 	Reclaim(ctx context.Context) error
+	// Note returns what SetNote was given before the engine was closed the last time, nil
+	// when it was not closed in order. It is none of what commits make, and is not there
+	// when somebody put the engine's files back to an earlier time.
+	Note() []byte
+	// SetNote has a short note kept for who opens the engine next, by Close.
+	SetNote(note []byte)
 	// Close waits for running commits. Afterwards everything fails.
 	Close() error
 }

@@ -325,6 +325,10 @@ func (f *fetcher) openScan() *store.Scan {
 	return f.scan
 }
 
+// FormsVersion is another one whenever a form of the same message is: the store keeps
+// forms over restarts, for a newer server too (TestFormsVersion).
+const FormsVersion = 1
+
 // Forms that the store keeps.
 const (
 	formEnvelope = iota

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"iter"
 	"sync"
 
 	"github.com/angarium/angarium/internal/engine"
@@ -95,6 +96,21 @@ func (c *summaryCache) get(id engine.BlobID) (k Known, ok bool) {
 		k, ok = c.old[id]
 	}
 	return k, ok
+}
+
+// all yields what is kept, the newest last; of some, older states come before.
+func (c *summaryCache) all() iter.Seq2[engine.BlobID, Known] {
+	return func(yield func(engine.BlobID, Known) bool) {
+		c.mu.RLock()
+		defer c.mu.RUnlock()
+		for _, generation := range []map[engine.BlobID]Known{c.old, c.young} {
+			for id, k := range generation {
+				if !yield(id, k) {
+					return
+				}
+			}
+		}
+	}
 }
 
 // drop forgets all of them.

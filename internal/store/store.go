@@ -39,6 +39,7 @@ type Options struct {
 	Now                func() time.Time // required
 	ExpungeRetention   time.Duration    // how long expunged mail is kept; default 14 days; negative: not at all
 	SummaryCacheOctets int64            // default 64 MiB
+	Warm               Warm             // optional: what is kept of messages outlives a stop
 	LoadedMessagesMax  int64            // messages in memory above which unwatched mailboxes are let go; default 4 million
 	PurgeEvery         time.Duration    // default 1 h; negative: never by itself
 	ScrubEvery         time.Duration    // in which time everything is read once; default 7 days; negative: never
@@ -87,6 +88,10 @@ func Open(ctx context.Context, e engine.Engine, o Options) (*Store, error) {
 	if err := s.registry.open(ctx, s); err != nil {
 		return nil, err
 	}
+	if o.Warm.Name != "" {
+		note := e.Note()
+		s.wg.Go(func() { s.loadWarm(note) })
+	}
 	if o.PurgeEvery > 0 {
 		s.wg.Go(func() { s.purgeLoop(context.WithoutCancel(ctx)) })
 	}
@@ -96,15 +101,18 @@ func Open(ctx context.Context, e engine.Engine, o Options) (*Store, error) {
 	return s, nil
 }
 
-// Reclaim gives back the octets of erased messages at once.
+// Reclaim gives back the octets of erased messages at once, and forgets what is kept of
+// them.
 func (s *Store) Reclaim(ctx context.Context) error {
+	s.summaries.drop()
 	return errs.Wrap("store.Reclaim", s.engine.Reclaim(ctx))
 }
 
-// Close ends the store's own work.
+// Close ends the store's own work. The engine is to be closed next.
 func (s *Store) Close() error {
 	close(s.stop)
 	s.wg.Wait()
+	s.saveWarm()
 	return nil
 }
 

@@ -22,6 +22,7 @@ const (
 	keyLocation = 'w' // BlobID: where the blob was moved
 	keyStore    = 'i' // the store's UUID
 	keyDamage   = 'd' // there when commits may be lost; until Quarantine
+	keyNote     = 'n' // what SetNote was given; from Close to Open
 )
 
 func indexError(op string, err error) error {
