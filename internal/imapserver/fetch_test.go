@@ -2,7 +2,9 @@ package imapserver
 
 import (
 	"bytes"
+	"crypto/sha256"
 	"fmt"
+	"io"
 	"math/rand/v2"
 	"strings"
 	"testing"
@@ -178,5 +180,31 @@ func TestFetchKeeps(t *testing.T) {
 	s.Store.Keep(l.At(0), store.Known{Summary: &message.Summary{Parts: []message.Part{{Type: "kept", Subtype: "summary"}}}})
 	if got, _ := fetched(t, c, "FETCH 1 BODY"); !strings.Contains(got, `"kept" "summary"`) {
 		t.Errorf("a summary that is kept was read once more: %s", got)
+	}
+}
+
+// TestFormsVersion: the store keeps forms over a restart into another server, which
+// would send those of this one for ever.
+func TestFormsVersion(t *testing.T) {
+	const seen = "1 1c4d89c902e296e6"
+	s := newTestServer(t, Options{})
+	c := s.selected(t,
+		"Date: Mon, 2 Mar 2026 10:00:00 +0100\r\nFrom: \"Ada, L.\" <ada@example.org>, =?utf-8?q?J=C3=BCrgen?= <j@example.org>\r\nTo: friends: a@example.org, <@relay:b@example.org>;, none:;\r\n"+
+			"Cc: (comment) c@example.org\r\nSubject: =?iso-8859-1?q?gr=FC=DFe?=\r\n\tfolded \"quoted\" \\ back\r\nMessage-ID: <1@example.org>\r\nIn-Reply-To: <0@example.org>\r\n\r\ntext\r\n",
+		"From: caf\xe9 <x>\r\nSender: not an address\r\nSubject:\r\n\r\n",
+		"no header at all",
+		"Content-Type: multipart/mixed; boundary=\"a b\"; x*=utf-8''%C3%BC\r\nContent-Language: de, en\r\n\r\n--a b\r\nContent-Type: text/html; charset=\"utf-8\"\r\nContent-Transfer-Encoding: quoted-printable\r\n"+
+			"Content-ID: <id>\r\nContent-Description: what\r\nContent-MD5: sum\r\nContent-Location: here\r\nContent-Disposition: attachment; filename*0=long; filename*1=name\r\n\r\nhtml\r\n"+
+			"--a b\r\nContent-Type: message/rfc822\r\n\r\nSubject: inner\r\nFrom: i@example.org\r\n\r\ninner\r\ntext\r\n--a b\r\nContent-Type: multipart/alternative; boundary=c\r\n\r\n--c\r\n\r\n--c--\r\n--a b--\r\n")
+	h := sha256.New()
+	for _, items := range []string{"ENVELOPE", "BODYSTRUCTURE", "BODY.PEEK[HEADER.FIELDS (From Subject To Date X-None)]"} {
+		got, tagged := fetched(t, c, "FETCH 1:* ("+items+")")
+		if !strings.HasPrefix(tagged, "f OK") {
+			t.Fatal(tagged)
+		}
+		io.WriteString(h, got)
+	}
+	if got := fmt.Sprintf("%d %x", FormsVersion, h.Sum(nil)[:8]); got != seen {
+		t.Errorf("the version and the forms are %s, and were %s: if the forms have changed, raise FormsVersion", got, seen)
 	}
 }

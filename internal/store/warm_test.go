@@ -1,0 +1,344 @@
+package store
+
+import (
+	"bytes"
+	"errors"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/angarium/angarium/internal/engine"
+	"github.com/angarium/angarium/internal/engine/local"
+	"github.com/angarium/angarium/internal/mail"
+	"github.com/angarium/angarium/internal/vfs"
+)
+
+// warmStore is a store on the disk.
+type warmStore struct {
+	*Store
+	e *local.Engine
+	a *Account
+}
+
+// openWarm opens the store in dir with one account, and waits for what its file has.
+func openWarm(t *testing.T, dir string, w Warm) *warmStore {
+	t.Helper()
+	e, err := local.Open(ctx, vfs.Disk{}, filepath.Join(dir, "store"), local.Options{Now: time.Now, CompactEvery: -1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if w.FS == nil {
+		w.FS = vfs.Disk{}
+	}
+	w.Name = filepath.Join(dir, "warm")
+	s, err := Open(ctx, e, Options{Now: time.Now, PurgeEvery: -1, ScrubEvery: -1, Warm: w})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.wg.Wait()
+	return &warmStore{Store: s, e: e, a: account(t, s, "a@b")}
+}
+
+// close stops in order.
+func (s *warmStore) close(t *testing.T) {
+	t.Helper()
+	if err := errors.Join(s.Store.Close(), s.e.Close()); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// fill delivers messages of which forms are kept.
+func (s *warmStore) fill(t *testing.T, texts ...string) {
+	t.Helper()
+	for _, text := range texts {
+		deliver(t, s.Store, s.a, "INBOX", "Subject: "+text+"\r\n\r\n", mail.Flags{})
+	}
+	for m := range s.messages(t) {
+		s.keep(t, m)
+	}
+}
+
+// formsOf are those that a server makes of the message.
+func (s *warmStore) formsOf(t *testing.T, m *Message) [FormsMax][]byte {
+	t.Helper()
+	subject := must(s.Summary(ctx, m)).Parts[0].Envelope.Subject
+	return [FormsMax][]byte{[]byte("envelope of " + subject), nil, []byte(subject)}
+}
+
+func (s *warmStore) keep(t *testing.T, m *Message) {
+	var k Known
+	k.AddForms(s.formsOf(t, m))
+	s.Keep(m, k)
+}
+
+func (s *warmStore) messages(t *testing.T) map[*Message]bool {
+	t.Helper()
+	_, l, err := s.a.Messages(ctx, boxOf(t, s.a, "INBOX").ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	all := map[*Message]bool{}
+	for _, m := range l.Range(0, l.Len()) {
+		all[m] = true
+	}
+	return all
+}
+
+// known counts the messages of which forms are kept, which must be theirs.
+func (s *warmStore) known(t *testing.T) (n int) {
+	t.Helper()
+	for m := range s.messages(t) {
+		k, _ := s.Known(m)
+		if k.forms == nil {
+			continue
+		}
+		n++
+		for i, want := range s.formsOf(t, m) {
+			if got := k.Form(i); string(got) != string(want) {
+				t.Errorf("form %d of message %d is %q, not %q", i, m.UID, got, want)
+			}
+		}
+	}
+	return n
+}
+
+// TestWarm: what is kept of messages outlives a stop in order, once, and no other one.
+func TestWarm(t *testing.T) {
+	dir := t.TempDir()
+	s := openWarm(t, dir, Warm{})
+	s.fill(t, "one", "two", "three")
+	s.close(t)
+	s = openWarm(t, dir, Warm{})
+	if n := s.known(t); n != 3 {
+		t.Errorf("forms of %d messages outlived the stop", n)
+	}
+	if _, err := os.Stat(filepath.Join(dir, "warm")); !os.IsNotExist(err) {
+		t.Error("the file is still there:", err)
+	}
+	s.close(t)
+	s = openWarm(t, dir, Warm{Version: 1})
+	if n := s.known(t); n != 0 {
+		t.Errorf("%d forms of another version are served", n)
+	}
+	for m := range s.messages(t) {
+		s.keep(t, m)
+	}
+	if err := s.Store.Close(); err != nil {
+		t.Fatal(err)
+	}
+	killed := t.TempDir()
+	if err := os.CopyFS(killed, os.DirFS(dir)); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.e.Close(); err != nil {
+		t.Fatal(err)
+	}
+	s = openWarm(t, killed, Warm{Version: 1})
+	if n := s.known(t); n != 0 {
+		t.Errorf("%d forms outlived that the process was killed", n)
+	}
+	s.close(t)
+	s = openWarm(t, dir, Warm{Version: 1})
+	if n := s.known(t); n != 3 {
+		t.Errorf("forms of %d messages outlived the third stop", n)
+	}
+	if err := s.Reclaim(ctx); err != nil {
+		t.Fatal(err)
+	}
+	s.close(t)
+	s = openWarm(t, dir, Warm{Version: 1})
+	if n := s.known(t); n != 0 {
+		t.Errorf("%d forms outlived that erased messages were given back", n)
+	}
+	s.close(t)
+}
+
+// TestWarmPutBack: in a store that was put back to an earlier time other messages get
+// the BlobIDs of those that came afterwards; they are not taken for them.
+func TestWarmPutBack(t *testing.T) {
+	dir, backup := t.TempDir(), t.TempDir()
+	s := openWarm(t, dir, Warm{})
+	s.fill(t, "before")
+	s.close(t)
+	if err := os.CopyFS(backup, os.DirFS(dir)); err != nil {
+		t.Fatal(err)
+	}
+	s = openWarm(t, dir, Warm{})
+	s.fill(t, "later")
+	ids := map[any]bool{}
+	for m := range s.messages(t) {
+		ids[m.Blob] = true
+	}
+	s.close(t)
+	later, err := os.ReadFile(filepath.Join(dir, "warm"))
+	if err != nil {
+		t.Fatal(err)
+	}
+
+	s = openWarm(t, backup, Warm{})
+	deliver(t, s.Store, s.a, "INBOX", "Subject: other\r\n\r\n", mail.Flags{})
+	for m := range s.messages(t) {
+		if !ids[m.Blob] {
+			t.Fatal("the test is of no use: the message has an id of its own")
+		}
+	}
+	s.close(t)
+	if err := os.WriteFile(filepath.Join(backup, "warm"), later, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s = openWarm(t, backup, Warm{})
+	if n := s.known(t); n != 0 {
+		t.Errorf("forms of %d messages come from another time", n)
+	}
+	s.close(t)
+}
+
+// TestWarmDamaged: of a damaged file is taken what is whole.
+func TestWarmDamaged(t *testing.T) {
+	dir := t.TempDir()
+	s := openWarm(t, dir, Warm{})
+	s.fill(t, "one", "two", "three")
+	s.close(t)
+	name := filepath.Join(dir, "warm")
+	whole, err := os.ReadFile(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	rng := rand.New(rand.NewPCG(1, 2))
+	for range 100 {
+		b := append([]byte(nil), whole...)
+		if rng.IntN(4) == 0 {
+			b = b[:rng.IntN(len(b))]
+		} else {
+			b[rng.IntN(len(b))] ^= byte(1 + rng.IntN(255))
+		}
+		if err := os.WriteFile(name, b, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		s = openWarm(t, dir, Warm{})
+		if n := s.known(t); n != 0 {
+			t.Errorf("forms of %d messages were in a block that was damaged", n)
+		}
+		for m := range s.messages(t) {
+			s.keep(t, m)
+		}
+		s.close(t)
+		if whole, err = os.ReadFile(name); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s = openWarm(t, dir, Warm{})
+	if n := s.known(t); n != 3 {
+		t.Errorf("forms of %d messages are in the whole file", n)
+	}
+	s.close(t)
+}
+
+// TestWarmFails: when the file cannot be written the stop is none the worse.
+func TestWarmFails(t *testing.T) {
+	for _, failing := range []vfs.Op{vfs.OpCreate, vfs.OpWrite} {
+		dir := t.TempDir()
+		fault := &vfs.Fault{FS: vfs.Disk{}}
+		s := openWarm(t, dir, Warm{FS: fault})
+		s.fill(t, "one")
+		fault.Fail = func(op vfs.Op, _ int64) error {
+			if op == failing {
+				return syscall.ENOSPC
+			}
+			return nil
+		}
+		s.close(t)
+		s = openWarm(t, dir, Warm{})
+		if n := s.known(t); n != 0 {
+			t.Errorf("%d forms of a file that was not written", n)
+		}
+		s.close(t)
+	}
+}
+
+// TestWarmHostile: a length that cannot be takes no memory.
+func TestWarmHostile(t *testing.T) {
+	fs := vfs.NewMem()
+	f, err := fs.Create("warm")
+	if err != nil {
+		t.Fatal(err)
+	}
+	f.WriteAt([]byte("\xff\xff\xff\x7fsumsandmore"), 0)
+	if n := testing.AllocsPerRun(1, func() { readWarm(f, 0) }); n > 1 {
+		t.Errorf("%v allocations", n)
+	}
+}
+
+// FuzzWarm: what is read of a block is in it, and all that was written is.
+func FuzzWarm(f *testing.F) {
+	var k Known
+	k.AddForms([FormsMax][]byte{[]byte("one"), nil, []byte("three")})
+	two := appendWarm(appendWarm(nil, 7, &k), 8, &k)
+	f.Add(two)
+	f.Add(two[:len(two)-1])
+	f.Add(make([]byte, 40))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		for len(b) > 0 {
+			id, k, rest := decodeWarm(b)
+			if len(rest) >= len(b) {
+				t.Fatal("nothing was read")
+			}
+			again := appendWarm(nil, id, &k)
+			if id != 0 && len(again) == len(b)-len(rest) && !bytes.HasPrefix(b, again) {
+				t.Fatalf("%q of %q", again, b)
+			}
+			b = rest
+		}
+	})
+}
+
+// TestWarmLarge: more than one block, and no more than there is room for.
+func TestWarmLarge(t *testing.T) {
+	w := Warm{FS: vfs.NewMem(), Name: "warm"}
+	c := &summaryCache{max: 3 << 20} // of which both generations are used
+	rng := rand.New(rand.NewPCG(1, 2))
+	want := map[int]Known{}
+	for id := range 2000 {
+		var forms [FormsMax][]byte
+		for i := range forms {
+			forms[i] = make([]byte, rng.IntN(600))
+			for j := range forms[i] {
+				forms[i][j] = byte(rng.Uint32())
+			}
+		}
+		var k Known
+		k.AddForms(forms)
+		c.put(engine.BlobID(1+id), k)
+		want[id] = k
+	}
+	note := make([]byte, warmNote)
+	if err := w.write(note, c); err != nil {
+		t.Fatal(err)
+	}
+	for _, max := range []int64{8 << 20, 1 << 20} {
+		s := &Store{opts: Options{Warm: w}}
+		s.summaries.max = max
+		s.loadWarm(note)
+		have := 0
+		for id, k := range want {
+			got, ok := s.summaries.get(engine.BlobID(1 + id))
+			if ok {
+				have++
+			}
+			for i := range FormsMax {
+				if ok && string(got.Form(i)) != string(k.Form(i)) {
+					t.Fatalf("form %d of %d is another one", i, id)
+				}
+			}
+		}
+		if whole := max == 8<<20; whole != (have == len(want)) || have == 0 {
+			t.Errorf("%d of %d have room in %d octets", have, len(want), max)
+		}
+		if err := w.write(note, c); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
