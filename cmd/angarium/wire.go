@@ -28,6 +28,7 @@ import (
 	"github.com/angarium/angarium/internal/store"
 	"github.com/angarium/angarium/internal/telemetry"
 	"github.com/angarium/angarium/internal/vfs"
+	"github.com/angarium/angarium/internal/warm"
 )
 
 // mailStore is the store on its engine.
@@ -64,17 +65,31 @@ func openStore(ctx context.Context, c *config.Config, log *slog.Logger, ev *tele
 	if err != nil {
 		return nil, fmt.Errorf("opening the store in %s: %w", c.Data, err)
 	}
-	s, err := store.Open(ctx, e, store.Options{Now: time.Now, SummaryCacheOctets: keep.summaries, Warm: store.Warm{FS: vfs.Disk{}, Name: filepath.Join(c.Data, "warm"), Version: imapserver.FormsVersion}, LoadedMessagesMax: keep.messages, ExpungeRetention: orNever(c.Store.ExpungeRetention), ScrubEvery: orNever(c.Store.ScrubEvery), Finding: func(f store.Finding) {
-		ev.Store(telemetry.StoreFinding)
-		log.Error("damage in an account was found", "finding", f.String())
-	}})
+	s, err := store.Open(ctx, e, store.Options{
+		Now:                time.Now,
+		SummaryCacheOctets: keep.summaries,
+		Warm:               store.Warm{File: warm.File{FS: vfs.Disk{}, Name: filepath.Join(c.Data, "warm", "forms")}, Version: imapserver.FormsVersion},
+		LoadedMessagesMax:  keep.messages,
+		ExpungeRetention:   orNever(c.Store.ExpungeRetention),
+		ScrubEvery:         orNever(c.Store.ScrubEvery),
+		Finding: func(f store.Finding) {
+			ev.Store(telemetry.StoreFinding)
+			log.Error("damage in an account was found", "finding", f.String())
+		},
+	})
 	if err != nil {
 		return nil, errors.Join(err, e.Close())
 	}
 	s.SetDefaultQuota(defaultQuota(c))
-	texts := search.NewIndex(ctx, s, vfs.Disk{}, filepath.Join(c.Data, "search"), search.IndexOptions{Kept: int(keep.kept), Fields: int(keep.fields), Turns: turns, Failed: func(err error) {
-		log.Warn("an account could not be indexed for search; its messages are read instead", "error", err)
-	}})
+	texts := search.NewIndex(ctx, s, vfs.Disk{}, filepath.Join(c.Data, "search"), search.IndexOptions{
+		Kept:   int(keep.kept),
+		Fields: int(keep.fields),
+		Turns:  turns,
+		Warm:   warm.File{FS: vfs.Disk{}, Name: filepath.Join(c.Data, "warm", "orders")},
+		Failed: func(err error) {
+			log.Warn("an account could not be indexed for search; its messages are read instead", "error", err)
+		},
+	})
 	return &mailStore{Store: s, engine: e, texts: texts, turns: turns}, nil
 }
 

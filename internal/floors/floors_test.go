@@ -19,7 +19,7 @@ const module = "github.com/angarium/angarium/"
 // floors gives the floor of each package. A new package gets a line here.
 var floors = map[string]int{
 	"internal/errs": 0, "internal/mail": 0, "internal/message": 0, "internal/imapwire": 0, "internal/smtpwire": 0, "internal/sasl": 0, "internal/config": 0, "internal/inflate": 0,
-	"internal/vfs": 1, "internal/engine": 1, "internal/engine/mem": 1, "internal/engine/local": 1,
+	"internal/vfs": 1, "internal/warm": 1, "internal/engine": 1, "internal/engine/mem": 1, "internal/engine/local": 1,
 	"internal/fair": 2, "internal/store": 2, "internal/search": 2,
 	"internal/telemetry": 3, "internal/auth": 3, "internal/directory": 3, "internal/delivery": 3,
 	"internal/trace": 4, "internal/netserver": 4, "internal/applepush": 4, "internal/imapserver": 4, "internal/pop3server": 4, "internal/lmtpserver": 4, "internal/adminserver": 4, "internal/export": 4,
@@ -32,6 +32,7 @@ var within = map[string][]string{
 	"internal/mail": {"internal/errs"}, "internal/message": {"internal/errs"}, "internal/smtpwire": {"internal/errs"}, "internal/sasl": {"internal/errs"},
 	"internal/config":       {"internal/errs"},
 	"internal/imapwire":     {"internal/errs", "internal/mail", "internal/message"},
+	"internal/warm":         {"internal/vfs"},
 	"internal/engine/mem":   {"internal/engine", "internal/vfs"},
 	"internal/engine/local": {"internal/engine", "internal/vfs"},
 	"internal/search":       {"internal/fair", "internal/store"},

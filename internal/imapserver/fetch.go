@@ -277,8 +277,8 @@ func (f *fetcher) kept(form int) []byte {
 	return f.known.Form(form)
 }
 
-// keep has a form kept, as it was made behind from, if none is that the store was
-// asked for before.
+// keep has a form kept, as it was made behind from, unless one is kept already: kept
+// was asked before.
 func (f *fetcher) keep(form, from int) {
 	if f.known.Form(form) == nil {
 		f.made[form], f.news = f.out[from:], true

@@ -17,6 +17,7 @@ import (
 	"github.com/angarium/angarium/internal/fair"
 	"github.com/angarium/angarium/internal/store"
 	"github.com/angarium/angarium/internal/vfs"
+	"github.com/angarium/angarium/internal/warm"
 )
 
 // Index knows for accounts that are searched which of their messages can hold
@@ -57,6 +58,7 @@ type IndexOptions struct {
 	Fields int             // octets of what they are sorted by that are kept, about; default 64 MiB
 	Failed func(err error) // an account could not be indexed; optional
 	Turns  *fair.Queue     // by which the work makes pauses; nil: it makes none
+	Warm   warm.File       // optional: how mailboxes were sorted and threaded outlives a stop
 }
 
 // accountIndex is what is in memory of one account's index.
@@ -100,10 +102,11 @@ func NewIndex(ctx context.Context, s *store.Store, fsys vfs.FS, dir string, o In
 	return x
 }
 
-// Close ends the background work.
+// Close ends the background work. The store is to be closed next.
 func (x *Index) Close() {
 	close(x.stop)
 	x.wg.Wait()
+	x.saveWarm()
 }
 
 // Spare lets go of memory: what it held is read or made again when it is needed.
@@ -296,6 +299,7 @@ func (x *Index) run(ctx context.Context) {
 		<-x.stop
 		cancel()
 	}()
+	x.loadWarm()
 	x.RemoveGone(ctx)
 	for {
 		select {

@@ -2,6 +2,8 @@ package search
 
 import (
 	"cmp"
+	"maps"
+	"slices"
 	"sync"
 
 	"github.com/angarium/angarium/internal/store"
@@ -92,6 +94,13 @@ func (c *keeper) drop() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.kept, c.octets = nil, 0
+}
+
+// byUse returns the keys, that of what was used last at the end.
+func (c *keeper) byUse() []keptKey {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return slices.SortedFunc(maps.Keys(c.kept), func(a, b keptKey) int { return cmp.Compare(c.kept[a].used, c.kept[b].used) })
 }
 
 func (c *keeper) leastUsed() (least keptKey) {

@@ -9,6 +9,7 @@ import (
 	"github.com/angarium/angarium/internal/engine"
 	"github.com/angarium/angarium/internal/errs"
 	"github.com/angarium/angarium/internal/mail"
+	"github.com/angarium/angarium/internal/warm"
 )
 
 type (
@@ -52,6 +53,7 @@ type Store struct {
 	opts      Options
 	registry  registry
 	summaries summaryCache
+	next      warm.Note                                          // of the next stop
 	quota     atomic.Pointer[Quota]                              // of accounts without one of their own; nil: no limits
 	pushes    atomic.Pointer[func(a *Account, before *Snapshot)] // WatchPushes
 	stop      chan struct{}
@@ -82,16 +84,13 @@ func Open(ctx context.Context, e engine.Engine, o Options) (*Store, error) {
 	if o.ScrubEvery == 0 {
 		o.ScrubEvery = 7 * 24 * time.Hour
 	}
-	s := &Store{engine: e, opts: o, stop: make(chan struct{})}
+	s := &Store{engine: e, opts: o, stop: make(chan struct{}), next: warm.NewNote()}
 	s.mu.accounts = map[AccountID]*Account{}
 	s.summaries.max = o.SummaryCacheOctets
 	if err := s.registry.open(ctx, s); err != nil {
 		return nil, err
 	}
-	if o.Warm.Name != "" {
-		note := e.Note()
-		s.wg.Go(func() { s.loadWarm(note) })
-	}
+	s.wg.Go(s.loadWarm)
 	if o.PurgeEvery > 0 {
 		s.wg.Go(func() { s.purgeLoop(context.WithoutCancel(ctx)) })
 	}

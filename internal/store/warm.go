@@ -1,97 +1,61 @@
 package store
 
 import (
-	"bytes"
-	"crypto/rand"
 	"encoding/binary"
-	"hash/crc32"
+	"iter"
 
 	"github.com/angarium/angarium/internal/engine"
-	"github.com/angarium/angarium/internal/vfs"
+	"github.com/angarium/angarium/internal/warm"
 )
 
-// The forms that are kept of messages outlive a stop in order in a file of their own,
-// so that a server that was restarted answers as fast as before: what clients ask for
-// lies beside the messages, one read for each, otherwise. What the file has of a blob
-// stays true as long as the blob is what it was. That the store was not put back to
-// an earlier time, where blobs to come would get the same ids, shows in a note that
-// the engine has from the same stop. The file is not needed and nobody waits for
-// it to be durable: one that is damaged, or of another stop, is as good as none.
+// The forms that are kept of messages outlive a stop: else each of them is a read
+// beside its message.
 
-// Warm says where that file is.
+// Warm says where.
 type Warm struct {
-	FS   vfs.FS
-	Name string // "": nothing outlives a stop
+	warm.File
 	// Version is another one whenever a server sends other forms of the same summary.
 	Version uint64
 }
 
 const (
-	warmMagic    = "ANGWARM1"
-	warmNote     = 16             // octets that the engine has, too
-	warmHead     = 8              // of a block: octets of its payload, and their CRC-32C
-	warmBlock    = 256 << 10      // octets from which a block is written
-	warmBlockMax = 1 << 20        // of one that is read
-	warmEntry    = 8 + 2*FormsMax // of an entry, before its forms: the BlobID and their lengths
+	warmBlock = 256 << 10      // octets from which a block is written
+	warmEntry = 8 + 2*FormsMax // octets of an entry before its forms: the BlobID, and their lengths
 )
 
-var castagnoli = crc32.MakeTable(crc32.Castagnoli)
+// LastStop is the note of the stop before this start, nil when there was none in order.
+func (s *Store) LastStop() warm.Note { return s.engine.Note() }
 
-// first returns the first block's payload, which says what the file is of.
-func (w *Warm) first(note []byte) []byte {
-	return binary.LittleEndian.AppendUint64(append([]byte(warmMagic), note...), w.Version)
-}
+// NextStop is the note of the next one.
+func (s *Store) NextStop() warm.Note { return s.next }
 
-// saveWarm writes what is kept, and a note into the engine, which is closed next.
+// saveWarm saves what is kept. The engine is closed next.
 func (s *Store) saveWarm() {
 	w := &s.opts.Warm
-	if w.Name == "" {
-		return
-	}
-	note := make([]byte, warmNote)
-	rand.Read(note)
-	w.write(note, &s.summaries) // as far as it came, it is right
-	s.engine.SetNote(note)
+	w.Save(s.next, w.Version, warmBlocks(&s.summaries)) // as far as it comes
+	s.engine.SetNote(s.next)
 }
 
-func (w *Warm) write(note []byte, c *summaryCache) error {
-	if err := w.FS.RemoveAll(w.Name); err != nil {
-		return err
-	}
-	f, err := w.FS.Create(w.Name)
-	if err != nil {
-		return err
-	}
-	defer f.Close()
-	offset := int64(0)
-	put := func(payload []byte) error {
-		head := binary.LittleEndian.AppendUint32(nil, uint32(len(payload)))
-		head = binary.LittleEndian.AppendUint32(head, crc32.Checksum(payload, castagnoli))
-		if _, err := f.WriteAt(append(head, payload...), offset); err != nil {
-			return err
-		}
-		offset += int64(len(head) + len(payload))
-		return nil
-	}
-	if err := put(w.first(note)); err != nil {
-		return err
-	}
-	var block []byte
-	for id, k := range c.all() {
-		if len(k.forms) == 0 {
-			continue
-		}
-		if block = appendWarm(block, id, &k); len(block) >= warmBlock {
-			if err := put(block); err != nil {
-				return err
+// warmBlocks yields entries of all messages of which forms are kept.
+func warmBlocks(c *summaryCache) iter.Seq[[]byte] {
+	return func(yield func([]byte) bool) {
+		var block []byte
+		for id, k := range c.all() {
+			if len(k.forms) == 0 {
+				continue
+			}
+			if block = appendWarm(block, id, &k); len(block) < warmBlock {
+				continue
+			}
+			if !yield(block) {
+				return
 			}
 			block = block[:0]
 		}
+		if len(block) > 0 {
+			yield(block)
+		}
 	}
-	if len(block) == 0 {
-		return nil
-	}
-	return put(block)
 }
 
 // appendWarm appends the entry of one message.
@@ -106,25 +70,10 @@ func appendWarm(dst []byte, id engine.BlobID, k *Known) []byte {
 	return dst
 }
 
-// loadWarm keeps what the file has, and removes it: it is of the last stop.
-func (s *Store) loadWarm(note []byte) {
+// loadWarm keeps what was kept at the last stop.
+func (s *Store) loadWarm() {
 	w := &s.opts.Warm
-	f, err := w.FS.Open(w.Name)
-	if err != nil {
-		return
-	}
-	defer w.FS.Remove(w.Name)
-	defer f.Close()
-	offset := int64(0)
-	next := func() []byte {
-		payload := readWarm(f, offset)
-		offset += warmHead + int64(len(payload))
-		return payload
-	}
-	if len(note) != warmNote || !bytes.Equal(next(), w.first(note)) {
-		return
-	}
-	for block := next(); len(block) > 0; block = next() {
+	for block := range w.Load(s.LastStop(), w.Version) {
 		for len(block) > 0 {
 			var id engine.BlobID
 			var k Known
@@ -133,23 +82,6 @@ func (s *Store) loadWarm(note []byte) {
 			}
 		}
 	}
-}
-
-// readWarm returns the payload of a block, nil for none and for a damaged one.
-func readWarm(f vfs.File, offset int64) []byte {
-	var head [warmHead]byte
-	if n, _ := f.ReadAt(head[:], offset); n < len(head) {
-		return nil
-	}
-	length := binary.LittleEndian.Uint32(head[:])
-	if length > warmBlockMax {
-		return nil
-	}
-	payload := make([]byte, length)
-	if n, _ := f.ReadAt(payload, offset+warmHead); n < len(payload) || crc32.Checksum(payload, castagnoli) != binary.LittleEndian.Uint32(head[4:]) {
-		return nil
-	}
-	return payload
 }
 
 // decodeWarm takes one entry from a block. id is 0 where there is none.

@@ -6,14 +6,15 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
-	"syscall"
 	"testing"
 	"time"
 
 	"github.com/angarium/angarium/internal/engine"
 	"github.com/angarium/angarium/internal/engine/local"
+	"github.com/angarium/angarium/internal/engine/mem"
 	"github.com/angarium/angarium/internal/mail"
 	"github.com/angarium/angarium/internal/vfs"
+	"github.com/angarium/angarium/internal/warm"
 )
 
 // warmStore is a store on the disk.
@@ -30,10 +31,7 @@ func openWarm(t *testing.T, dir string, w Warm) *warmStore {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if w.FS == nil {
-		w.FS = vfs.Disk{}
-	}
-	w.Name = filepath.Join(dir, "warm")
+	w.File = warm.File{FS: vfs.Disk{}, Name: filepath.Join(dir, "warm")}
 	s, err := Open(ctx, e, Options{Now: time.Now, PurgeEvery: -1, ScrubEvery: -1, Warm: w})
 	if err != nil {
 		t.Fatal(err)
@@ -196,82 +194,6 @@ func TestWarmPutBack(t *testing.T) {
 	s.close(t)
 }
 
-// TestWarmDamaged: of a damaged file is taken what is whole.
-func TestWarmDamaged(t *testing.T) {
-	dir := t.TempDir()
-	s := openWarm(t, dir, Warm{})
-	s.fill(t, "one", "two", "three")
-	s.close(t)
-	name := filepath.Join(dir, "warm")
-	whole, err := os.ReadFile(name)
-	if err != nil {
-		t.Fatal(err)
-	}
-	rng := rand.New(rand.NewPCG(1, 2))
-	for range 100 {
-		b := append([]byte(nil), whole...)
-		if rng.IntN(4) == 0 {
-			b = b[:rng.IntN(len(b))]
-		} else {
-			b[rng.IntN(len(b))] ^= byte(1 + rng.IntN(255))
-		}
-		if err := os.WriteFile(name, b, 0o600); err != nil {
-			t.Fatal(err)
-		}
-		s = openWarm(t, dir, Warm{})
-		if n := s.known(t); n != 0 {
-			t.Errorf("forms of %d messages were in a block that was damaged", n)
-		}
-		for m := range s.messages(t) {
-			s.keep(t, m)
-		}
-		s.close(t)
-		if whole, err = os.ReadFile(name); err != nil {
-			t.Fatal(err)
-		}
-	}
-	s = openWarm(t, dir, Warm{})
-	if n := s.known(t); n != 3 {
-		t.Errorf("forms of %d messages are in the whole file", n)
-	}
-	s.close(t)
-}
-
-// TestWarmFails: when the file cannot be written the stop is none the worse.
-func TestWarmFails(t *testing.T) {
-	for _, failing := range []vfs.Op{vfs.OpCreate, vfs.OpWrite} {
-		dir := t.TempDir()
-		fault := &vfs.Fault{FS: vfs.Disk{}}
-		s := openWarm(t, dir, Warm{FS: fault})
-		s.fill(t, "one")
-		fault.Fail = func(op vfs.Op, _ int64) error {
-			if op == failing {
-				return syscall.ENOSPC
-			}
-			return nil
-		}
-		s.close(t)
-		s = openWarm(t, dir, Warm{})
-		if n := s.known(t); n != 0 {
-			t.Errorf("%d forms of a file that was not written", n)
-		}
-		s.close(t)
-	}
-}
-
-// TestWarmHostile: a length that cannot be takes no memory.
-func TestWarmHostile(t *testing.T) {
-	fs := vfs.NewMem()
-	f, err := fs.Create("warm")
-	if err != nil {
-		t.Fatal(err)
-	}
-	f.WriteAt([]byte("\xff\xff\xff\x7fsumsandmore"), 0)
-	if n := testing.AllocsPerRun(1, func() { readWarm(f, 0) }); n > 1 {
-		t.Errorf("%v allocations", n)
-	}
-}
-
 // FuzzWarm: what is read of a block is in it, and all that was written is.
 func FuzzWarm(f *testing.F) {
 	var k Known
@@ -297,7 +219,7 @@ func FuzzWarm(f *testing.F) {
 
 // TestWarmLarge: more than one block, and no more than there is room for.
 func TestWarmLarge(t *testing.T) {
-	w := Warm{FS: vfs.NewMem(), Name: "warm"}
+	w := Warm{File: warm.File{FS: vfs.NewMem(), Name: "warm"}}
 	c := &summaryCache{max: 3 << 20} // of which both generations are used
 	rng := rand.New(rand.NewPCG(1, 2))
 	want := map[int]Known{}
@@ -314,14 +236,22 @@ func TestWarmLarge(t *testing.T) {
 		c.put(engine.BlobID(1+id), k)
 		want[id] = k
 	}
-	note := make([]byte, warmNote)
-	if err := w.write(note, c); err != nil {
-		t.Fatal(err)
+	entries := 0
+	for b := range warmBlocks(c) {
+		for ; len(b) > 0; entries++ {
+			_, _, b = decodeWarm(b)
+		}
+	}
+	if entries != len(want) {
+		t.Errorf("%d entries of %d messages", entries, len(want))
 	}
 	for _, max := range []int64{8 << 20, 1 << 20} {
-		s := &Store{opts: Options{Warm: w}}
-		s.summaries.max = max
-		s.loadWarm(note)
+		e := mem.New()
+		s := &Store{engine: e, opts: Options{Warm: w}, next: warm.NewNote()}
+		s.summaries.young, s.summaries.old = c.young, c.old
+		s.saveWarm()
+		s.summaries = summaryCache{max: max}
+		s.loadWarm()
 		have := 0
 		for id, k := range want {
 			got, ok := s.summaries.get(engine.BlobID(1 + id))
@@ -336,9 +266,6 @@ func TestWarmLarge(t *testing.T) {
 		}
 		if whole := max == 8<<20; whole != (have == len(want)) || have == 0 {
 			t.Errorf("%d of %d have room in %d octets", have, len(want), max)
-		}
-		if err := w.write(note, c); err != nil {
-			t.Fatal(err)
 		}
 	}
 }

@@ -1,0 +1,192 @@
+package search
+
+import (
+	"crypto/sha256"
+	"fmt"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/angarium/angarium/internal/engine/mem"
+	"github.com/angarium/angarium/internal/imapwire"
+	"github.com/angarium/angarium/internal/mail"
+	"github.com/angarium/angarium/internal/store"
+	"github.com/angarium/angarium/internal/vfs"
+	"github.com/angarium/angarium/internal/warm"
+)
+
+var warmCriteria = [][]imapwire.SortKey{
+	{{Field: imapwire.SortSubject}},
+	{{Field: imapwire.SortDate, Reverse: true}, {Field: imapwire.SortFrom}},
+}
+
+// arranged returns how a query sorts and threads all messages.
+func arranged(t *testing.T, q *Query) (orders [][]int32) {
+	t.Helper()
+	for _, by := range warmCriteria {
+		sorted, err := q.Sort(t.Context(), all(q.List.Len()), by)
+		if err != nil {
+			t.Fatal(err)
+		}
+		orders = append(orders, sorted)
+	}
+	for _, by := range []Threading{OrderedSubject, References, Refs} {
+		threads, err := q.Thread(t.Context(), all(q.List.Len()), by)
+		if err != nil {
+			t.Fatal(err)
+		}
+		orders = append(orders, threads)
+	}
+	return orders
+}
+
+// TestWarmOrders: how a mailbox was arranged outlives a stop, and fits what came since.
+func TestWarmOrders(t *testing.T) {
+	e, fsys := mem.New(), vfs.NewMem()
+	file := warm.File{FS: fsys, Name: "warm/orders"}
+	start := func() (*store.Store, *Index) {
+		t.Helper()
+		s, err := store.Open(t.Context(), e, store.Options{Now: time.Now, PurgeEvery: -1, ScrubEvery: -1})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return s, NewIndex(t.Context(), s, fsys, "idx", IndexOptions{Warm: file})
+	}
+	stop := func(s *store.Store, x *Index) {
+		t.Helper()
+		x.Close()
+		if err := s.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s, x := start()
+	info, err := s.CreateAccount(t.Context(), "a@b", "x")
+	if err != nil {
+		t.Fatal(err)
+	}
+	a, err := s.Account(t.Context(), info.ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	more := sortable(100)
+	list := appendTo(t, s, a, more[:90])
+	want := arranged(t, &Query{Store: s, List: list, Account: a.ID(), Index: x})
+	stop(s, x)
+
+	s, x = start()
+	x.Close() // which waits for what is loaded
+	if n := len(x.keeper.kept); n != len(want) {
+		t.Errorf("%d of %d orders outlived the stop", n, len(want))
+	}
+	if a, err = s.Account(t.Context(), info.ID); err != nil {
+		t.Fatal(err)
+	}
+	_, list, err = a.Messages(t.Context(), list.Mailbox())
+	if err != nil {
+		t.Fatal(err)
+	}
+	q := &Query{Store: s, List: list, Account: a.ID(), Index: x}
+	q.Index.fields.drop()
+	if got := arranged(t, q); !slices.EqualFunc(got, want, slices.Equal) {
+		t.Errorf("arranged as %v\nwas %v", got, want)
+	}
+	for key, k := range x.keeper.kept {
+		if o := k.keepable.(*order); o.list.Value() != list {
+			t.Errorf("%q was made anew", key.what)
+		}
+	}
+	q.List = appendTo(t, s, a, more[90:])
+	if got, want := arranged(t, q), arranged(t, &Query{Store: s, List: q.List, Account: a.ID()}); !slices.EqualFunc(got, want, slices.Equal) {
+		t.Errorf("with more messages %v\nanew %v", got, want)
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestWarmBlocks: what was used last comes last, and stays where there is too little
+// room for all.
+func TestWarmBlocks(t *testing.T) {
+	c := &keeper{}
+	for box := range store.MailboxID(9) {
+		c.put(keptKey{16, box, "t\x00"}, &order{})
+	}
+	c.get(keptKey{16, 3, "t\x00"})
+	var last keptKey
+	n := 0
+	for b := range warmBlocks(c) {
+		last, _ = decodeOrder(b)
+		n++
+	}
+	if n != 9 || last.mailbox != 3 {
+		t.Errorf("%d blocks, the last of mailbox %d", n, last.mailbox)
+	}
+}
+
+// TestOrderVersion: orders are kept over a restart, for a newer server too.
+func TestOrderVersion(t *testing.T) {
+	const seen = "1 83960e04bb2916f1"
+	s, list := openWith(t, sortable(300))
+	h := sha256.New()
+	q := &Query{Store: s, List: list}
+	fmt.Fprint(h, arranged(t, q))
+	for f := imapwire.SortArrival; f < imapwire.SortRelevancy; f++ {
+		sorted, err := q.Sort(t.Context(), all(list.Len()), []imapwire.SortKey{{Field: f}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		fmt.Fprint(h, f, sorted)
+	}
+	if got := fmt.Sprintf("%d %x", orderVersion, h.Sum(nil)[:8]); got != seen {
+		t.Errorf("the version and the orders are %s, and were %s: if they have changed, raise orderVersion", got, seen)
+	}
+}
+
+// FuzzOrder: an order that is read can be used, and is written as it was.
+func FuzzOrder(f *testing.F) {
+	for _, by := range [][]int32{{2, 0, 1}, {threadOpens, 0, 1, threadCloses, 2}} {
+		for _, what := range []string{"s\x01\x00", "t\x00"} {
+			b := appendOrder(nil, keptKey{16, 1, what}, &order{uids: []mail.UID{1, 5, 7}, by: by})
+			for n := range len(b) + 1 {
+				f.Add(b[:n])
+			}
+		}
+	}
+	f.Add(make([]byte, orderHead))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		key, o := decodeOrder(b)
+		if o == nil {
+			return
+		}
+		if again := appendOrder(nil, key, o); string(again) != string(b[:len(again)]) || len(b)-len(again) > 3 {
+			t.Errorf("%q\nis %q", b, again)
+		}
+	})
+}
+
+// TestOrderIsWhole: what is no order is not taken for one.
+func TestOrderIsWhole(t *testing.T) {
+	for _, c := range []struct {
+		uids    []mail.UID
+		by      []int32
+		threads bool
+		want    bool
+	}{
+		{[]mail.UID{1, 5}, []int32{1, 0}, false, true},
+		{nil, nil, false, true},
+		{[]mail.UID{5, 1}, []int32{1, 0}, false, false},
+		{[]mail.UID{0, 1}, []int32{1, 0}, false, false},
+		{[]mail.UID{1, 5}, []int32{1, 1}, false, false},
+		{[]mail.UID{1, 5}, []int32{1}, false, false},
+		{[]mail.UID{1, 5}, []int32{1, 2}, false, false},
+		{[]mail.UID{1, 5}, []int32{1, 0, threadOpens, threadCloses}, false, false},
+		{[]mail.UID{1, 5}, []int32{threadOpens, 1, 0, threadCloses}, true, true},
+		{[]mail.UID{1, 5}, []int32{threadOpens, 1, 0}, true, false},
+		{[]mail.UID{1, 5}, []int32{threadCloses, threadOpens, 1, 0}, true, false},
+		{[]mail.UID{1, 5}, []int32{-3, 1, 0}, true, false},
+	} {
+		if got := (&order{uids: c.uids, by: c.by}).isWhole(c.threads); got != c.want {
+			t.Errorf("%v %v: %v", c.uids, c.by, got)
+		}
+	}
+}
