@@ -577,11 +577,12 @@ func (e *Engine) sealedSizeLocked(id engine.BlobID) int64 {
 
 // decodeCommit reads what appendCommit made. Keys and values share b.
 func decodeCommit(b []byte) (*waiter, bool) {
-	if len(b) < 16 {
+	space, version, ok := commitHead(b)
+	if !ok {
 		return nil, false
 	}
-	w := &waiter{space: engine.SpaceID(binary.LittleEndian.Uint64(b)), version: engine.Version(binary.LittleEndian.Uint64(b[8:]))}
-	for b = b[16:]; len(b) > 0; {
+	w := &waiter{space: space, version: version}
+	for b = b[commitHeadOctets:]; len(b) > 0; {
 		op := engine.Op{Kind: engine.OpKind(b[0])}
 		switch op.Kind {
 		case engine.OpKeep, engine.OpDrop:
@@ -606,7 +607,18 @@ func decodeCommit(b []byte) (*waiter, bool) {
 		}
 		w.ops = append(w.ops, op)
 	}
-	return w, w.space != 0
+	return w, true
+}
+
+const commitHeadOctets = 16
+
+// commitHead returns what a commit begins with.
+func commitHead(b []byte) (space engine.SpaceID, version engine.Version, ok bool) {
+	if len(b) < commitHeadOctets {
+		return 0, 0, false
+	}
+	space, version = engine.SpaceID(binary.LittleEndian.Uint64(b)), engine.Version(binary.LittleEndian.Uint64(b[8:]))
+	return space, version, space != 0
 }
 
 type snapshot struct {

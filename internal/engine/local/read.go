@@ -1,6 +1,7 @@
 package local
 
 import (
+	"bytes"
 	"context"
 	"encoding/binary"
 	"errors"
@@ -407,8 +408,15 @@ func (bs blobs) Summary(ctx context.Context, id engine.BlobID) ([]byte, error) {
 		return nil, err
 	}
 	defer b.Close()
-	summary := make([]byte, b.head.summaryLen)
-	if err := b.read(summary, b.head.summaryAt); err != nil {
+	summary, err := b.summary()
+	return bytes.Clone(summary), errs.Wrap(op, err)
+}
+
+// summary returns the summary, until a frame is read, or Close.
+func (b *blob) summary() ([]byte, error) {
+	const op = "local.summary"
+	summary, err := b.span(&b.frameMemory().stored, b.head.summaryAt, int64(b.head.summaryLen))
+	if err != nil {
 		return nil, errs.As(op, errs.Corrupt, "the message cannot be read", err)
 	}
 	if checksum(summary) != b.head.summarySum {

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"path"
+	"slices"
 
 	"github.com/angarium/angarium/internal/engine"
 	"github.com/angarium/angarium/internal/errs"
@@ -150,8 +151,8 @@ func (e *Engine) missing(numbers []uint32, mark position) (gone []uint32) {
 // short.
 const scanOctets = 8 << 10
 
-// scan calls fn for each good record of a segment from offset on, payload
-// read, and returns the offset where the good records end. prev is not checked
+// scan calls fn for each good record of a segment from offset on, with its payload,
+// which is valid until fn returns, and returns the offset where the good records end. prev is not checked
 // for the first record, when offset is not the segment's start. The payloads
 // of blobs are read only if blobs is true.
 func (e *Engine) scan(ctx context.Context, seg segment, offset int64, blobs bool, fn func(r record, payload []byte) error) (end int64, err error) {
@@ -163,6 +164,7 @@ func (e *Engine) scan(ctx context.Context, seg segment, offset int64, blobs bool
 	defer e.files.done(f)
 	prev, chained := seg.info.sum, offset == segmentHeader && !seg.damaged
 	header := make([]byte, recordHeader)
+	var memory []byte // of payloads
 	log := io.NewSectionReader(f, 0, seg.size)
 	log.Seek(offset, io.SeekStart)
 	in := bufio.NewReaderSize(log, scanOctets)
@@ -179,7 +181,8 @@ func (e *Engine) scan(ctx context.Context, seg segment, offset int64, blobs bool
 		}
 		var payload []byte
 		if blobs || r.typ != recBlob && r.typ != recMoved {
-			payload = make([]byte, r.length)
+			memory = slices.Grow(memory[:0], int(r.length))
+			payload = memory[:r.length]
 			if _, err := io.ReadFull(in, payload); err != nil || !intact(r, payload) {
 				return offset, nil
 			}
@@ -346,7 +349,8 @@ func (e *Engine) isLastLog(later []uint32) bool {
 	return true
 }
 
-// replayed decodes a record that changes the index; nil for others.
+// replayed decodes a record that changes the index; nil for others. Keys and values
+// are in the payload.
 func replayed(r record, payload []byte) (*waiter, error) {
 	switch r.typ {
 	case recCommit:

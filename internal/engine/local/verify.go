@@ -149,8 +149,8 @@ func (v *verifier) segment(ctx context.Context, seg segment) error {
 func (v *verifier) record(r record, payload []byte) error {
 	switch r.typ {
 	case recCommit:
-		if w, ok := decodeCommit(payload); ok {
-			v.commit(w, r.pos)
+		if space, version, ok := commitHead(payload); ok {
+			v.commit(space, version, r.pos)
 		}
 	case recCheckBegin:
 		if len(payload) >= 8 {
@@ -164,11 +164,11 @@ func (v *verifier) record(r record, payload []byte) error {
 	return v.pace(recordHeader + int64(len(payload)))
 }
 
-func (v *verifier) commit(w *waiter, pos position) {
-	was, known := v.last[w.space]
-	v.last[w.space] = lastCommit{w.version, pos}
-	if known && w.version > was.version+1 {
-		v.gaps = append(v.gaps, gap{was.pos, pos, w.space, fmt.Sprintf("the commits %d to %d before this one are lost", was.version+1, w.version-1)})
+func (v *verifier) commit(space engine.SpaceID, version engine.Version, pos position) {
+	was, known := v.last[space]
+	v.last[space] = lastCommit{version, pos}
+	if known && version > was.version+1 {
+		v.gaps = append(v.gaps, gap{was.pos, pos, space, fmt.Sprintf("the commits %d to %d before this one are lost", was.version+1, version-1)})
 	}
 }
 
@@ -196,15 +196,15 @@ func (e *Engine) verifyHeader(n uint32) (string, error) {
 func (bs blobs) Verify(ctx context.Context, id engine.BlobID) (octets int64, err error) {
 	const op = "local.Verify"
 	defer errs.Recover(op, "", &err)
-	if _, err := bs.Summary(ctx, id); err != nil {
-		return 0, err
-	}
 	opened, err := bs.Open(ctx, id, 0)
 	if err != nil {
 		return 0, err
 	}
 	defer opened.Close()
 	b := opened.(*blob)
+	if _, err := b.summary(); err != nil {
+		return 0, err
+	}
 	digest := sha256.New()
 	for i := range b.frames {
 		if err := ctx.Err(); err != nil {
