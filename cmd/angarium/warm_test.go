@@ -15,7 +15,7 @@ func TestWarmFiles(t *testing.T) {
 	if err := s.Import("ada@localhost:secret"); err != nil {
 		t.Fatal(err)
 	}
-	files := []string{filepath.Join(s.Data, "warm", "forms"), filepath.Join(s.Data, "warm", "orders")}
+	files := []string{filepath.Join(s.Data, "warm", "forms"), filepath.Join(s.Data, "warm", "search")}
 	for range 2 {
 		imapDo(t, s, "ada", "APPEND INBOX", "SELECT INBOX", "FETCH 1:* ENVELOPE", "SORT (SUBJECT) UTF-8 ALL")
 		if code, err := s.Stop(); code != 0 || err != nil {

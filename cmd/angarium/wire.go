@@ -85,7 +85,7 @@ func openStore(ctx context.Context, c *config.Config, log *slog.Logger, ev *tele
 		Kept:   int(keep.kept),
 		Fields: int(keep.fields),
 		Turns:  turns,
-		Warm:   warm.File{FS: vfs.Disk{}, Name: filepath.Join(c.Data, "warm", "orders")},
+		Warm:   warm.File{FS: vfs.Disk{}, Name: filepath.Join(c.Data, "warm", "search")},
 		Failed: func(err error) {
 			log.Warn("an account could not be indexed for search; its messages are read instead", "error", err)
 		},

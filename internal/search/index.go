@@ -58,7 +58,7 @@ type IndexOptions struct {
 	Fields int             // octets of what they are sorted by that are kept, about; default 64 MiB
 	Failed func(err error) // an account could not be indexed; optional
 	Turns  *fair.Queue     // by which the work makes pauses; nil: it makes none
-	Warm   warm.File       // optional: how mailboxes were sorted and threaded outlives a stop
+	Warm   warm.File       // optional: what is kept outlives a stop
 }
 
 // accountIndex is what is in memory of one account's index.

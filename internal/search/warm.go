@@ -1,6 +1,7 @@
 package search
 
 import (
+	"bytes"
 	"encoding/binary"
 	"iter"
 	"slices"
@@ -9,87 +10,152 @@ import (
 	"github.com/angarium/angarium/internal/store"
 )
 
-// How whole mailboxes were sorted and threaded outlives a stop: to find it out again
-// takes a read for each message.
+// How whole mailboxes were sorted and threaded, and what searches saw of header fields,
+// outlives a stop: to find it out again takes a read for each message.
 
-// orderVersion is another one whenever SORT or THREAD arrange the same messages
-// in another way (TestOrderVersion).
-const orderVersion = 1
+// keptVersion is another one whenever SORT or THREAD arrange the same messages in
+// another way, or SEARCH compares header fields in another way (TestKeptVersion).
+const keptVersion = 1
 
-func (x *Index) saveWarm() { x.opts.Warm.Save(x.store.NextStop(), orderVersion, warmBlocks(&x.keeper)) }
+func (x *Index) saveWarm() { x.opts.Warm.Save(x.store.NextStop(), keptVersion, warmBlocks(&x.keeper)) }
 
 // loadWarm keeps what was kept at the last stop.
 func (x *Index) loadWarm() {
-	for block := range x.opts.Warm.Load(x.store.LastStop(), orderVersion) {
-		if key, o := decodeOrder(block); o != nil {
-			x.keeper.put(key, o)
+	for block := range x.opts.Warm.Load(x.store.LastStop(), keptVersion) {
+		if key, v := decodeKept(block); v != nil {
+			x.keeper.put(key, v)
 		}
 	}
 }
 
-// warmBlocks yields a block for each order, the one that was used last at the end.
+// warmBlocks yields a block for each thing that is kept, what was used last at the end.
 func warmBlocks(c *keeper) iter.Seq[[]byte] {
 	return func(yield func([]byte) bool) {
 		for _, key := range c.byUse() {
-			if o, ok := c.get(key).(*order); ok && !yield(appendOrder(nil, key, o)) {
+			if v := c.get(key); v != nil && !yield(appendKept(nil, key, v)) {
 				return
 			}
 		}
 	}
 }
 
-// appendOrder appends account, mailbox (8 octets each), octets of what (1), number of
-// UIDs (4), and then what, these UIDs and the rest of the order (4 each).
-func appendOrder(dst []byte, key keptKey, o *order) []byte {
+// appendKept appends account, mailbox (8 octets each), octets of what (1) and what,
+// and then, of an order, the number of UIDs, these UIDs and how they are arranged (4
+// each); of a column, the number of UIDs, the last that was looked at, how many it
+// lacks, the UIDs, where their values end (4 each), and the values.
+func appendKept(dst []byte, key keptKey, v keepable) []byte {
 	dst = binary.LittleEndian.AppendUint64(dst, uint64(key.account))
 	dst = binary.LittleEndian.AppendUint64(dst, uint64(key.mailbox))
-	dst = append(dst, byte(len(key.what)))
-	dst = binary.LittleEndian.AppendUint32(dst, uint32(len(o.uids)))
-	dst = append(dst, key.what...)
-	for _, u := range o.uids {
-		dst = binary.LittleEndian.AppendUint32(dst, uint32(u))
-	}
-	for _, i := range o.by {
-		dst = binary.LittleEndian.AppendUint32(dst, uint32(i))
+	dst = append(append(dst, byte(len(key.what))), key.what...)
+	switch v := v.(type) {
+	case *order:
+		dst = appendUint32s(dst, uint32(len(v.uids)))
+		dst = appendUint32s(dst, v.uids...)
+		dst = appendUint32s(dst, v.by...)
+	case *column:
+		dst = appendUint32s(dst, uint32(len(v.uids)), uint32(v.last), uint32(v.lacks))
+		dst = appendUint32s(dst, v.uids...)
+		dst = append(appendUint32s(dst, v.ends...), v.text...)
 	}
 	return dst
 }
 
-const orderHead = 8 + 8 + 1 + 4
+func appendUint32s[T ~uint32 | ~int32](dst []byte, values ...T) []byte {
+	for _, v := range values {
+		dst = binary.LittleEndian.AppendUint32(dst, uint32(v))
+	}
+	return dst
+}
 
-// decodeOrder returns a nil order where there is none.
-func decodeOrder(b []byte) (key keptKey, _ *order) {
-	if len(b) < orderHead {
+// decodeKept returns nil where there is nothing that can be used.
+func decodeKept(b []byte) (key keptKey, _ keepable) {
+	const head = 8 + 8 + 1
+	if len(b) < head || len(b) < head+int(b[16]) {
 		return key, nil
 	}
 	key.account = store.AccountID(binary.LittleEndian.Uint64(b))
 	key.mailbox = store.MailboxID(binary.LittleEndian.Uint64(b[8:]))
-	what, n := int(b[16]), int(binary.LittleEndian.Uint32(b[17:]))
-	if b = b[orderHead:]; what == 0 || what > len(b) || n > (len(b)-what)/4 {
-		return key, nil
+	key.what = string(b[head : head+int(b[16])])
+	r := kept32{b: b[head+len(key.what):]}
+	switch {
+	case key.what == "":
+	case key.what[0] == 'h':
+		if c := r.column(); !r.bad && c.isWhole() {
+			return key, c
+		}
+	default:
+		if o := r.order(); !r.bad && o.isWhole(key.what[0] == 't') {
+			return key, o
+		}
 	}
-	key.what, b = string(b[:what]), b[what:]
-	o := &order{uids: make([]mail.UID, n), by: make([]int32, (len(b)-4*n)/4)}
-	for i := range o.uids {
-		o.uids[i] = mail.UID(binary.LittleEndian.Uint32(b[4*i:]))
-	}
-	for i := range o.by {
-		o.by[i] = int32(binary.LittleEndian.Uint32(b[4*(n+i):]))
-	}
-	if !o.isWhole(key.what[0] == 't') {
-		return key, nil
-	}
-	return key, o
+	return key, nil
 }
 
-// isWhole reports whether the UIDs ascend, each of them is arranged once, and
-// what opens is closed.
-func (o *order) isWhole(threads bool) bool {
-	for i, u := range o.uids {
-		if u == 0 || i > 0 && u <= o.uids[i-1] {
+// kept32 reads numbers of 4 octets, until there are too few.
+type kept32 struct {
+	b   []byte
+	bad bool
+}
+
+// take returns n numbers.
+func take[T ~uint32 | ~int32](r *kept32, n int) []T {
+	if r.bad = r.bad || n > len(r.b)/4; r.bad {
+		return nil
+	}
+	values := make([]T, n)
+	for i := range values {
+		values[i] = T(binary.LittleEndian.Uint32(r.b[4*i:]))
+	}
+	r.b = r.b[4*n:]
+	return values
+}
+
+// one returns one number.
+func (r *kept32) one() int {
+	if v := take[uint32](r, 1); v != nil {
+		return int(v[0])
+	}
+	return 0
+}
+
+func (r *kept32) order() *order {
+	o := &order{}
+	o.uids = take[mail.UID](r, r.one())
+	o.by = take[int32](r, len(r.b)/4)
+	return o
+}
+
+func (r *kept32) column() *column {
+	c, n := &column{}, r.one()
+	c.last = mail.UID(r.one())
+	c.lacks = r.one()
+	c.uids = take[mail.UID](r, n)
+	c.ends = take[uint32](r, n)
+	c.text = bytes.Clone(r.b)
+	return c
+}
+
+// ascend reports whether these can be the UIDs of messages.
+func ascend(uids []mail.UID) bool {
+	for i, u := range uids {
+		if u == 0 || i > 0 && u <= uids[i-1] {
 			return false
 		}
 	}
+	return true
+}
+
+// isWhole reports whether each value is in the text, and none else.
+func (c *column) isWhole() bool {
+	n := len(c.uids)
+	if n == 0 {
+		return len(c.text) == 0
+	}
+	return ascend(c.uids) && c.uids[n-1] <= c.last && slices.IsSorted(c.ends) && int64(c.ends[n-1]) == int64(len(c.text))
+}
+
+// isWhole reports whether each of the UIDs is arranged once, and what opens is closed.
+func (o *order) isWhole(threads bool) bool {
 	seen := make([]bool, len(o.uids))
 	open := 0
 	for _, i := range o.by {
@@ -104,5 +170,5 @@ func (o *order) isWhole(threads bool) bool {
 			seen[i] = true
 		}
 	}
-	return open == 0 && !slices.Contains(seen, false)
+	return open == 0 && !slices.Contains(seen, false) && ascend(o.uids)
 }

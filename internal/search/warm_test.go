@@ -1,6 +1,7 @@
 package search
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"fmt"
 	"slices"
@@ -40,10 +41,11 @@ func arranged(t *testing.T, q *Query) (orders [][]int32) {
 	return orders
 }
 
-// TestWarmOrders: how a mailbox was arranged outlives a stop, and fits what came since.
-func TestWarmOrders(t *testing.T) {
+// TestWarmKept: how a mailbox was arranged, and what a search saw, outlives a stop and
+// fits what came since.
+func TestWarmKept(t *testing.T) {
 	e, fsys := mem.New(), vfs.NewMem()
-	file := warm.File{FS: fsys, Name: "warm/orders"}
+	file := warm.File{FS: fsys, Name: "warm/search"}
 	start := func() (*store.Store, *Index) {
 		t.Helper()
 		s, err := store.Open(t.Context(), e, store.Options{Now: time.Now, PurgeEvery: -1, ScrubEvery: -1})
@@ -71,12 +73,16 @@ func TestWarmOrders(t *testing.T) {
 	more := sortable(100)
 	list := appendTo(t, s, a, more[:90])
 	want := arranged(t, &Query{Store: s, List: list, Account: a.ID(), Index: x})
+	_, subject := decoderOf("SUBJECT", "zq").SearchProgram()
+	if _, err := Run(t.Context(), &Query{Store: s, List: list, Key: subject, Account: a.ID(), Index: x}); err != nil {
+		t.Fatal(err)
+	}
 	stop(s, x)
 
 	s, x = start()
 	x.Close() // which waits for what is loaded
-	if n := len(x.keeper.kept); n != len(want) {
-		t.Errorf("%d of %d orders outlived the stop", n, len(want))
+	if n := len(x.keeper.kept); n != len(want)+1 {
+		t.Errorf("%d orders and columns outlived the stop, not %d", n, len(want)+1)
 	}
 	if a, err = s.Account(t.Context(), info.ID); err != nil {
 		t.Fatal(err)
@@ -91,9 +97,12 @@ func TestWarmOrders(t *testing.T) {
 		t.Errorf("arranged as %v\nwas %v", got, want)
 	}
 	for key, k := range x.keeper.kept {
-		if o := k.keepable.(*order); o.list.Value() != list {
+		if o, ok := k.keepable.(*order); ok && o.list.Value() != list {
 			t.Errorf("%q was made anew", key.what)
 		}
+	}
+	if test := q.newFieldTest("SUBJECT", []byte("zq")); test.column == nil || test.missing() > test.column.lacks {
+		t.Error("the column of subjects is not used")
 	}
 	q.List = appendTo(t, s, a, more[90:])
 	if got, want := arranged(t, q), arranged(t, &Query{Store: s, List: q.List, Account: a.ID()}); !slices.EqualFunc(got, want, slices.Equal) {
@@ -115,7 +124,7 @@ func TestWarmBlocks(t *testing.T) {
 	var last keptKey
 	n := 0
 	for b := range warmBlocks(c) {
-		last, _ = decodeOrder(b)
+		last, _ = decodeKept(b)
 		n++
 	}
 	if n != 9 || last.mailbox != 3 {
@@ -123,9 +132,9 @@ func TestWarmBlocks(t *testing.T) {
 	}
 }
 
-// TestOrderVersion: orders are kept over a restart, for a newer server too.
-func TestOrderVersion(t *testing.T) {
-	const seen = "1 83960e04bb2916f1"
+// TestKeptVersion: orders and columns are kept over a restart, for a newer server too.
+func TestKeptVersion(t *testing.T) {
+	const seen = "1 314b8f59ee2421eb"
 	s, list := openWith(t, sortable(300))
 	h := sha256.New()
 	q := &Query{Store: s, List: list}
@@ -137,31 +146,86 @@ func TestOrderVersion(t *testing.T) {
 		}
 		fmt.Fprint(h, f, sorted)
 	}
-	if got := fmt.Sprintf("%d %x", orderVersion, h.Sum(nil)[:8]); got != seen {
-		t.Errorf("the version and the orders are %s, and were %s: if they have changed, raise orderVersion", got, seen)
+	x := newIndex(t, s, vfs.NewMem())
+	_, k := decoderOf("SUBJECT", "zq").SearchProgram()
+	if _, err := Run(t.Context(), &Query{Store: s, List: list, Key: k, Index: x}); err != nil {
+		t.Fatal(err)
+	}
+	for _, k := range x.keeper.kept {
+		fmt.Fprintf(h, "%q", k.keepable.(*column).text)
+	}
+	if got := fmt.Sprintf("%d %x", keptVersion, h.Sum(nil)[:8]); got != seen {
+		t.Errorf("the version and the orders are %s, and were %s: if they have changed, raise keptVersion", got, seen)
 	}
 }
 
-// FuzzOrder: an order that is read can be used, and is written as it was.
-func FuzzOrder(f *testing.F) {
-	for _, by := range [][]int32{{2, 0, 1}, {threadOpens, 0, 1, threadCloses, 2}} {
-		for _, what := range []string{"s\x01\x00", "t\x00"} {
-			b := appendOrder(nil, keptKey{16, 1, what}, &order{uids: []mail.UID{1, 5, 7}, by: by})
-			for n := range len(b) + 1 {
-				f.Add(b[:n])
-			}
+// FuzzKept: what is read can be used, and is written as it was.
+func FuzzKept(f *testing.F) {
+	seed := func(what string, v keepable) {
+		b := appendKept(nil, keptKey{16, 1, what}, v)
+		for n := range len(b) + 1 {
+			f.Add(b[:n])
 		}
 	}
-	f.Add(make([]byte, orderHead))
+	for _, by := range [][]int32{{2, 0, 1}, {threadOpens, 0, 1, threadCloses, 2}} {
+		for _, what := range []string{"s\x01\x00", "t\x00"} {
+			seed(what, &order{uids: []mail.UID{1, 5, 7}, by: by})
+		}
+	}
+	c := &column{text: []byte("onetwo"), uids: []mail.UID{1, 5, 7}, ends: []uint32{3, 3, 6}, last: 8, lacks: 1}
+	seed("hsubject", c)
+	seed("hsubject", &column{last: 8, lacks: 8})
+	f.Add(make([]byte, 17))
 	f.Fuzz(func(t *testing.T, b []byte) {
-		key, o := decodeOrder(b)
-		if o == nil {
+		key, v := decodeKept(b)
+		if v == nil {
 			return
 		}
-		if again := appendOrder(nil, key, o); string(again) != string(b[:len(again)]) || len(b)-len(again) > 3 {
+		if again := appendKept(nil, key, v); !bytes.HasPrefix(b, again) || len(b)-len(again) > 3 {
 			t.Errorf("%q\nis %q", b, again)
 		}
+		if c, ok := v.(*column); ok {
+			for i, u := range c.uids {
+				if _, ok := c.value(i, u); !ok {
+					t.Errorf("%d has no value", u)
+				}
+			}
+		}
 	})
+}
+
+// TestColumnAgain: a column is read as it was written.
+func TestColumnAgain(t *testing.T) {
+	c := &column{text: []byte("onetwo"), uids: []mail.UID{1, 5, 7}, ends: []uint32{3, 3, 6}, last: 8, lacks: 2}
+	_, v := decodeKept(appendKept(nil, keptKey{16, 1, "hsubject"}, c))
+	got, ok := v.(*column)
+	if !ok || !bytes.Equal(got.text, c.text) || !slices.Equal(got.uids, c.uids) || !slices.Equal(got.ends, c.ends) || got.last != c.last || got.lacks != c.lacks {
+		t.Errorf("%+v", v)
+	}
+}
+
+// TestColumnIsWhole: what is no column is not taken for one.
+func TestColumnIsWhole(t *testing.T) {
+	for _, c := range []struct {
+		text string
+		uids []mail.UID
+		ends []uint32
+		last mail.UID
+		want bool
+	}{
+		{"onetwo", []mail.UID{1, 5}, []uint32{3, 6}, 5, true},
+		{"", nil, nil, 9, true},
+		{"one", nil, nil, 9, false},
+		{"onetwo", []mail.UID{5, 1}, []uint32{3, 6}, 5, false},
+		{"onetwo", []mail.UID{1, 5}, []uint32{7, 6}, 5, false},
+		{"onetwo", []mail.UID{1, 5}, []uint32{3, 5}, 5, false},
+		{"onetwo", []mail.UID{1, 5}, []uint32{3, 7}, 5, false},
+		{"onetwo", []mail.UID{1, 5}, []uint32{3, 6}, 4, false},
+	} {
+		if got := (&column{text: []byte(c.text), uids: c.uids, ends: c.ends, last: c.last}).isWhole(); got != c.want {
+			t.Errorf("%v: %v", c, got)
+		}
+	}
 }
 
 // TestOrderIsWhole: what is no order is not taken for one.
