@@ -50,8 +50,8 @@ type Engine interface {
 	// background, however much work that is.
 	Reclaim(ctx context.Context) error
 	// Note returns what SetNote was given before the engine was closed the last time, nil
-	// when it was not closed in order. It is none of what commits make, and is not there
-	// when somebody put the engine's files back to an earlier time.
+	// when it was not closed in order. An engine whose files somebody put back to an
+	// earlier time has none, or that of the stop before it: never one of a later stop.
 	Note() []byte
 	// SetNote has a short note kept for who opens the engine next, by Close.
 	SetNote(note []byte)
