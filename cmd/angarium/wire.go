@@ -37,6 +37,7 @@ type mailStore struct {
 	engine *local.Engine
 	texts  *search.Index // nil for files that are only read
 	turns  *fair.Queue   // that its long work shares with the connections; likewise
+	warm   *warm.Folder  // likewise
 	index  string        // a temporary directory, or empty
 }
 
@@ -65,10 +66,14 @@ func openStore(ctx context.Context, c *config.Config, log *slog.Logger, ev *tele
 	if err != nil {
 		return nil, fmt.Errorf("opening the store in %s: %w", c.Data, err)
 	}
+	kept := warm.NewFolder(vfs.Disk{}, filepath.Join(c.Data, "warm"), e.TakeNote(), func(err error) {
+		log.Warn("what is kept of messages could not be saved; after the next start they are read once more", "error", err)
+	})
 	s, err := store.Open(ctx, e, store.Options{
 		Now:                time.Now,
 		SummaryCacheOctets: keep.summaries,
-		Warm:               store.Warm{File: warm.File{FS: vfs.Disk{}, Name: filepath.Join(c.Data, "warm", "forms")}, Version: imapserver.FormsVersion},
+		Warm:               kept,
+		FormsVersion:       imapserver.FormsVersion,
 		LoadedMessagesMax:  keep.messages,
 		ExpungeRetention:   orNever(c.Store.ExpungeRetention),
 		ScrubEvery:         orNever(c.Store.ScrubEvery),
@@ -85,12 +90,12 @@ func openStore(ctx context.Context, c *config.Config, log *slog.Logger, ev *tele
 		Kept:   int(keep.kept),
 		Fields: int(keep.fields),
 		Turns:  turns,
-		Warm:   warm.File{FS: vfs.Disk{}, Name: filepath.Join(c.Data, "warm", "search")},
+		Warm:   kept,
 		Failed: func(err error) {
 			log.Warn("an account could not be indexed for search; its messages are read instead", "error", err)
 		},
 	})
-	return &mailStore{Store: s, engine: e, texts: texts, turns: turns}, nil
+	return &mailStore{Store: s, engine: e, texts: texts, turns: turns, warm: kept}, nil
 }
 
 // defaultQuota is the limits of accounts that have none of their own.
@@ -147,7 +152,11 @@ func (m *mailStore) Close() error {
 	if m.texts != nil {
 		m.texts.Close()
 	}
-	err := errors.Join(m.Store.Close(), m.engine.Close())
+	err := m.Store.Close()
+	if m.warm != nil { // all that it keeps is saved
+		err = errors.Join(err, m.engine.SetNote(m.warm.Note()))
+	}
+	err = errors.Join(err, m.engine.Close())
 	if m.index != "" {
 		err = errors.Join(err, os.RemoveAll(m.index))
 	}

@@ -49,12 +49,6 @@ type Engine interface {
 	// Reclaim gives back what nobody keeps any more, soon instead of in the
 	// background, however much work that is.
 	Reclaim(ctx context.Context) error
-	// Note returns what SetNote was given before the engine was closed the last time, nil
-	// when it was not closed in order. An engine whose files somebody put back to an
-	// earlier time has none, or that of the stop before it: never one of a later stop.
-	Note() []byte
-	// SetNote has a short note kept for who opens the engine next, by Close.
-	SetNote(note []byte)
 	// Close waits for running commits. Afterwards everything fails.
 	Close() error
 }

@@ -58,7 +58,7 @@ type IndexOptions struct {
 	Fields int             // octets of what they are sorted by that are kept, about; default 64 MiB
 	Failed func(err error) // an account could not be indexed; optional
 	Turns  *fair.Queue     // by which the work makes pauses; nil: it makes none
-	Warm   warm.File       // optional: what is kept outlives a stop
+	Warm   *warm.Folder    // optional: what is kept outlives a stop in it
 }
 
 // accountIndex is what is in memory of one account's index.
@@ -102,7 +102,7 @@ func NewIndex(ctx context.Context, s *store.Store, fsys vfs.FS, dir string, o In
 	return x
 }
 
-// Close ends the background work. The store is to be closed next.
+// Close ends the background work.
 func (x *Index) Close() {
 	close(x.stop)
 	x.wg.Wait()

@@ -17,11 +17,13 @@ import (
 // another way, or SEARCH compares header fields in another way (TestKeptVersion).
 const keptVersion = 1
 
-func (x *Index) saveWarm() { x.opts.Warm.Save(x.store.NextStop(), keptVersion, warmBlocks(&x.keeper)) }
+const warmFile = "search"
+
+func (x *Index) saveWarm() { x.opts.Warm.Save(warmFile, keptVersion, warmBlocks(&x.keeper)) }
 
 // loadWarm keeps what was kept at the last stop.
 func (x *Index) loadWarm() {
-	for block := range x.opts.Warm.Load(x.store.LastStop(), keptVersion) {
+	for block := range x.opts.Warm.Load(warmFile, keptVersion) {
 		if key, v := decodeKept(block); v != nil {
 			x.keeper.put(key, v)
 		}
@@ -39,14 +41,14 @@ func warmBlocks(c *keeper) iter.Seq[[]byte] {
 	}
 }
 
-// appendKept appends account, mailbox (8 octets each), octets of what (1) and what,
+// appendKept appends account, mailbox (8 octets each), octets of what (4) and what,
 // and then, of an order, the number of UIDs, these UIDs and how they are arranged (4
 // each); of a column, the number of UIDs, the last that was looked at, how many it
 // lacks, the UIDs, where their values end (4 each), and the values.
 func appendKept(dst []byte, key keptKey, v keepable) []byte {
 	dst = binary.LittleEndian.AppendUint64(dst, uint64(key.account))
 	dst = binary.LittleEndian.AppendUint64(dst, uint64(key.mailbox))
-	dst = append(append(dst, byte(len(key.what))), key.what...)
+	dst = append(appendUint32s(dst, uint32(len(key.what))), key.what...)
 	switch v := v.(type) {
 	case *order:
 		dst = appendUint32s(dst, uint32(len(v.uids)))
@@ -69,22 +71,25 @@ func appendUint32s[T ~uint32 | ~int32](dst []byte, values ...T) []byte {
 
 // decodeKept returns nil where there is nothing that can be used.
 func decodeKept(b []byte) (key keptKey, _ keepable) {
-	const head = 8 + 8 + 1
-	if len(b) < head || len(b) < head+int(b[16]) {
+	const head = 8 + 8 + 4
+	if len(b) < head {
 		return key, nil
 	}
 	key.account = store.AccountID(binary.LittleEndian.Uint64(b))
 	key.mailbox = store.MailboxID(binary.LittleEndian.Uint64(b[8:]))
-	key.what = string(b[head : head+int(b[16])])
-	r := kept32{b: b[head+len(key.what):]}
-	switch {
-	case key.what == "":
-	case key.what[0] == 'h':
+	n := int(binary.LittleEndian.Uint32(b[16:]))
+	if b = b[head:]; n == 0 || n > len(b) {
+		return key, nil
+	}
+	key.what = string(b[:n])
+	r := kept32{b: b[n:]}
+	switch what := key.what[0]; what {
+	case 'h':
 		if c := r.column(); !r.bad && c.isWhole() {
 			return key, c
 		}
-	default:
-		if o := r.order(); !r.bad && o.isWhole(key.what[0] == 't') {
+	case 's', 't':
+		if o := r.order(); !r.bad && o.isWhole(what == 't') {
 			return key, o
 		}
 	}

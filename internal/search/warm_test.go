@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -45,14 +46,16 @@ func arranged(t *testing.T, q *Query) (orders [][]int32) {
 // fits what came since.
 func TestWarmKept(t *testing.T) {
 	e, fsys := mem.New(), vfs.NewMem()
-	file := warm.File{FS: fsys, Name: "warm/search"}
+	var note []byte
 	start := func() (*store.Store, *Index) {
 		t.Helper()
+		folder := warm.NewFolder(fsys, "warm", note, func(err error) { t.Error(err) })
+		note = folder.Note()
 		s, err := store.Open(t.Context(), e, store.Options{Now: time.Now, PurgeEvery: -1, ScrubEvery: -1})
 		if err != nil {
 			t.Fatal(err)
 		}
-		return s, NewIndex(t.Context(), s, fsys, "idx", IndexOptions{Warm: file})
+		return s, NewIndex(t.Context(), s, fsys, "idx", IndexOptions{Warm: folder})
 	}
 	stop := func(s *store.Store, x *Index) {
 		t.Helper()
@@ -175,7 +178,7 @@ func FuzzKept(f *testing.F) {
 	c := &column{text: []byte("onetwo"), uids: []mail.UID{1, 5, 7}, ends: []uint32{3, 3, 6}, last: 8, lacks: 1}
 	seed("hsubject", c)
 	seed("hsubject", &column{last: 8, lacks: 8})
-	f.Add(make([]byte, 17))
+	f.Add(make([]byte, 20))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		key, v := decodeKept(b)
 		if v == nil {
@@ -197,9 +200,10 @@ func FuzzKept(f *testing.F) {
 // TestColumnAgain: a column is read as it was written.
 func TestColumnAgain(t *testing.T) {
 	c := &column{text: []byte("onetwo"), uids: []mail.UID{1, 5, 7}, ends: []uint32{3, 3, 6}, last: 8, lacks: 2}
-	_, v := decodeKept(appendKept(nil, keptKey{16, 1, "hsubject"}, c))
+	key := keptKey{16, 1, "h" + strings.Repeat("name", 100)}
+	again, v := decodeKept(appendKept(nil, key, c))
 	got, ok := v.(*column)
-	if !ok || !bytes.Equal(got.text, c.text) || !slices.Equal(got.uids, c.uids) || !slices.Equal(got.ends, c.ends) || got.last != c.last || got.lacks != c.lacks {
+	if !ok || again != key || !bytes.Equal(got.text, c.text) || !slices.Equal(got.uids, c.uids) || !slices.Equal(got.ends, c.ends) || got.last != c.last || got.lacks != c.lacks {
 		t.Errorf("%+v", v)
 	}
 }

@@ -98,16 +98,19 @@ func (c *summaryCache) get(id engine.BlobID) (k Known, ok bool) {
 	return k, ok
 }
 
-// all yields what is kept, the newest last; of some, older states come before.
+// all yields what is kept, the newest last.
 func (c *summaryCache) all() iter.Seq2[engine.BlobID, Known] {
 	return func(yield func(engine.BlobID, Known) bool) {
 		c.mu.RLock()
 		defer c.mu.RUnlock()
-		for _, generation := range []map[engine.BlobID]Known{c.old, c.young} {
-			for id, k := range generation {
-				if !yield(id, k) {
-					return
-				}
+		for id, k := range c.old {
+			if _, newer := c.young[id]; !newer && !yield(id, k) {
+				return
+			}
+		}
+		for id, k := range c.young {
+			if !yield(id, k) {
+				return
 			}
 		}
 	}

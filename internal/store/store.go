@@ -40,7 +40,8 @@ type Options struct {
 	Now                func() time.Time // required
 	ExpungeRetention   time.Duration    // how long expunged mail is kept; default 14 days; negative: not at all
 	SummaryCacheOctets int64            // default 64 MiB
-	Warm               Warm             // optional: what is kept of messages outlives a stop
+	Warm               *warm.Folder     // optional: forms of messages outlive a stop in it
+	FormsVersion       uint64           // with Warm: another one whenever a server sends other forms of the same summary
 	LoadedMessagesMax  int64            // messages in memory above which unwatched mailboxes are let go; default 4 million
 	PurgeEvery         time.Duration    // default 1 h; negative: never by itself
 	ScrubEvery         time.Duration    // in which time everything is read once; default 7 days; negative: never
@@ -53,7 +54,6 @@ type Store struct {
 	opts      Options
 	registry  registry
 	summaries summaryCache
-	next      warm.Note                                          // of the next stop
 	quota     atomic.Pointer[Quota]                              // of accounts without one of their own; nil: no limits
 	pushes    atomic.Pointer[func(a *Account, before *Snapshot)] // WatchPushes
 	stop      chan struct{}
@@ -84,7 +84,7 @@ func Open(ctx context.Context, e engine.Engine, o Options) (*Store, error) {
 	if o.ScrubEvery == 0 {
 		o.ScrubEvery = 7 * 24 * time.Hour
 	}
-	s := &Store{engine: e, opts: o, stop: make(chan struct{}), next: warm.NewNote()}
+	s := &Store{engine: e, opts: o, stop: make(chan struct{})}
 	s.mu.accounts = map[AccountID]*Account{}
 	s.summaries.max = o.SummaryCacheOctets
 	if err := s.registry.open(ctx, s); err != nil {
@@ -107,7 +107,7 @@ func (s *Store) Reclaim(ctx context.Context) error {
 	return errs.Wrap("store.Reclaim", s.engine.Reclaim(ctx))
 }
 
-// Close ends the store's own work. The engine is to be closed next.
+// Close ends the store's own work.
 func (s *Store) Close() error {
 	close(s.stop)
 	s.wg.Wait()

@@ -5,35 +5,19 @@ import (
 	"iter"
 
 	"github.com/angarium/angarium/internal/engine"
-	"github.com/angarium/angarium/internal/warm"
 )
 
 // The forms that are kept of messages outlive a stop: else each of them is a read
 // beside its message.
 
-// Warm says where.
-type Warm struct {
-	warm.File
-	// Version is another one whenever a server sends other forms of the same summary.
-	Version uint64
-}
-
 const (
+	warmFile  = "forms"
 	warmBlock = 256 << 10      // octets from which a block is written
 	warmEntry = 8 + 2*FormsMax // octets of an entry before its forms: the BlobID, and their lengths
 )
 
-// LastStop is the note of the stop before this start, nil when there was none in order.
-func (s *Store) LastStop() warm.Note { return s.engine.Note() }
-
-// NextStop is the note of the next one.
-func (s *Store) NextStop() warm.Note { return s.next }
-
-// saveWarm saves what is kept. The engine is closed next.
 func (s *Store) saveWarm() {
-	w := &s.opts.Warm
-	w.Save(s.next, w.Version, warmBlocks(&s.summaries)) // as far as it comes
-	s.engine.SetNote(s.next)
+	s.opts.Warm.Save(warmFile, s.opts.FormsVersion, warmBlocks(&s.summaries))
 }
 
 // warmBlocks yields entries of all messages of which forms are kept.
@@ -72,8 +56,7 @@ func appendWarm(dst []byte, id engine.BlobID, k *Known) []byte {
 
 // loadWarm keeps what was kept at the last stop.
 func (s *Store) loadWarm() {
-	w := &s.opts.Warm
-	for block := range w.Load(s.LastStop(), w.Version) {
+	for block := range s.opts.Warm.Load(warmFile, s.opts.FormsVersion) {
 		for len(block) > 0 {
 			var id engine.BlobID
 			var k Known

@@ -11,7 +11,6 @@ import (
 
 	"github.com/angarium/angarium/internal/engine"
 	"github.com/angarium/angarium/internal/engine/local"
-	"github.com/angarium/angarium/internal/engine/mem"
 	"github.com/angarium/angarium/internal/mail"
 	"github.com/angarium/angarium/internal/vfs"
 	"github.com/angarium/angarium/internal/warm"
@@ -21,29 +20,30 @@ import (
 type warmStore struct {
 	*Store
 	e *local.Engine
+	f *warm.Folder
 	a *Account
 }
 
 // openWarm opens the store in dir with one account, and waits for what its file has.
-func openWarm(t *testing.T, dir string, w Warm) *warmStore {
+func openWarm(t *testing.T, dir string, version uint64) *warmStore {
 	t.Helper()
 	e, err := local.Open(ctx, vfs.Disk{}, filepath.Join(dir, "store"), local.Options{Now: time.Now, CompactEvery: -1})
 	if err != nil {
 		t.Fatal(err)
 	}
-	w.File = warm.File{FS: vfs.Disk{}, Name: filepath.Join(dir, "warm")}
-	s, err := Open(ctx, e, Options{Now: time.Now, PurgeEvery: -1, ScrubEvery: -1, Warm: w})
+	f := warm.NewFolder(vfs.Disk{}, filepath.Join(dir, "warm"), e.TakeNote(), func(err error) { t.Error(err) })
+	s, err := Open(ctx, e, Options{Now: time.Now, PurgeEvery: -1, ScrubEvery: -1, Warm: f, FormsVersion: version})
 	if err != nil {
 		t.Fatal(err)
 	}
 	s.wg.Wait()
-	return &warmStore{Store: s, e: e, a: account(t, s, "a@b")}
+	return &warmStore{Store: s, e: e, f: f, a: account(t, s, "a@b")}
 }
 
 // close stops in order.
 func (s *warmStore) close(t *testing.T) {
 	t.Helper()
-	if err := errors.Join(s.Store.Close(), s.e.Close()); err != nil {
+	if err := errors.Join(s.Store.Close(), s.e.SetNote(s.f.Note()), s.e.Close()); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -106,18 +106,18 @@ func (s *warmStore) known(t *testing.T) (n int) {
 // TestWarm: what is kept of messages outlives a stop in order, once, and no other one.
 func TestWarm(t *testing.T) {
 	dir := t.TempDir()
-	s := openWarm(t, dir, Warm{})
+	s := openWarm(t, dir, 0)
 	s.fill(t, "one", "two", "three")
 	s.close(t)
-	s = openWarm(t, dir, Warm{})
+	s = openWarm(t, dir, 0)
 	if n := s.known(t); n != 3 {
 		t.Errorf("forms of %d messages outlived the stop", n)
 	}
-	if _, err := os.Stat(filepath.Join(dir, "warm")); !os.IsNotExist(err) {
+	if _, err := os.Stat(filepath.Join(dir, "warm", warmFile)); !os.IsNotExist(err) {
 		t.Error("the file is still there:", err)
 	}
 	s.close(t)
-	s = openWarm(t, dir, Warm{Version: 1})
+	s = openWarm(t, dir, 1)
 	if n := s.known(t); n != 0 {
 		t.Errorf("%d forms of another version are served", n)
 	}
@@ -131,15 +131,15 @@ func TestWarm(t *testing.T) {
 	if err := os.CopyFS(killed, os.DirFS(dir)); err != nil {
 		t.Fatal(err)
 	}
-	if err := s.e.Close(); err != nil {
+	if err := errors.Join(s.e.SetNote(s.f.Note()), s.e.Close()); err != nil {
 		t.Fatal(err)
 	}
-	s = openWarm(t, killed, Warm{Version: 1})
+	s = openWarm(t, killed, 1)
 	if n := s.known(t); n != 0 {
 		t.Errorf("%d forms outlived that the process was killed", n)
 	}
 	s.close(t)
-	s = openWarm(t, dir, Warm{Version: 1})
+	s = openWarm(t, dir, 1)
 	if n := s.known(t); n != 3 {
 		t.Errorf("forms of %d messages outlived the third stop", n)
 	}
@@ -147,7 +147,7 @@ func TestWarm(t *testing.T) {
 		t.Fatal(err)
 	}
 	s.close(t)
-	s = openWarm(t, dir, Warm{Version: 1})
+	s = openWarm(t, dir, 1)
 	if n := s.known(t); n != 0 {
 		t.Errorf("%d forms outlived that erased messages were given back", n)
 	}
@@ -158,25 +158,25 @@ func TestWarm(t *testing.T) {
 // the BlobIDs of those that came afterwards; they are not taken for them.
 func TestWarmPutBack(t *testing.T) {
 	dir, backup := t.TempDir(), t.TempDir()
-	s := openWarm(t, dir, Warm{})
+	s := openWarm(t, dir, 0)
 	s.fill(t, "before")
 	s.close(t)
 	if err := os.CopyFS(backup, os.DirFS(dir)); err != nil {
 		t.Fatal(err)
 	}
-	s = openWarm(t, dir, Warm{})
+	s = openWarm(t, dir, 0)
 	s.fill(t, "later")
 	ids := map[any]bool{}
 	for m := range s.messages(t) {
 		ids[m.Blob] = true
 	}
 	s.close(t)
-	later, err := os.ReadFile(filepath.Join(dir, "warm"))
+	later, err := os.ReadFile(filepath.Join(dir, "warm", warmFile))
 	if err != nil {
 		t.Fatal(err)
 	}
 
-	s = openWarm(t, backup, Warm{})
+	s = openWarm(t, backup, 0)
 	deliver(t, s.Store, s.a, "INBOX", "Subject: other\r\n\r\n", mail.Flags{})
 	for m := range s.messages(t) {
 		if !ids[m.Blob] {
@@ -184,10 +184,10 @@ func TestWarmPutBack(t *testing.T) {
 		}
 	}
 	s.close(t)
-	if err := os.WriteFile(filepath.Join(backup, "warm"), later, 0o600); err != nil {
+	if err := os.WriteFile(filepath.Join(backup, "warm", warmFile), later, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	s = openWarm(t, backup, Warm{})
+	s = openWarm(t, backup, 0)
 	if n := s.known(t); n != 0 {
 		t.Errorf("forms of %d messages come from another time", n)
 	}
@@ -219,7 +219,6 @@ func FuzzWarm(f *testing.F) {
 
 // TestWarmLarge: more than one block, and no more than there is room for.
 func TestWarmLarge(t *testing.T) {
-	w := Warm{File: warm.File{FS: vfs.NewMem(), Name: "warm"}}
 	c := &summaryCache{max: 3 << 20} // of which both generations are used
 	rng := rand.New(rand.NewPCG(1, 2))
 	want := map[int]Known{}
@@ -236,6 +235,7 @@ func TestWarmLarge(t *testing.T) {
 		c.put(engine.BlobID(1+id), k)
 		want[id] = k
 	}
+	c.put(1, Known{}) // which is in both now
 	entries := 0
 	for b := range warmBlocks(c) {
 		for ; len(b) > 0; entries++ {
@@ -246,11 +246,13 @@ func TestWarmLarge(t *testing.T) {
 		t.Errorf("%d entries of %d messages", entries, len(want))
 	}
 	for _, max := range []int64{8 << 20, 1 << 20} {
-		e := mem.New()
-		s := &Store{engine: e, opts: Options{Warm: w}, next: warm.NewNote()}
+		fsys := vfs.NewMem()
+		before := warm.NewFolder(fsys, "warm", nil, func(err error) { t.Error(err) })
+		s := &Store{opts: Options{Warm: before}}
 		s.summaries.young, s.summaries.old = c.young, c.old
 		s.saveWarm()
-		s.summaries = summaryCache{max: max}
+		s = &Store{opts: Options{Warm: warm.NewFolder(fsys, "warm", before.Note(), nil)}}
+		s.summaries.max = max
 		s.loadWarm()
 		have := 0
 		for id, k := range want {

@@ -3,7 +3,7 @@
 //
 // What they hold must stay true whatever comes into the store: octets of a blob never
 // change, and ids are never used again. That is so unless the store was put back to an
-// earlier time. Therefore each stop has a Note, which the files and the engine's index
+// earlier time. Therefore each stop has a note, which the files and the engine's index
 // have, and nothing else: a file without the note of the last stop is of no use.
 //
 // Nothing needs these files, and nobody waits for them to be durable. One that is
@@ -21,21 +21,24 @@ import (
 	"github.com/angarium/angarium/internal/vfs"
 )
 
-// File says where one is. With an empty name nothing is kept.
-type File struct {
-	FS   vfs.FS
-	Name string
+// Folder holds the files. A nil Folder keeps nothing.
+type Folder struct {
+	fs         vfs.FS
+	dir        string
+	last, next []byte // the notes
+	failed     func(err error)
 }
 
-// Note names a stop. It is short.
-type Note []byte
-
-// NewNote returns one that there was never before.
-func NewNote() Note {
-	n := make(Note, noteOctets)
-	rand.Read(n)
-	return n
+// NewFolder returns that of a start, whose last stop left a note, or none. failed is told
+// of files that cannot be saved.
+func NewFolder(fsys vfs.FS, dir string, last []byte, failed func(err error)) *Folder {
+	f := &Folder{fs: fsys, dir: dir, last: last, next: make([]byte, noteOctets), failed: failed}
+	rand.Read(f.next)
+	return f
 }
+
+// Note is that of the next stop, to be left when all is saved.
+func (f *Folder) Note() []byte { return f.next }
 
 const (
 	magic      = "ANGWARM1"
@@ -47,74 +50,79 @@ var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
 // first is what is in the first block. version is another one whenever the program
 // would make other blocks of the same mail.
-func first(n Note, version uint64) []byte {
-	return binary.LittleEndian.AppendUint64(append([]byte(magic), n...), version)
+func first(note []byte, version uint64) []byte {
+	return binary.LittleEndian.AppendUint64(append([]byte(magic), note...), version)
 }
 
-// Save writes blocks, none of them empty. Where that fails, those that were written
-// are still good.
-func (f File) Save(n Note, version uint64, blocks iter.Seq[[]byte]) error {
-	if f.Name == "" {
-		return nil
+// Save writes blocks, none of them empty, into a file. Where that fails, those that
+// were written are still good.
+func (f *Folder) Save(name string, version uint64, blocks iter.Seq[[]byte]) {
+	if f == nil {
+		return
 	}
-	if err := f.FS.MkdirAll(path.Dir(f.Name)); err != nil {
+	if err := f.save(path.Join(f.dir, name), version, blocks); err != nil {
+		f.failed(err)
+	}
+}
+
+func (f *Folder) save(name string, version uint64, blocks iter.Seq[[]byte]) error {
+	if err := f.fs.MkdirAll(f.dir); err != nil {
 		return err
 	}
-	if err := f.FS.RemoveAll(f.Name); err != nil {
+	if err := f.fs.RemoveAll(name); err != nil {
 		return err
 	}
-	file, err := f.FS.Create(f.Name)
+	file, err := f.fs.Create(name)
 	if err != nil {
 		return err
 	}
 	defer file.Close()
 	w := writer{file: file}
-	w.put(first(n, version))
+	if err := w.put(first(f.next, version)); err != nil {
+		return err
+	}
 	for b := range blocks {
-		if w.put(b); w.err != nil {
-			break
+		if err := w.put(b); err != nil {
+			return err
 		}
 	}
-	return w.err
+	return nil
 }
 
-// writer writes blocks until one fails.
+// writer writes blocks.
 type writer struct {
 	file vfs.File
 	at   int64
-	err  error
 }
 
-func (w *writer) put(b []byte) {
-	if w.err != nil {
-		return
-	}
+func (w *writer) put(b []byte) error {
 	head := binary.LittleEndian.AppendUint32(nil, uint32(len(b)))
 	head = binary.LittleEndian.AppendUint32(head, crc32.Checksum(b, castagnoli))
-	if _, w.err = w.file.WriteAt(append(head, b...), w.at); w.err == nil {
-		w.at += int64(len(head) + len(b))
-	}
+	n, err := w.file.WriteAt(append(head, b...), w.at)
+	w.at += int64(n)
+	return err
 }
 
-// Load yields the blocks of the stop that n names and of a version, and removes the
-// file. The blocks may be kept.
-func (f File) Load(n Note, version uint64) iter.Seq[[]byte] {
+// Load yields the blocks that were saved at the last stop, by a program of a version,
+// and removes the file. The blocks may be kept.
+func (f *Folder) Load(name string, version uint64) iter.Seq[[]byte] {
 	return func(yield func([]byte) bool) {
-		if f.Name == "" {
+		if f == nil {
 			return
 		}
-		file, err := f.FS.Open(f.Name)
+		name := path.Join(f.dir, name)
+		file, err := f.fs.Open(name)
 		if err != nil {
 			return
 		}
-		defer f.FS.Remove(f.Name)
+		defer f.fs.Remove(name)
 		defer file.Close()
 		size, err := file.Size()
-		if err != nil || len(n) != noteOctets {
+		if err != nil {
 			return
 		}
 		r := reader{file: file, size: size}
-		if !bytes.Equal(r.next(), first(n, version)) {
+		if !bytes.Equal(r.next(), first(f.last, version)) {
 			return
 		}
 		for b := r.next(); b != nil; b = r.next() {

@@ -25,55 +25,62 @@ func blocks() (all [][]byte) {
 	return all
 }
 
-func load(f File, n Note, version uint64) (got [][]byte) {
-	for b := range f.Load(n, version) {
+func load(f *Folder, version uint64) (got [][]byte) {
+	for b := range f.Load("file", version) {
 		got = append(got, b)
 	}
 	return got
 }
 
-// TestFile: what was saved is loaded, once, by who names the stop and has the version.
-func TestFile(t *testing.T) {
-	f, n, all := File{vfs.NewMem(), "folder/warm"}, NewNote(), blocks()
+// folders are those of a run, and of the next one.
+func folders(t *testing.T, fsys vfs.FS) (before, after *Folder) {
+	failed := func(err error) { t.Error(err) }
+	before = NewFolder(fsys, "warm", nil, failed)
+	return before, NewFolder(fsys, "warm", before.Note(), failed)
+}
+
+// TestFolder: what was saved is loaded, once, by who has the note and the version.
+func TestFolder(t *testing.T) {
+	fsys, all := vfs.NewMem(), blocks()
+	before, after := folders(t, fsys)
 	for _, c := range []struct {
 		what    string
-		note    Note
+		f       *Folder
 		version uint64
 		want    bool
 	}{
-		{"of the last stop", n, 7, true},
-		{"of another stop", NewNote(), 7, false},
-		{"no note", nil, 7, false},
-		{"of another version", n, 8, false},
+		{"of the last stop", after, 7, true},
+		{"of another stop", NewFolder(fsys, "warm", after.Note(), nil), 7, false},
+		{"no note", before, 7, false},
+		{"of another version", after, 8, false},
 	} {
-		if err := f.Save(n, 7, slices.Values(all)); err != nil {
-			t.Fatal(err)
-		}
-		got := load(f, c.note, c.version)
+		before.Save("file", 7, slices.Values(all))
+		got := load(c.f, c.version)
 		if c.want != slices.EqualFunc(got, all, bytes.Equal) || !c.want && got != nil {
 			t.Errorf("%s: %d blocks", c.what, len(got))
 		}
-		if _, err := f.FS.Open(f.Name); !errors.Is(err, fs.ErrNotExist) {
+		if _, err := fsys.Open("warm/file"); !errors.Is(err, fs.ErrNotExist) {
 			t.Errorf("%s: the file is still there: %v", c.what, err)
 		}
 	}
-	if got := load(f, n, 7); got != nil {
+	if got := load(after, 7); got != nil {
 		t.Errorf("%d blocks of no file", len(got))
 	}
-	if err := (File{}).Save(n, 7, slices.Values(all)); err != nil || load(File{}, n, 7) != nil {
-		t.Error("a file without a name:", err)
+	var none *Folder
+	if none.Save("file", 7, slices.Values(all)); load(none, 7) != nil {
+		t.Error("no folder has files")
 	}
 }
 
 // TestDamaged: a file that is damaged ends before the damage.
 func TestDamaged(t *testing.T) {
-	f, n, all := File{vfs.NewMem(), "warm"}, NewNote(), blocks()
+	fsys, all := vfs.NewMem(), blocks()
+	before, after := folders(t, fsys)
+	head := int64(headOctets + len(first(before.Note(), 7)))
 	rng := rand.New(rand.NewPCG(3, 4))
 	for range 300 {
-		if err := f.Save(n, 7, slices.Values(all)); err != nil {
-			t.Fatal(err)
-		}
-		file, err := f.FS.Open("warm")
+		before.Save("file", 7, slices.Values(all))
+		file, err := fsys.Open("warm/file")
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -87,16 +94,12 @@ func TestDamaged(t *testing.T) {
 			file.WriteAt([]byte{b[0] ^ byte(1+rng.IntN(255))}, at)
 		}
 		whole := 0
-		for end := int64(headOctets + len(first(n, 7))); whole < len(all); whole++ {
+		for end := head; at >= head && whole < len(all); whole++ {
 			if end += int64(headOctets + len(all[whole])); end > at {
 				break
 			}
 		}
-		got := load(f, n, 7)
-		if at < int64(headOctets+len(first(n, 7))) {
-			whole = 0
-		}
-		if !slices.EqualFunc(got, all[:whole], bytes.Equal) {
+		if got := load(after, 7); !slices.EqualFunc(got, all[:whole], bytes.Equal) {
 			t.Fatalf("damaged at %d of %d: %d blocks, not %d", at, size, len(got), whole)
 		}
 	}
@@ -116,9 +119,9 @@ func TestHostile(t *testing.T) {
 	}
 }
 
-// TestSaveFails: an error is told, and what was written before is good.
+// TestSaveFails: a failure is told, and what was written before is good.
 func TestSaveFails(t *testing.T) {
-	n, all := NewNote(), blocks()
+	all := blocks()
 	for failing := range int64(20) {
 		fault := &vfs.Fault{FS: vfs.NewMem()}
 		fault.Fail = func(_ vfs.Op, call int64) error {
@@ -127,34 +130,41 @@ func TestSaveFails(t *testing.T) {
 			}
 			return nil
 		}
-		f := File{fault, "warm"}
-		if err := f.Save(n, 7, slices.Values(all)); !errors.Is(err, syscall.ENOSPC) {
-			t.Errorf("call %d failed, and Save said %v", failing+1, err)
+		var told error
+		before := NewFolder(fault, "warm", nil, func(err error) { told = err })
+		if before.Save("file", 7, slices.Values(all)); !errors.Is(told, syscall.ENOSPC) {
+			t.Errorf("call %d failed, and %v was told", failing+1, told)
 		}
 		fault.Fail = nil
-		if got := load(f, n, 7); len(got) > len(all) || !slices.EqualFunc(got, all[:len(got)], bytes.Equal) {
+		got := load(NewFolder(fault, "warm", before.Note(), nil), 7)
+		if len(got) > len(all) || !slices.EqualFunc(got, all[:len(got)], bytes.Equal) {
 			t.Errorf("call %d failed: %d blocks", failing+1, len(got))
 		}
 	}
 }
 
-// FuzzLoad: whatever is in a file, no block is larger than it.
+// FuzzLoad: whatever is in a file, its blocks are not larger than it.
 func FuzzLoad(f *testing.F) {
-	w := File{vfs.NewMem(), "warm"}
-	n := make(Note, noteOctets)
-	w.Save(n, 7, slices.Values([][]byte{[]byte("one"), []byte("two")}))
-	b, _ := vfs.ReadWhole(w.FS, "warm")
+	note := make([]byte, noteOctets)
+	put := func(fsys vfs.FS) *Folder { return &Folder{fs: fsys, dir: "warm", last: note, next: note} }
+	w := put(vfs.NewMem())
+	w.Save("file", 7, slices.Values([][]byte{[]byte("one"), []byte("two")}))
+	b, err := vfs.ReadWhole(w.fs, "warm/file")
+	if err != nil {
+		f.Fatal(err)
+	}
 	f.Add(b)
 	f.Add(b[:len(b)-1])
 	f.Fuzz(func(t *testing.T, b []byte) {
-		w := File{vfs.NewMem(), "warm"}
-		file, err := w.FS.Create("warm")
+		w := put(vfs.NewMem())
+		w.fs.MkdirAll("warm")
+		file, err := w.fs.Create("warm/file")
 		if err != nil {
 			t.Fatal(err)
 		}
 		file.WriteAt(b, 0)
 		total := 0
-		for block := range w.Load(n, 7) {
+		for block := range w.Load("file", 7) {
 			total += len(block) + headOctets
 		}
 		if total > len(b) {

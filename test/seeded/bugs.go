@@ -105,7 +105,7 @@ var bugs = []bug{
 	{"restored-twice", storeFolder + "/undelete.go",
 		"\tnow.messages = left\n", "\t_ = left\n", storeFolder, "TestUndelete$"},
 	{"warm-of-another-time", "internal/warm/warm.go",
-		"!bytes.Equal(r.next(), first(n, version))", "!bytes.HasPrefix(r.next(), []byte(magic))", storeFolder, "TestWarmPutBack$"},
+		"!bytes.Equal(r.next(), first(f.last, version))", "!bytes.HasPrefix(r.next(), []byte(magic))", storeFolder, "TestWarmPutBack$"},
 	{"visible-before-durable", storeFolder + "/store.go",
 		"\t\ttx.finish()\n\t\tif tx.shared", "\t\ttx.finish()\n\t\ta.publishLocked(base, tx.next)\n\t\tif tx.shared", storeFolder, "TestNotVisible"},
 	{"expunge-told-during-fetch", imapFolder + "/sync.go",

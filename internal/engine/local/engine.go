@@ -1,7 +1,6 @@
 package local
 
 import (
-	"bytes"
 	"context"
 	"encoding/binary"
 	"fmt"
@@ -147,7 +146,6 @@ type Engine struct {
 	pace         *pace
 	applied      position // how far the index had come when it was opened
 	rowsOnly     bool     // it holds rows that the log has lost
-	note         []byte   // of the last Close
 	files        *fileCache
 	dictionaries dictionaries
 	locations    locations
@@ -210,7 +208,6 @@ type Engine struct {
 		due         time.Duration // zerosDue when flush looked last
 		free        int64         // at last look
 		freeSpent   int64         // written since
-		note        []byte        // for the next Open; nil: none
 	}
 	spare []byte // under mu: a buffer to be used again
 }
@@ -283,10 +280,7 @@ func (e *Engine) Close() error {
 	e.room.Broadcast()
 	e.mu.Unlock()
 	e.wg.Wait()
-	err := e.keepNote()
-	if ferr := e.index.Flush(); err == nil {
-		err = ferr
-	}
+	err := e.index.Flush()
 	if cerr := e.index.Close(); err == nil {
 		err = cerr
 	}
@@ -296,37 +290,6 @@ func (e *Engine) Close() error {
 		return ferr
 	}
 	return errs.Wrap("local.Close", err)
-}
-
-// takeNote takes the note of the last Close out of the index. It is of use to nobody
-// but the one who asks for it now; without it nothing is lost.
-func (e *Engine) takeNote() {
-	v, c, err := e.index.Get([]byte{keyNote})
-	if err != nil {
-		return
-	}
-	e.note = bytes.Clone(v)
-	c.Close()
-	e.index.Delete([]byte{keyNote}, pebble.NoSync)
-}
-
-// keepNote puts the note into the index, when all of the log is durable.
-func (e *Engine) keepNote() error {
-	e.mu.Lock()
-	note := e.mu.note
-	e.mu.Unlock()
-	if note == nil || e.stopped() != nil {
-		return nil
-	}
-	return e.index.Set([]byte{keyNote}, note, pebble.NoSync)
-}
-
-func (e *Engine) Note() []byte { return e.note }
-
-func (e *Engine) SetNote(note []byte) {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	e.mu.note = bytes.Clone(note)
 }
 
 // Stats are counts since the start and sizes now.

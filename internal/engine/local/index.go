@@ -3,7 +3,6 @@ package local
 import (
 	"encoding/binary"
 	"errors"
-	"iter"
 	"math"
 	"runtime"
 	"slices"
@@ -22,7 +21,7 @@ const (
 	keyLocation = 'w' // BlobID: where the blob was moved
 	keyStore    = 'i' // the store's UUID
 	keyDamage   = 'd' // there when commits may be lost; until Quarantine
-	keyNote     = 'n' // what SetNote was given; from Close to Open
+	keyNote     = 'n' // what SetNote left, until TakeNote
 )
 
 func indexError(op string, err error) error {
@@ -521,181 +520,5 @@ func (e *Engine) noteIndexed(end position, live map[uint32]int64, changed []engi
 		if s := e.mu.segments[n]; s != nil {
 			s.live += change
 		}
-	}
-}
-
-// commitLength is the length of a commit's payload. Its error is that of pause.
-func commitLength(ops []engine.Op, pause func(i int) error) (int64, error) {
-	n := int64(16)
-	for i := range ops {
-		if err := pause(i); err != nil {
-			return 0, err
-		}
-		op := &ops[i]
-		n += 1 + 8 + int64(len(op.Key)) + int64(len(op.Value))
-		if op.Kind == engine.OpKeep || op.Kind == engine.OpDrop {
-			n += 8
-		}
-	}
-	return n, nil
-}
-
-// appendCommit appends a commit's payload: space, version, and each operation
-// with its lengths. Keep carries the size of the blob's record.
-func appendCommit(dst []byte, w *waiter, size func(engine.BlobID) int64) []byte {
-	dst = appendCommitHead(dst, w)
-	for i := range w.ops {
-		dst = appendOp(dst, &w.ops[i], size)
-	}
-	return dst
-}
-
-func appendCommitHead(dst []byte, w *waiter) []byte {
-	dst = binary.LittleEndian.AppendUint64(dst, uint64(w.space))
-	return binary.LittleEndian.AppendUint64(dst, uint64(w.version))
-}
-
-func appendOp(dst []byte, op *engine.Op, size func(engine.BlobID) int64) []byte {
-	dst = append(dst, byte(op.Kind))
-	if op.Kind == engine.OpKeep || op.Kind == engine.OpDrop {
-		dst = binary.LittleEndian.AppendUint64(dst, uint64(op.Blob))
-		return binary.LittleEndian.AppendUint64(dst, uint64(size(op.Blob)))
-	}
-	dst = binary.LittleEndian.AppendUint32(dst, uint32(len(op.Key)))
-	dst = binary.LittleEndian.AppendUint32(dst, uint32(len(op.Value)))
-	return append(append(dst, op.Key...), op.Value...)
-}
-
-// sealedSizeLocked returns the size of the record of a blob that its writer still
-// has, else 0.
-func (e *Engine) sealedSizeLocked(id engine.BlobID) int64 {
-	if s := e.mu.sealed[id]; s != nil {
-		return s.size
-	}
-	return 0
-}
-
-// decodeCommit reads what appendCommit made. Keys and values share b.
-func decodeCommit(b []byte) (*waiter, bool) {
-	space, version, ok := commitHead(b)
-	if !ok {
-		return nil, false
-	}
-	w := &waiter{space: space, version: version}
-	for b = b[commitHeadOctets:]; len(b) > 0; {
-		op := engine.Op{Kind: engine.OpKind(b[0])}
-		switch op.Kind {
-		case engine.OpKeep, engine.OpDrop:
-			if len(b) < 17 {
-				return nil, false
-			}
-			op.Blob = engine.BlobID(binary.LittleEndian.Uint64(b[1:]))
-			b = b[17:]
-		case engine.OpPut, engine.OpDelete, engine.OpDeleteRange:
-			if len(b) < 9 {
-				return nil, false
-			}
-			k, v := uint64(binary.LittleEndian.Uint32(b[1:])), uint64(binary.LittleEndian.Uint32(b[5:]))
-			b = b[9:]
-			if k+v > uint64(len(b)) {
-				return nil, false
-			}
-			op.Key, op.Value = b[:k:k], b[k:k+v:k+v]
-			b = b[k+v:]
-		default:
-			return nil, false
-		}
-		w.ops = append(w.ops, op)
-	}
-	return w, true
-}
-
-const commitHeadOctets = 16
-
-// commitHead returns what a commit begins with.
-func commitHead(b []byte) (space engine.SpaceID, version engine.Version, ok bool) {
-	if len(b) < commitHeadOctets {
-		return 0, 0, false
-	}
-	space, version = engine.SpaceID(binary.LittleEndian.Uint64(b)), engine.Version(binary.LittleEndian.Uint64(b[8:]))
-	return space, version, space != 0
-}
-
-type snapshot struct {
-	snap    *pebble.Snapshot
-	space   engine.SpaceID
-	version engine.Version
-	closed  bool
-}
-
-func (s *space) Snapshot() (engine.Snapshot, error) {
-	s.e.mu.Lock()
-	closing := s.e.mu.closing
-	s.e.mu.Unlock()
-	if closing {
-		return nil, errs.New("local.Snapshot", errs.Temporary, "the store is closed")
-	}
-	snap := s.e.index.NewSnapshot()
-	v, err := readVersion(snap, s.id)
-	if err != nil {
-		snap.Close()
-		return nil, err
-	}
-	return &snapshot{snap: snap, space: s.id, version: v}, nil
-}
-
-func (s *snapshot) Version() engine.Version { return s.version }
-
-func (s *snapshot) Get(key []byte) ([]byte, error) {
-	if s.closed {
-		return nil, errs.New("local.Get", errs.Internal, "")
-	}
-	v, c, err := s.snap.Get(rowKey(s.space, key))
-	if errors.Is(err, pebble.ErrNotFound) {
-		return nil, errs.New("local.Get", errs.NotFound, "")
-	}
-	if err != nil {
-		return nil, indexError("local.Get", err)
-	}
-	defer c.Close()
-	return append([]byte(nil), v...), nil
-}
-
-func (s *snapshot) Scan(from, to []byte) iter.Seq2[engine.Pair, error] {
-	return func(yield func(engine.Pair, error) bool) {
-		if s.closed {
-			yield(engine.Pair{}, errs.New("local.Scan", errs.Internal, ""))
-			return
-		}
-		upper := idKey(keyRow, uint64(s.space)+1)
-		if to != nil {
-			upper = rowKey(s.space, to)
-		}
-		it, err := s.snap.NewIter(&pebble.IterOptions{LowerBound: rowKey(s.space, from), UpperBound: upper})
-		if err != nil {
-			yield(engine.Pair{}, indexError("local.Scan", err))
-			return
-		}
-		defer it.Close()
-		for ok := it.First(); ok; ok = it.Next() {
-			v, err := it.ValueAndErr()
-			if err != nil {
-				yield(engine.Pair{}, indexError("local.Scan", err))
-				return
-			}
-			if !yield(engine.Pair{Key: it.Key()[9:], Value: v}, nil) {
-				return
-			}
-		}
-		if err := it.Error(); err != nil {
-			yield(engine.Pair{}, indexError("local.Scan", err))
-		}
-	}
-}
-
-func (s *snapshot) Close() {
-	if !s.closed {
-		s.closed = true
-		s.snap.Close()
 	}
 }

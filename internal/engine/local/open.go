@@ -100,7 +100,6 @@ func (e *Engine) open(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	e.takeNote()
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.rotateLocked(e.nextSegmentLocked())

@@ -149,7 +149,7 @@ func (v *verifier) segment(ctx context.Context, seg segment) error {
 func (v *verifier) record(r record, payload []byte) error {
 	switch r.typ {
 	case recCommit:
-		if space, version, ok := commitHead(payload); ok {
+		if space, version, ok := decodeCommitHead(payload); ok {
 			v.commit(space, version, r.pos)
 		}
 	case recCheckBegin:

@@ -22,7 +22,6 @@ type Engine struct {
 		blobs  map[engine.BlobID]*blob
 		next   engine.BlobID
 		closed bool
-		note   []byte
 	}
 }
 
@@ -67,19 +66,6 @@ func (e *Engine) Spaces(context.Context) iter.Seq2[engine.SpaceID, error] {
 }
 
 func (e *Engine) Blobs() engine.Blobs { return blobs{e} }
-
-// Note returns the last note: nothing is opened again.
-func (e *Engine) Note() []byte {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	return e.mu.note
-}
-
-func (e *Engine) SetNote(note []byte) {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	e.mu.note = bytes.Clone(note)
-}
 
 // BlobCount is how many blobs there are, for tests of who keeps them.
 func (e *Engine) BlobCount() int {
