@@ -8,6 +8,8 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"io"
+	"math"
 	"math/rand/v2"
 	"net"
 	"os"
@@ -119,7 +121,7 @@ type Server struct {
 	LMTPSocket                     string // path
 
 	cmd  *exec.Cmd
-	log  bytes.Buffer
+	log  *os.File // without a name; of the server that was started last
 	done chan struct{}
 }
 
@@ -204,8 +206,10 @@ func (s *Server) Start() error {
 	}, s.Args...)
 	line := slices.Concat(s.Under, []string{s.Binary}, args)
 	s.cmd = exec.Command(line[0], line[1:]...)
-	s.log.Reset()
-	s.cmd.Stdout, s.cmd.Stderr = &s.log, &s.log
+	if err := s.newLog(); err != nil {
+		return err
+	}
+	s.cmd.Stdout, s.cmd.Stderr = s.log, s.log
 	// The server dies with its starter, so that no run leaves one behind.
 	s.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	if err := s.cmd.Start(); err != nil {
@@ -220,7 +224,7 @@ func (s *Server) Start() error {
 	for _, addr := range []string{s.IMAP, s.LMTP} {
 		if err := s.awaitGreeting(addr, deadline); err != nil {
 			s.Kill()
-			return fmt.Errorf("%w; the server's log:\n%s", err, s.log.String())
+			return fmt.Errorf("%w; the server's log:\n%s", err, s.Log())
 		}
 	}
 	return nil
@@ -285,9 +289,28 @@ func (s *Server) Stop() (int, error) {
 	}
 }
 
-// Log returns what the server printed since it was started last. Call it after
-// Kill or Stop.
-func (s *Server) Log() string { return s.log.String() }
+// newLog makes a file that the server itself writes, so that what it wrote before an
+// answer is there to be read after it.
+func (s *Server) newLog() error {
+	s.log.Close() // of the server before; nil is none
+	var err error
+	if s.log, err = os.CreateTemp("", "angarium-log-"); err != nil {
+		return err
+	}
+	return os.Remove(s.log.Name())
+}
+
+// Log returns what the server has printed since it was started last.
+func (s *Server) Log() string {
+	if s.log == nil {
+		return ""
+	}
+	b, err := io.ReadAll(io.NewSectionReader(s.log, 0, math.MaxInt64))
+	if err != nil {
+		return err.Error()
+	}
+	return string(b)
+}
 
 // Import makes accounts, each line "name:password", through `user import`.
 func (s *Server) Import(lines ...string) error {
