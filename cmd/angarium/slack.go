@@ -16,6 +16,10 @@ const (
 	serverSlack  = time.Millisecond
 )
 
+// startedOver is in the environment of a program that loosenTimers started, so that it
+// does so once also where the slack is not what was set.
+const startedOver = "ANGARIUM_STARTED_OVER"
+
 // loosenTimers lets the threads of the program sleep for up to serverSlack longer, by
 // starting it over: a thread has the slack of the one that made it, and the runtime's
 // monitor, for which this is, is there before main. While a server is neither idle nor
@@ -25,14 +29,14 @@ const (
 func loosenTimers() {
 	runtime.LockOSThread() // what is set is of this thread, and goes with its exec
 	defer runtime.UnlockOSThread()
-	if slack, err := unix.PrctlRetInt(unix.PR_GET_TIMERSLACK, 0, 0, 0, 0); err != nil || time.Duration(slack) != defaultSlack {
+	if slack, err := unix.PrctlRetInt(unix.PR_GET_TIMERSLACK, 0, 0, 0, 0); err != nil || time.Duration(slack) != defaultSlack || os.Getenv(startedOver) != "" {
 		return
 	}
 	if unix.Prctl(unix.PR_SET_TIMERSLACK, uintptr(serverSlack), 0, 0, 0) != nil {
 		return
 	}
 	if program, err := os.Executable(); err == nil { // by its own name, which ps shows
-		syscall.Exec(program, os.Args, os.Environ())
+		syscall.Exec(program, os.Args, append(os.Environ(), startedOver+"=1"))
 	}
 	unix.Prctl(unix.PR_SET_TIMERSLACK, uintptr(defaultSlack), 0, 0, 0)
 }

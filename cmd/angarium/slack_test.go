@@ -36,13 +36,17 @@ func TestTimerSlack(t *testing.T) {
 				t.Errorf("started with %v: a thread has %s ns, want %v", given, got, want)
 			}
 		}
+		environment := read(t, filepath.Join(process, "environ"))
+		if over := strings.Contains(environment, startedOver); over != (given != want) {
+			t.Errorf("started with %v: its environment is %q", given, environment)
+		}
 		if got := read(t, filepath.Join(process, "comm")); got != filepath.Base(theBinary(t)) {
 			t.Errorf("the process is called %q", got)
 		}
 	}
 }
 
-// read returns a line of the kernel's.
+// read returns what the kernel tells.
 func read(t *testing.T, file string) string {
 	b, err := os.ReadFile(file)
 	if errors.Is(err, fs.ErrPermission) {
@@ -52,4 +56,13 @@ func read(t *testing.T, file string) string {
 		t.Fatal(err)
 	}
 	return strings.TrimSpace(string(b))
+}
+
+// TestStartedOver: what was started over is not once more, whatever its slack is.
+func TestStartedOver(t *testing.T) {
+	t.Setenv(startedOver, "1")
+	loosenTimers() // else this test would begin again
+	if slack, err := unix.PrctlRetInt(unix.PR_GET_TIMERSLACK, 0, 0, 0, 0); err != nil || time.Duration(slack) == serverSlack {
+		t.Error(slack, err)
+	}
 }
