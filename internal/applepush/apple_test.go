@@ -133,6 +133,9 @@ func newApple(t testing.TB, a *authority, ln net.Listener) *apple {
 func (p *apple) serve(t testing.TB) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		b, err := io.ReadAll(r.Body)
+		if r.Context().Err() != nil { // the sender was stopped, and took it back
+			return
+		}
 		device, ok := strings.CutPrefix(r.URL.Path, "/3/device/")
 		h := r.Header
 		if err != nil || !ok || r.Method != "POST" || r.ProtoMajor != 2 || h.Get("apns-topic") != topic || h.Get("apns-push-type") != "background" || h.Get("apns-expiration") == "" {
