@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"runtime"
 
 	"github.com/spf13/cobra"
 
@@ -24,6 +25,10 @@ const (
 
 func main() {
 	root := newRoot()
+	if c, _, err := root.Find(os.Args[1:]); err == nil && c.Name() == "serve" {
+		loosenTimers()
+	}
+	runtime.UnlockOSThread()
 	if err := root.Execute(); err != nil {
 		fmt.Fprintln(os.Stderr, "angarium:", message(err))
 		os.Exit(exitCode(err))

@@ -32,7 +32,6 @@ func newServe() *cobra.Command {
 		Short: "Serve mail until SIGTERM; SIGHUP reads the configuration again",
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			loosenTimers()
 			ctx, stop := signal.NotifyContext(cmd.Context(), syscall.SIGTERM, syscall.SIGINT)
 			defer stop()
 			return serve(ctx, &o)

@@ -20,15 +20,19 @@ const (
 // does so once also where the slack is not what was set.
 const startedOver = "ANGARIUM_STARTED_OVER"
 
+// The first thread is main's until that lets go of it.
+func init() { runtime.LockOSThread() }
+
 // loosenTimers lets the threads of the program sleep for up to serverSlack longer, by
 // starting it over: a thread has the slack of the one that made it, and the runtime's
 // monitor, for which this is, is there before main. While a server is neither idle nor
 // busy, that one sleeps for 20 µs at a time, which takes a tenth of the processor time of
 // all else on a virtual machine (decision 24). A slack that somebody chose is left alone,
 // and where the program cannot be started over, it goes on as it is.
+//
+// What is set is of the calling thread and goes with its exec, as does what the starter set
+// (PR_SET_PDEATHSIG): only on the process's first thread nothing is lost.
 func loosenTimers() {
-	runtime.LockOSThread() // what is set is of this thread, and goes with its exec
-	defer runtime.UnlockOSThread()
 	if slack, err := unix.PrctlRetInt(unix.PR_GET_TIMERSLACK, 0, 0, 0, 0); err != nil || time.Duration(slack) != defaultSlack || os.Getenv(startedOver) != "" {
 		return
 	}
