@@ -9,6 +9,7 @@ import (
 	"runtime"
 
 	"github.com/spf13/cobra"
+	"golang.org/x/sys/unix"
 
 	"github.com/angarium/angarium/internal/adminserver"
 	"github.com/angarium/angarium/internal/errs"
@@ -24,8 +25,9 @@ const (
 )
 
 func main() {
+	runtime.LockOSThread() // main begins on the process's first thread
 	root := newRoot()
-	if c, _, err := root.Find(os.Args[1:]); err == nil && c.Name() == "serve" {
+	if c, _, err := root.Find(os.Args[1:]); err == nil && c.Name() == "serve" && unix.Gettid() == os.Getpid() {
 		loosenTimers()
 	}
 	runtime.UnlockOSThread()

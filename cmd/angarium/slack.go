@@ -2,7 +2,6 @@ package main
 
 import (
 	"os"
-	"runtime"
 	"syscall"
 	"time"
 
@@ -19,9 +18,6 @@ const (
 // startedOver is in the environment of a program that loosenTimers started, so that it
 // does so once also where the slack is not what was set.
 const startedOver = "ANGARIUM_STARTED_OVER"
-
-// The first thread is main's until that lets go of it.
-func init() { runtime.LockOSThread() }
 
 // loosenTimers lets the threads of the program sleep for up to serverSlack longer, by
 // starting it over: a thread has the slack of the one that made it, and the runtime's
