@@ -1,7 +1,9 @@
 package main
 
 import (
+	"bytes"
 	"context"
+	"math/rand/v2"
 	"strings"
 	"testing"
 	"time"
@@ -68,6 +70,25 @@ func TestSyscalls(t *testing.T) {
 		t.Fatal(err)
 	}
 	check(t, r, nil)
+}
+
+// TestCut: an unsynced write is torn between its sectors, but not within the
+// superblock.
+func TestCut(t *testing.T) {
+	d := &device{base: make([]byte, 4096)}
+	d.mu.log = []event{{0, bytes.Repeat([]byte{1}, 4096)}}
+	torn := map[int]bool{}
+	for seed := range uint64(100) {
+		image := d.cut(1, 0.5, rand.New(rand.NewPCG(seed, 0)), false, 0)
+		for at := sector; at < len(image); at += sector {
+			torn[at] = torn[at] || image[at-1] != image[at]
+		}
+	}
+	for at := sector; at < len(d.base); at += sector {
+		if torn[at] != (at != superblock+sector) {
+			t.Errorf("torn at %d: %v", at, torn[at])
+		}
+	}
 }
 
 // TestJudge: the judge knows each kind of violation when it sees it.

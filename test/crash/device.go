@@ -18,8 +18,23 @@ import (
 	"github.com/hanwen/go-fuse/v2/fuse"
 )
 
-// sector is what a disk writes whole.
-const sector = 512
+// sector is what a disk writes whole. Where an ext4 has its superblock it is
+// the two sectors of that: ext4 reads it before its journal, which would mend
+// it, so that half a superblock does not mount before somebody ran e2fsck,
+// whatever the server did.
+const (
+	sector      = 512
+	superblock  = 1024 // the offset of it
+	superOctets = 1024
+)
+
+// whole is how many octets from an offset on are written whole.
+func whole(offset int64) int {
+	if offset == superblock {
+		return superOctets
+	}
+	return sector
+}
 
 // event is one write to the disk, or a flush when data is nil.
 type event struct {
@@ -68,10 +83,12 @@ func (d *device) cut(k int, keep float64, rng *rand.Rand, lying bool, from int) 
 		}
 	}
 	for i, e := range d.mu.log[:k] {
-		for at := 0; at < len(e.data); at += sector {
+		for at := 0; at < len(e.data); {
+			end := min(at+whole(e.offset+int64(at)), len(e.data))
 			if i < flushed || rng.Float64() < keep {
-				copy(image[e.offset+int64(at):], e.data[at:min(at+sector, len(e.data))])
+				copy(image[e.offset+int64(at):], e.data[at:end])
 			}
+			at = end
 		}
 	}
 	return image
