@@ -134,8 +134,8 @@ func (e *Engine) rewrite(ctx context.Context, deadShare float64) (done Compacted
 			return done, err
 		}
 		// The index must not need what is deleted now.
-		if err := e.index.Flush(); err != nil {
-			return done, indexError("local.Compact", err)
+		if err := e.flushIndex(); err != nil {
+			return done, errs.Wrap("local.Compact", err)
 		}
 	}
 	for _, v := range moved {

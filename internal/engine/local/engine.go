@@ -42,7 +42,7 @@ type Options struct {
 
 	// For tests:
 	aloneMin, aheadMin, tableOctets, fillStep, quietStep int64
-	quietAfter, idleAfter                                time.Duration
+	quietAfter, idleAfter, retryEvery                    time.Duration
 }
 
 // Turn is what long work makes its pauses by.
@@ -111,6 +111,7 @@ func (o *Options) setDefaults(dir string) {
 	def(&o.quietStep, quietStep)
 	def((*int64)(&o.quietAfter), int64(quietAfter))
 	def((*int64)(&o.idleAfter), int64(idleAfter))
+	def((*int64)(&o.retryEvery), int64(retryEvery))
 	def(&o.IndexCache, 64<<20)
 	if o.DenseAfter == 0 {
 		o.DenseAfter = 24 * time.Hour
@@ -280,10 +281,8 @@ func (e *Engine) Close() error {
 	e.room.Broadcast()
 	e.mu.Unlock()
 	e.wg.Wait()
-	err := e.index.Flush()
-	if cerr := e.index.Close(); err == nil {
-		err = cerr
-	}
+	_ = e.flushIndex() // where it cannot be, the next start reads the log
+	err := e.index.Close()
 	e.files.closeAll()
 	e.lock.Close()
 	if ferr := e.stopped(); ferr != nil && !e.opts.ReadOnly {

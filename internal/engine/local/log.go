@@ -431,13 +431,17 @@ func (e *Engine) setActive(f *openFile) {
 	e.active = f
 }
 
-// fail stops all writing for ever.
+// fail stops all writing for ever, since the log cannot be written.
 func (e *Engine) fail(err error) {
+	e.stopWriting(fmt.Errorf("writing the log in %s: %w", e.dir, err))
+}
+
+func (e *Engine) stopWriting(err error) {
 	kind, public := errs.Temporary, "the store has stopped after a failed write"
 	if errors.Is(err, unix.ENOSPC) || errors.Is(err, unix.EDQUOT) {
 		kind, public = errs.NoSpace, "the disk is full"
 	}
-	wrapped := errs.As("local.flush", kind, public, fmt.Errorf("writing the log in %s: %w; nothing more is acknowledged until the server is started again", e.dir, err))
+	wrapped := errs.As("local.flush", kind, public, fmt.Errorf("%w; nothing more is acknowledged until the server is started again", err))
 	if e.failure.CompareAndSwap(nil, &wrapped) {
 		if f := e.opts.Events.Stopped; f != nil {
 			f(wrapped)

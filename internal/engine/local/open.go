@@ -37,7 +37,7 @@ func Open(ctx context.Context, fsys vfs.FS, dir string, o Options) (*Engine, err
 	e.mu.segments = map[uint32]*segment{}
 	e.mu.found = map[position]bool{}
 	e.preparing.all = map[*preparation]bool{}
-	e.pace = newPace(context.WithoutCancel(ctx), &o, e.stop)
+	e.pace = newPace(context.WithoutCancel(ctx), &o, e.stop, e.failIndex)
 	e.dictionaries.m = map[position]*usedDictionary{}
 	e.files = &fileCache{m: map[uint32]*openFile{}, open: func(n uint32) (vfs.File, error) { return fsys.Open(e.segmentName(n)) }}
 	if err := e.claim(); err != nil {
@@ -275,7 +275,7 @@ func (e *Engine) openIndex() (err error) {
 	o := &pebble.Options{
 		FS: pacedFS{pebblevfs.OnDiskFull(e.opts.IndexFS, func() { e.spendReserve() }), e.pace}, DisableWAL: true, Cache: cache, MemTableSize: uint64(e.opts.memtable()),
 		MemTableStopWritesThreshold: memtables, Logger: silent{}, FormatMajorVersion: pebble.FormatNewest,
-		EventListener: &pebble.EventListener{FlushEnd: e.pace.flushEnd},
+		EventListener: &pebble.EventListener{FlushEnd: e.pace.flushEnd, BackgroundError: e.pace.failed},
 	}
 	o.CompactionConcurrencyRange = func() (int, int) { return 1, 1 }
 	// A damaged index may make its library panic; it is rebuilt then.

@@ -20,8 +20,12 @@ type pace struct {
 	turn     func() Turn
 	index    atomic.Pointer[pebble.DB]     // nil while the engine opens: no pauses
 	stop     <-chan struct{}               // closed when it closes: likewise
-	flushed  atomic.Pointer[chan struct{}] // closed when something was flushed
+	flushed  atomic.Pointer[chan struct{}] // closed when something was flushed, or could not be
+	failure  atomic.Pointer[tableFailure]  // nil: tables can be written
+	giveUp   func(err error)               // when they cannot for long
 	memtable uint64                        // octets at most
+
+	retryEvery time.Duration
 
 	now    func() time.Time
 	looked atomic.Int64 // whether it is urgent; nanoseconds since 1970
@@ -38,14 +42,22 @@ const (
 	sublevelsUrgent = 6
 )
 
-func newPace(ctx context.Context, o *Options, stop <-chan struct{}) *pace {
-	p := &pace{ctx: ctx, turn: o.Turn, stop: stop, memtable: uint64(o.memtable()), now: o.Now}
-	p.flushEnd(pebble.FlushInfo{})
+func newPace(ctx context.Context, o *Options, stop <-chan struct{}, giveUp func(error)) *pace {
+	p := &pace{ctx: ctx, turn: o.Turn, stop: stop, memtable: uint64(o.memtable()), now: o.Now, retryEvery: o.retryEvery, giveUp: giveUp}
+	p.wake()
 	return p
 }
 
 // flushEnd hears of the end of a flush.
-func (p *pace) flushEnd(pebble.FlushInfo) {
+func (p *pace) flushEnd(info pebble.FlushInfo) {
+	if info.Err == nil {
+		p.failure.Store(nil)
+	}
+	p.wake()
+}
+
+// wake wakes who waits for a flush.
+func (p *pace) wake() {
 	next := make(chan struct{})
 	if last := p.flushed.Swap(&next); last != nil {
 		close(*last)
@@ -76,15 +88,19 @@ func (p *pace) isUrgent(index *pebble.DB) bool {
 	return p.urgent.Load()
 }
 
-// pacedFS lets who writes tables make pauses.
+// pacedFS lets who writes tables make pauses, and longer ones when that fails.
 type pacedFS struct {
 	pebblevfs.FS
 	pace *pace
 }
 
 func (f pacedFS) Create(name string, c pebblevfs.DiskWriteCategory) (pebblevfs.File, error) {
+	table := c == "pebble-memtable-flush" || c == "pebble-compaction"
+	if table {
+		f.pace.awaitRetry()
+	}
 	file, err := f.FS.Create(name, c)
-	if err != nil || (c != "pebble-memtable-flush" && c != "pebble-compaction") {
+	if err != nil || !table {
 		return file, err
 	}
 	return &pacedFile{file, f.pace, f.pace.turn()}, nil

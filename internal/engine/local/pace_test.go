@@ -38,7 +38,7 @@ func TestTablePauses(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			stop := make(chan struct{})
-			p := newPace(t.Context(), &o, stop)
+			p := newPace(t.Context(), &o, stop, nil)
 			p.index.Store(e.index)
 			if c.pace != nil {
 				c.pace(p, stop)
@@ -68,7 +68,7 @@ func TestTablePauses(t *testing.T) {
 func TestUrgent(t *testing.T) {
 	e := open(t, vfs.NewMem(), options())
 	defer e.Close()
-	p := newPace(t.Context(), &e.opts, e.stop)
+	p := newPace(t.Context(), &e.opts, e.stop, nil)
 	for _, c := range []struct {
 		memtable uint64
 		urgent   bool

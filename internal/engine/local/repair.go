@@ -92,8 +92,8 @@ func (e *Engine) Quarantine(ctx context.Context, segments []uint32) error {
 	if err := e.checkpoint(ctx, turn); err != nil {
 		return errs.Wrap(op, err)
 	}
-	if err := e.index.Flush(); err != nil {
-		return indexError(op, err)
+	if err := e.flushIndex(); err != nil {
+		return errs.Wrap(op, err)
 	}
 	for _, n := range segments {
 		if err := e.moveAway(n); err != nil {
