@@ -189,5 +189,8 @@ type BlobWriter interface {
 type Blob interface {
 	io.ReaderAt
 	Size() int64 // octets
+	// Summary returns the blob's summary, until Close, if it came with what opening
+	// the blob has read, and nil otherwise. It is read-only.
+	Summary() []byte
 	Close() error
 }

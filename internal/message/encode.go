@@ -16,7 +16,14 @@ const offsetMax = 1 << 40
 const (
 	flagFieldsWhole = 1 << iota
 	flagBareLF
+	flagPlain
 )
+
+// IsPlain tells of an encoded summary whether it is that of a plain message. Those of
+// earlier formats never are.
+func IsPlain(summary []byte) bool {
+	return len(summary) > 1 && summary[0] == summaryVersion && summary[1]&flagPlain != 0
+}
 
 // Append appends the encoded summary (docs/format.md, "Message summary").
 func (s *Summary) Append(dst []byte) []byte {
@@ -26,6 +33,9 @@ func (s *Summary) Append(dst []byte) []byte {
 	}
 	if s.BareLF {
 		flags |= flagBareLF
+	}
+	if s.Plain {
+		flags |= flagPlain
 	}
 	dst = append(dst, summaryVersion, flags)
 	dst = binary.AppendUvarint(dst, uint64(s.Size))
@@ -112,7 +122,7 @@ func (s *Summary) Decode(b []byte) error {
 	if !ok {
 		return errs.New("message.DecodeSummary", errs.Corrupt, "")
 	}
-	s.FieldsWhole, s.BareLF = start.flags&flagFieldsWhole != 0, start.flags&flagBareLF != 0
+	s.FieldsWhole, s.BareLF, s.Plain = start.flags&flagFieldsWhole != 0, start.flags&flagBareLF != 0, start.flags&flagPlain != 0
 	s.Size = start.size
 	s.Fields = append(s.Fields[:0], fields...)
 	d := decoder{s: string(rest)}

@@ -196,11 +196,14 @@ func TestCorpus(t *testing.T) {
 	}
 }
 
-// TestLineEnds: a single bare LF is found wherever it is, however the octets come.
+// TestLineEnds: a single bare LF, or a dot that begins a line, is found wherever it is,
+// however the octets come.
 func TestLineEnds(t *testing.T) {
 	header, parts := "Subject: x\r\n\r\n", "Content-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\n\r\n"
 	for _, text := range []string{
 		header, header + "\n", header + "a\n", header + "a\r\n\n", header + "a\r\nb\r\n", header + "\r\r\n", header + "\ra\n",
+		"", ".", ".\r\n", "a\r\n.b", header + ".", header + ".\r\na\r\n", header + "a\r\n.\r\n", header + "a\r\nb.\r\n.", header + "a\r.\r\n", header + "a\x00.\r\n",
+		parts + ".\r\n", parts + "a\r\n.", parts + "a\r\n.\r\n--b--\r\n", parts + "-a\r\n.-\r\n--b--\r\n", parts + "a.\r\n--b--\r\n", parts + "--b--\r\n.",
 		parts + "\n", parts + "a\n", parts + "a\r\n\n", parts + "a\r\nb\r\n", parts + "-a\nb\r\n", parts + "a\n--b--\r\n", parts + "\r\n--b--\r\nc\n",
 	} {
 		checkParse(t, fmt.Sprintf("%q", text), []byte(text))
@@ -213,6 +216,9 @@ func checkParse(t *testing.T, name string, b []byte) {
 	s := Parse(b)
 	if s.Size != int64(len(b)) || s.BareLF != (bytes.Count(b, []byte("\n")) != bytes.Count(b, []byte("\r\n"))) {
 		t.Errorf("%s: size %d of %d, bare LF %v", name, s.Size, len(b), s.BareLF)
+	}
+	if dots := bytes.HasPrefix(b, []byte(".")) || bytes.Contains(b, []byte("\n.")); s.Plain != (!dots && !s.BareLF) {
+		t.Errorf("%s: plain %v", name, s.Plain)
 	}
 	for i, p := range s.Parts {
 		if p.HeaderStart < 0 || p.HeaderStart > p.BodyStart || p.BodyStart > p.End || p.End > s.Size || p.Lines < 0 {
@@ -240,7 +246,7 @@ func checkParse(t *testing.T, name string, b []byte) {
 		t.Errorf("%s: %v", name, err)
 		return
 	}
-	if !bytes.Equal(d.Append(nil), encoded) {
+	if !bytes.Equal(d.Append(nil), encoded) || d.Plain != s.Plain || IsPlain(encoded) != s.Plain {
 		t.Errorf("%s: the summary changed by encoding", name)
 	}
 	checkTop(t, name, encoded, d)

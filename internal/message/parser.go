@@ -25,6 +25,8 @@ type Parser struct {
 	cut       bool   // line holds less than the whole
 	last      byte   // the octet before the current piece of the line
 	eol       int64  // octets of the line end before lineStart
+	dots      bool   // a line begins with a dot
+	midLine   bool   // the octet before the next that skim reads ended no line
 	inHeader  bool
 	open      []openPart
 	pooled    *[]byte
@@ -115,11 +117,14 @@ func (p *Parser) Write(b []byte) (int, error) {
 func (p *Parser) skim(b []byte) {
 	p.lines += int64(bytes.Count(b, []byte{'\n'}))
 	if !p.sum.BareLF {
-		p.sum.BareLF = b[0] == '\n' && p.eol != 1 || hasBareLF(b[1:], b[0]) // p.eol: the CR ended the piece before
+		p.lookAtLines(b)
 	}
-	p.eol = 0
-	if b[len(b)-1] == '\r' {
+	p.eol, p.midLine = 0, true
+	switch b[len(b)-1] {
+	case '\r':
 		p.eol = 1
+	case '\n':
+		p.midLine = false
 	}
 	p.off += int64(len(b))
 	p.lineStart = p.off
@@ -130,6 +135,7 @@ func (p *Parser) skim(b []byte) {
 func (p *Parser) skimLines(b []byte) []byte {
 	start, lines := len(b), p.lines
 	for len(b) > 0 && b[0] != '-' {
+		p.dots = p.dots || b[0] == '.'
 		i := bytes.IndexByte(b, '\n')
 		if i < 0 {
 			break
@@ -147,21 +153,28 @@ func (p *Parser) skimLines(b []byte) []byte {
 	return b
 }
 
-// hasBareLF reports whether a line ends in LF without CR. before is the octet in
-// front of b.
-func hasBareLF(b []byte, before byte) bool {
+// lookAtLines looks how the lines of what skim reads end and begin, up to the first
+// that ends in LF alone.
+func (p *Parser) lookAtLines(b []byte) {
+	p.dots = p.dots || !p.midLine && b[0] == '.'
+	before := byte(0)
+	if p.eol == 1 { // the CR ended the piece before
+		before = '\r'
+	}
 	for {
 		i := bytes.IndexByte(b, '\n')
 		if i < 0 {
-			return false
+			return
 		}
 		if i > 0 {
 			before = b[i-1]
 		}
 		if before != '\r' {
-			return true
+			p.sum.BareLF = true
+			return
 		}
 		before, b = '\n', b[i+1:]
+		p.dots = p.dots || len(b) > 0 && b[0] == '.'
 	}
 }
 
@@ -181,6 +194,7 @@ func (p *Parser) keep(b []byte) {
 // takeLine handles one line. head is its start, long enough to decide; tail is
 // its last piece.
 func (p *Parser) takeLine(head, tail []byte) {
+	p.dots = p.dots || head[0] == '.'
 	eol := int64(1)
 	if n := len(tail); n > 1 && tail[n-2] == '\r' || n == 1 && p.last == '\r' {
 		eol = 2
@@ -336,6 +350,7 @@ func identity(encoding string) bool {
 // Finish ends the message. The parser is not used afterwards.
 func (p *Parser) Finish() *Summary {
 	if len(p.line) > 0 || p.cut {
+		p.dots = p.dots || p.line[0] == '.'
 		// A last line without an end may still be a boundary.
 		switch {
 		case len(p.line) > 2 && p.line[0] == '-' && p.line[1] == '-' && !p.cut && p.takeBoundary(p.line):
@@ -351,7 +366,7 @@ func (p *Parser) Finish() *Summary {
 		fieldBuffers.Put(p.pooled)
 	}
 	p.field = nil
-	p.sum.Size = p.off
+	p.sum.Size, p.sum.Plain = p.off, !p.sum.BareLF && !p.dots
 	p.sum.link()
 	return &p.sum
 }

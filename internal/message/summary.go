@@ -10,6 +10,9 @@ type Summary struct {
 	// FieldsWhole tells that all occurrences of kept fields are in Fields.
 	FieldsWhole bool
 	BareLF      bool // some line ends in LF without CR
+	// Plain tells that no line does, and none begins with a dot: it is sent as lines
+	// as it is (RFC 1939 §3).
+	Plain bool
 }
 
 // Part is one MIME entity (RFC 2045 §2.4). For an entity of type message/rfc822

@@ -1,7 +1,9 @@
 package pop3server
 
 import (
+	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -178,6 +180,57 @@ func TestSnapshot(t *testing.T) {
 	}
 	if n := len(s.flags(t)); n != 3 {
 		t.Errorf("%d messages", n)
+	}
+}
+
+// TestLines: whatever the lines of a message are like, they come as those of a
+// multi-line response (RFC 1939 §3), with RETR and with TOP.
+func TestLines(t *testing.T) {
+	s := newTestServer(t, Options{})
+	c := s.dial(t)
+	long := strings.Repeat("a line of sixteen", piece/16)
+	var all []string
+	for _, body := range []string{
+		"", "text", "text\r\n", "text\r", "text\n", ".", ".\r\n", "\r\n.\r\n", "\n.\n", "..\r\ntext", "text\r\n.",
+		long, long + "\r\n.\r\n" + long, long[:piece-4] + "\r\n\r\n" + long, long[:piece-3] + "\r\n.\r\n",
+		long[:piece-13] + "\r\n.\r\n" + long, long + "\n" + long, strings.Repeat("text\r\n", piece), strings.Repeat(".text\r\n", piece),
+	} {
+		all = append(all, "S: x\r\n\r\n"+body, body)
+	}
+	for _, m := range all {
+		s.append(t, m)
+	}
+	converse(t, c)
+	for i, m := range all {
+		lines := strings.SplitAfter(strings.ReplaceAll(strings.ReplaceAll(m, "\r\n", "\n"), "\n", "\r\n"), "\n")
+		if lines[len(lines)-1] == "" {
+			lines = lines[:len(lines)-1]
+		}
+		header := slices.Index(lines, "\r\n") + 1
+		for _, cmd := range []string{"RETR %d", "TOP %d 1"} {
+			want := lines
+			if cmd[0] == 'T' && header > 0 {
+				want = lines[:min(header+1, len(lines))]
+			} else if cmd[0] == 'T' {
+				continue // where the header of such a message ends is not for this test
+			}
+			c.Send(t, fmt.Sprintf(cmd+"\r\n", i+4))
+			if got := c.Line(); !strings.HasPrefix(got, "+OK") {
+				t.Fatalf("%s of %.40q: %s", cmd, m, got)
+			}
+			for n, line := range want {
+				line = strings.TrimRight(line, "\r\n")
+				if strings.HasPrefix(line, ".") {
+					line = "." + line
+				}
+				if got := c.Line(); got != line {
+					t.Fatalf("%s of %.40q: line %d is %.40q, not %.40q", cmd, m, n, got, line)
+				}
+			}
+			if got := c.Line(); got != "." {
+				t.Fatalf("%s of %.40q: behind it comes %.40q", cmd, m, got)
+			}
+		}
 	}
 }
 

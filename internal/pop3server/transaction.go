@@ -2,11 +2,13 @@ package pop3server
 
 import (
 	"io"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
 
 	"github.com/angarium/angarium/internal/errs"
+	"github.com/angarium/angarium/internal/message"
 	"github.com/angarium/angarium/internal/smtpwire"
 	"github.com/angarium/angarium/internal/store"
 )
@@ -128,6 +130,7 @@ func (s *session) send(m *store.Message, header int64, lines int, answer string)
 		return false, nil
 	}
 	defer body.Close()
+	plain := message.IsPlain(body.Summary())
 	var stuffer smtpwire.Stuffer
 	begun := false
 	b := pieces.Get().(*buffers)
@@ -141,6 +144,10 @@ func (s *session) send(m *store.Message, header int64, lines int, answer string)
 			break
 		}
 		p := b.in[:n]
+		if plain { // it goes where it is sent from
+			b.out = slices.Grow(b.out, int(n))
+			p = b.out[len(b.out):][:n]
+		}
 		if _, err := body.ReadAt(p, off); err != nil && err != io.EOF {
 			if begun { // the client waits for the rest
 				return false, errs.Wrap("pop3server.send", err)
@@ -152,7 +159,13 @@ func (s *session) send(m *store.Message, header int64, lines int, answer string)
 			p, lines = firstLines(p, lines)
 		}
 		off += n
-		if b.out = stuffer.Feed(b.out, p); len(b.out) >= piece {
+		if plain {
+			b.out = b.out[:len(b.out)+len(p)]
+			stuffer.Pass(p)
+		} else {
+			b.out = stuffer.Feed(b.out, p)
+		}
+		if len(b.out) >= piece {
 			if _, err := s.conn.Write(b.out); err != nil {
 				return false, err
 			}

@@ -99,6 +99,14 @@ func (s *Stuffer) Feed(dst, in []byte) []byte {
 	return append(dst, in[from:]...)
 }
 
+// Pass is told of the next octets where the caller sends them as they are: their lines
+// end in CRLF, and none begins with a dot.
+func (s *Stuffer) Pass(in []byte) {
+	if n := len(in); n > 0 {
+		s.inLine, s.cr = in[n-1] != '\n', in[n-1] == '\r'
+	}
+}
+
 // End appends the end of the response.
 func (s *Stuffer) End(dst []byte) []byte {
 	if s.inLine {

@@ -99,6 +99,11 @@ func TestUnstuffer(t *testing.T) {
 	}
 }
 
+// isPlain reports whether no line begins with a dot or ends in LF alone.
+func isPlain(text string) bool {
+	return !strings.HasPrefix(text, ".") && !strings.Contains(text, "\n.") && strings.Count(text, "\n") == strings.Count(text, "\r\n")
+}
+
 func TestStuffer(t *testing.T) {
 	for _, tc := range []struct{ in, out string }{
 		{"", ".\r\n"},
@@ -108,12 +113,22 @@ func TestStuffer(t *testing.T) {
 		{".\r\n..\r\n", "..\r\n...\r\n.\r\n"},
 		{"\n.\n", "\r\n..\r\n.\r\n"},
 		{"a\r", "a\r\n.\r\n"},
+		{"a\r\nb", "a\r\nb\r\n.\r\n"},
 	} {
 		for cut := 0; cut <= len(tc.in); cut++ {
 			var s Stuffer
 			out := s.End(s.Feed(s.Feed(nil, []byte(tc.in[:cut])), []byte(tc.in[cut:])))
 			if string(out) != tc.out {
 				t.Errorf("%q cut at %d: %q", tc.in, cut, out)
+			}
+			if !isPlain(tc.in) {
+				continue
+			}
+			s = Stuffer{}
+			s.Pass([]byte(tc.in[:cut]))
+			s.Pass([]byte(tc.in[cut:]))
+			if out := string(s.End([]byte(tc.in))); out != tc.out {
+				t.Errorf("%q cut at %d and sent as it is: %q", tc.in, cut, out)
 			}
 		}
 	}

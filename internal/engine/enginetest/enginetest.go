@@ -289,6 +289,7 @@ func testSummaries(t *testing.T, e engine.Engine) {
 	var ids []engine.BlobID
 	check := func(id engine.BlobID) {
 		t.Helper()
+		checkWithBlob(t, e, id, want[id])
 		if got, err := r.Read(ctx, id); err != nil || !bytes.Equal(got, want[id]) {
 			t.Fatalf("summary of %d octets of blob %x: %d octets, %v", len(want[id]), id, len(got), err)
 		}
@@ -321,6 +322,23 @@ func testSummaries(t *testing.T, e engine.Engine) {
 	}
 	if _, err := r.Read(ctx, 0); !errs.Is(err, errs.NotFound) {
 		t.Fatalf("blob 0: %v", err)
+	}
+}
+
+// checkWithBlob: an open blob has its summary, or none of it.
+func checkWithBlob(t *testing.T, e engine.Engine, id engine.BlobID, summary []byte) {
+	t.Helper()
+	b, err := e.Blobs().Open(context.Background(), id, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer b.Close()
+	got := b.Summary()
+	if got == nil && len(summary) > 0 && len(summary) < 1500 {
+		t.Errorf("blob %x is open without its summary of %d octets", id, len(summary))
+	}
+	if got != nil && !bytes.Equal(got, summary) {
+		t.Errorf("blob %x is open with another summary, of %d octets", id, len(got))
 	}
 }
 

@@ -229,3 +229,40 @@ func (d *damaged) try(t *testing.T, what string, at int64, damage func(b []byte,
 		t.Fatalf("octet %d %s: the damage cost %d blobs and %d rows", at, what, bad, len(d.rows)-len(found))
 	}
 }
+
+// TestSummaryDamaged: a blob whose summary is damaged is open without it.
+func TestSummaryDamaged(t *testing.T) {
+	disk, o := vfs.NewMem(), options()
+	e := open(t, disk, o)
+	defer e.Close()
+	octets, summary := []byte("octets"), []byte("the summary")
+	id, w := enginetest.MakeBlob(t, e, octets, summary)
+	defer w.Release()
+	var b engine.Batch
+	b.Keep(id)
+	if _, err := enginetest.Space(t, e, 1).Commit(t.Context(), 0, &b); err != nil {
+		t.Fatal(err)
+	}
+	f, err := disk.Open(e.segmentName(position(id).segment()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	for _, damaged := range []bool{false, true} {
+		if damaged {
+			f.WriteAt([]byte("T"), position(id).offset()+recordHeader+blobHead)
+		}
+		blob, err := e.Blobs().Open(t.Context(), id, int64(len(octets)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := blob.Summary(); (got == nil) != damaged || !damaged && !bytes.Equal(got, summary) {
+			t.Errorf("damaged %v: %q", damaged, got)
+		}
+		got := make([]byte, len(octets))
+		if _, err := blob.ReadAt(got, 0); err != nil || !bytes.Equal(got, octets) {
+			t.Errorf("damaged %v: the octets are %q, %v", damaged, got, err)
+		}
+		blob.Close()
+	}
+}

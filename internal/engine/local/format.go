@@ -12,7 +12,7 @@ import (
 const (
 	segmentMagic  = "ANGLOG\r\n"
 	formatMajor   = 1
-	formatMinor   = 9
+	formatMinor   = 10
 	segmentHeader = 64
 	recordMagic   = 0x52474e41 // "ANGR"
 	recordHeader  = 40

@@ -447,6 +447,18 @@ func (bs blobs) Open(ctx context.Context, id engine.BlobID, octets int64) (engin
 
 func (b *blob) Size() int64 { return b.head.size }
 
+func (b *blob) Summary() []byte {
+	end := b.head.summaryAt + int64(b.head.summaryLen)
+	if end > int64(len(b.prefix)) {
+		return nil
+	}
+	summary := b.prefix[b.head.summaryAt:end:end]
+	if checksum(summary) != b.head.summarySum {
+		return nil
+	}
+	return summary
+}
+
 func (b *blob) Close() error {
 	if b.file != nil {
 		b.e.files.done(b.file)

@@ -225,7 +225,7 @@ func (b blobs) Open(_ context.Context, id engine.BlobID, _ int64) (engine.Blob, 
 	if err != nil {
 		return nil, err
 	}
-	return reader{bytes.NewReader(x.octets)}, nil
+	return reader{bytes.NewReader(x.octets), x.summary}, nil
 }
 
 func (b blobs) Summary(_ context.Context, id engine.BlobID) ([]byte, error) {
@@ -254,9 +254,13 @@ func (b blobs) Verify(_ context.Context, id engine.BlobID) (int64, error) {
 	return int64(len(x.octets)), nil
 }
 
-type reader struct{ *bytes.Reader }
+type reader struct {
+	*bytes.Reader
+	summary []byte
+}
 
-func (reader) Close() error { return nil }
+func (r reader) Summary() []byte { return r.summary }
+func (reader) Close() error      { return nil }
 
 type writer struct {
 	e      *Engine
