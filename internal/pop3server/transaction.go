@@ -120,6 +120,33 @@ type buffers struct {
 
 var pieces = sync.Pool{New: func() any { return new(buffers) }}
 
+// response makes the lines of a multi-line response of a message's octets.
+type response struct {
+	*buffers
+	plain   bool // they are these lines
+	stuffer smtpwire.Stuffer
+}
+
+// room returns where to read the next octets: where they are sent from, if that is how
+// they are sent.
+func (r *response) room(n int64) []byte {
+	if !r.plain {
+		return r.in[:n]
+	}
+	r.out = slices.Grow(r.out, int(n))
+	return r.out[len(r.out):][:n]
+}
+
+// add takes octets that were read there, from the first on.
+func (r *response) add(p []byte) {
+	if !r.plain {
+		r.out = r.stuffer.Feed(r.out, p)
+		return
+	}
+	r.out = r.out[:len(r.out)+len(p)]
+	r.stuffer.Pass(p)
+}
+
 // send sends a message's octets up to header, and then lines lines more;
 // with lines below 0 that is all. A message that cannot be read is answered
 // as such and not sent; an error ends the session.
@@ -130,12 +157,10 @@ func (s *session) send(m *store.Message, header int64, lines int, answer string)
 		return false, nil
 	}
 	defer body.Close()
-	plain := message.IsPlain(body.Summary())
-	var stuffer smtpwire.Stuffer
 	begun := false
-	b := pieces.Get().(*buffers)
-	defer pieces.Put(b)
-	b.out = append(append(b.out[:0], answer...), crlf...)
+	r := response{buffers: pieces.Get().(*buffers), plain: message.IsPlain(body.Summary())}
+	defer pieces.Put(r.buffers)
+	r.out = append(append(r.out[:0], answer...), crlf...)
 	for off := int64(0); off < body.Size(); {
 		n := min(piece, body.Size()-off)
 		if off < header {
@@ -143,11 +168,7 @@ func (s *session) send(m *store.Message, header int64, lines int, answer string)
 		} else if lines <= 0 {
 			break
 		}
-		p := b.in[:n]
-		if plain { // it goes where it is sent from
-			b.out = slices.Grow(b.out, int(n))
-			p = b.out[len(b.out):][:n]
-		}
+		p := r.room(n)
 		if _, err := body.ReadAt(p, off); err != nil && err != io.EOF {
 			if begun { // the client waits for the rest
 				return false, errs.Wrap("pop3server.send", err)
@@ -159,21 +180,15 @@ func (s *session) send(m *store.Message, header int64, lines int, answer string)
 			p, lines = firstLines(p, lines)
 		}
 		off += n
-		if plain {
-			b.out = b.out[:len(b.out)+len(p)]
-			stuffer.Pass(p)
-		} else {
-			b.out = stuffer.Feed(b.out, p)
-		}
-		if len(b.out) >= piece {
-			if _, err := s.conn.Write(b.out); err != nil {
+		if r.add(p); len(r.out) >= piece {
+			if _, err := s.conn.Write(r.out); err != nil {
 				return false, err
 			}
-			b.out, begun = b.out[:0], true
+			r.out, begun = r.out[:0], true
 		}
 	}
-	b.out = stuffer.End(b.out) // with all of a small message, for one write
-	_, err = s.conn.Write(b.out)
+	r.out = r.stuffer.End(r.out) // with all of a small message, for one write
+	_, err = s.conn.Write(r.out)
 	return err == nil, err
 }
 
