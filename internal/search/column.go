@@ -110,13 +110,15 @@ func (t *fieldTest) missing() int {
 	return n
 }
 
-// watch lets what is seen be kept, of one key of a search that may look at all messages.
-func (t *fieldTest) watch() {
+// watch lets what is seen be kept, of one key of a search that may look at all messages,
+// and reports whether it is this one.
+func (t *fieldTest) watch() bool {
 	if t.key == (keptKey{}) || t.first == t.q.List.Len() || t.q.Only != nil || t.q.watched != nil {
-		return
+		return false
 	}
 	t.q.watched = t
 	t.seen = make([]column, t.block(t.q.List.Len()-1)+1)
+	return true
 }
 
 // block returns in which block a message is.

@@ -69,6 +69,30 @@ func TestColumns(t *testing.T) {
 	}
 }
 
+// TestColumnBeforeIndex: while the index knows few of the messages, what searches see is
+// kept; when it rules out most of them, only the others are looked at.
+func TestColumnBeforeIndex(t *testing.T) {
+	for _, c := range []struct {
+		indexed, more int
+		kept          bool
+	}{{100, addedMax + 100, true}, {addedMax + 200, 100, false}} {
+		rng := rand.New(rand.NewPCG(15, 16))
+		s, a := openAccount(t)
+		x := newIndex(t, s, vfs.NewMem())
+		indexAll(t, x, appendTo(t, s, a, randomMessages(rng, c.indexed)))
+		list := appendTo(t, s, a, randomMessages(rng, c.more))
+		for range 2 {
+			if got, err := runWith(t, s, list, x, "SUBJECT nowhere"); err != nil || len(got) > 0 {
+				t.Fatal(got, err)
+			}
+		}
+		q := &Query{Store: s, List: list, Index: x, Account: a.ID(), User: a.ID()}
+		if got := q.newFieldTest("Subject", []byte("nowhere")).column != nil; got != c.kept {
+			t.Errorf("%d messages are in the index and %d are not: it is kept is %v", c.indexed, c.more, got)
+		}
+	}
+}
+
 // TestColumnIsUsed: a search that looked at all messages lets the next ones read only
 // those that it could not keep, and messages that came since go into the same memory.
 func TestColumnIsUsed(t *testing.T) {

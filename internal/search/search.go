@@ -9,6 +9,7 @@ package search
 import (
 	"context"
 	"errors"
+	"math/bits"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -508,7 +509,8 @@ func (q *Query) compileText(k *imapwire.SearchKey) (test, error) {
 }
 
 // compileField looks into what is kept of the field, where that is nearly all, and
-// otherwise into the messages that the index does not rule out.
+// otherwise into the messages that the index does not rule out. Where it leaves most of
+// them, as while it is being made, all are looked at, and what is seen is kept.
 func (q *Query) compileField(name string, needle []byte) test {
 	t := q.newFieldTest(name, needle)
 	if t.column != nil && t.missing() <= addedMax {
@@ -516,8 +518,8 @@ func (q *Query) compileField(name string, needle []byte) test {
 		return test{costRow, t.match}
 	}
 	maybe := q.maybe(needle)
-	if maybe == nil {
-		t.watch()
+	if q.leavesMost(maybe) && t.watch() {
+		maybe = nil
 	}
 	return filtered(maybe, test{costSummary, t.match})
 }
@@ -544,6 +546,15 @@ func (q *Query) maybe(needle []byte) []uint64 {
 	}
 	q.asked++
 	return q.Index.candidates(q.Account, q.List, needle)
+}
+
+// leavesMost reports whether what maybe returned rules out less than half of the list.
+func (q *Query) leavesMost(maybe []uint64) bool {
+	left := 0
+	for _, word := range maybe {
+		left += bits.OnesCount64(word)
+	}
+	return maybe == nil || left > q.List.Len()/2
 }
 
 // filtered is a test that first looks whether the index rules a message out.
