@@ -436,6 +436,7 @@ func (e *Engine) fail(err error) {
 	e.stopWriting(fmt.Errorf("writing the log in %s: %w", e.dir, err))
 }
 
+// stopWriting takes why.
 func (e *Engine) stopWriting(err error) {
 	kind, public := errs.Temporary, "the store has stopped after a failed write"
 	if errors.Is(err, unix.ENOSPC) || errors.Is(err, unix.EDQUOT) {
