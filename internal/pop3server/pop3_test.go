@@ -188,12 +188,13 @@ func TestSnapshot(t *testing.T) {
 func TestLines(t *testing.T) {
 	s := newTestServer(t, Options{})
 	c := s.dial(t)
-	long := strings.Repeat("a line of sixteen", piece/16)
+	long := strings.Repeat("text of a line, ", piece/8)
 	var all []string
 	for _, body := range []string{
 		"", "text", "text\r\n", "text\r", "text\n", ".", ".\r\n", "\r\n.\r\n", "\n.\n", "..\r\ntext", "text\r\n.",
-		long, long + "\r\n.\r\n" + long, long[:piece-4] + "\r\n\r\n" + long, long[:piece-3] + "\r\n.\r\n",
-		long[:piece-13] + "\r\n.\r\n" + long, long + "\n" + long, strings.Repeat("text\r\n", piece), strings.Repeat(".text\r\n", piece),
+		long, long + "\r\n.\r\n" + long, long[:piece-1] + "\r\n" + long, // the second piece begins with LF
+		long[:piece-2] + "\r\n.\r\n" + long, long[:piece-10] + "\r\n.\r\n" + long, // with a dot, without and with the header
+		long + "\n" + long, strings.Repeat("text\r\n", piece), strings.Repeat(".text\r\n", piece),
 	} {
 		all = append(all, "S: x\r\n\r\n"+body, body)
 	}

@@ -20,7 +20,7 @@
 //     all of it, for the checkpoint is made from the index.
 //  6. After the first failed sync, or write but for lack of room, nothing is
 //     written any more. What found no room is taken back whole (rewind). Nothing is
-//     either after tables of the index could not be written for some time (pace).
+//     either after tables of the index could not be written for some time (awaitRetry).
 //  7. The first record of a group carries flagGroup: all of the log before it
 //     was durable before it was written. So a bad record without such a proof
 //     behind it is where the log ends (decision 0010).

@@ -431,12 +431,12 @@ func (e *Engine) setActive(f *openFile) {
 	e.active = f
 }
 
-// fail stops all writing for ever, since the log cannot be written.
+// fail stops all writing, since the log cannot be written.
 func (e *Engine) fail(err error) {
 	e.stopWriting(fmt.Errorf("writing the log in %s: %w", e.dir, err))
 }
 
-// stopWriting takes why.
+// stopWriting stops all writing for ever. err tells what could not be written.
 func (e *Engine) stopWriting(err error) {
 	kind, public := errs.Temporary, "the store has stopped after a failed write"
 	if errors.Is(err, unix.ENOSPC) || errors.Is(err, unix.EDQUOT) {

@@ -83,10 +83,13 @@ func (p *pace) isUrgent(index *pebble.DB) bool {
 	now, last := p.now().UnixNano(), p.looked.Load()
 	if (now < last || now-last >= int64(lookEvery)) && p.looked.CompareAndSwap(last, now) {
 		m := index.Metrics()
-		p.urgent.Store(m.MemTable.Size > memtablesUrgent*p.memtable || m.Levels[0].Sublevels >= sublevelsUrgent)
+		p.urgent.Store(p.isFull(m) || m.Levels[0].Sublevels >= sublevelsUrgent)
 	}
 	return p.urgent.Load()
 }
+
+// isFull reports whether commits will soon have to wait for a flush.
+func (p *pace) isFull(m *pebble.Metrics) bool { return m.MemTable.Size > memtablesUrgent*p.memtable }
 
 // pacedFS lets who writes tables make pauses, and longer ones when that fails.
 type pacedFS struct {

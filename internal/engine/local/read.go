@@ -408,13 +408,13 @@ func (bs blobs) Summary(ctx context.Context, id engine.BlobID) ([]byte, error) {
 		return nil, err
 	}
 	defer b.Close()
-	summary, err := b.summary()
+	summary, err := b.readSummary()
 	return bytes.Clone(summary), errs.Wrap(op, err)
 }
 
-// summary returns the summary, until a frame is read, or Close.
-func (b *blob) summary() ([]byte, error) {
-	const op = "local.summary"
+// readSummary returns the summary, until a frame is read, or Close.
+func (b *blob) readSummary() ([]byte, error) {
+	const op = "local.readSummary"
 	summary, err := b.span(&b.frameMemory().stored, b.head.summaryAt, int64(b.head.summaryLen))
 	if err != nil {
 		return nil, errs.As(op, errs.Corrupt, "the message cannot be read", err)

@@ -46,7 +46,9 @@ func (p *pace) awaitRetry() {
 	if f == nil {
 		return
 	}
-	if writeKind(f.err) != errs.NoSpace && (p.now().Sub(f.since) >= giveUpAfter || p.isFull()) {
+	index := p.index.Load()
+	full := index != nil && p.isFull(index.Metrics())
+	if writeKind(f.err) != errs.NoSpace && (full || p.now().Sub(f.since) >= giveUpAfter) {
 		p.giveUp(f.err)
 	}
 	timer := time.NewTimer(p.retryEvery)
@@ -55,12 +57,6 @@ func (p *pace) awaitRetry() {
 	case <-timer.C:
 	case <-p.stop:
 	}
-}
-
-// isFull reports whether commits will soon have to wait for a flush.
-func (p *pace) isFull() bool {
-	index := p.index.Load()
-	return index != nil && index.Metrics().MemTable.Size > memtablesUrgent*p.memtable
 }
 
 // flushIndex makes durable what the index has in memory. Errors: Temporary and

@@ -31,6 +31,19 @@ func (f *badIndex) Create(name string, c pebblevfs.DiskWriteCategory) (pebblevfs
 	return f.FS.Create(name, c)
 }
 
+// openBad opens an engine, puts the row "before" into its first space, and has its
+// index fail from then on.
+func openBad(t *testing.T, disk vfs.FS, o Options, failure syscall.Errno) (*Engine, *engineSpace, *badIndex) {
+	t.Helper()
+	index := &badIndex{FS: pebblevfs.NewMem()}
+	o.IndexFS = index
+	e := open(t, disk, o)
+	s := &engineSpace{engine: e, space: enginetest.Space(t, e, 1)}
+	s.put(t, "before")
+	index.err.Store(&failure)
+	return e, s, index
+}
+
 func (s *engineSpace) put(t *testing.T, row string) {
 	t.Helper()
 	b := &engine.Batch{}
@@ -42,15 +55,12 @@ func (s *engineSpace) put(t *testing.T, row string) {
 // be closed, and has all that it acknowledged when it is opened again.
 func TestIndexFails(t *testing.T) {
 	var later atomic.Int64
-	index, disk, o := &badIndex{FS: pebblevfs.NewMem()}, vfs.NewMem(), options()
+	disk, o := vfs.NewMem(), options()
 	stopped := make(chan error, 1)
-	o.IndexFS, o.retryEvery, o.Events.Stopped = index, time.Millisecond, func(err error) { stopped <- err }
+	o.retryEvery, o.Events.Stopped = time.Millisecond, func(err error) { stopped <- err }
 	o.Now = func() time.Time { return time.Now().Add(time.Duration(later.Load())) }
-	e := open(t, disk, o)
-	s := &engineSpace{engine: e, space: enginetest.Space(t, e, 1)}
-	s.put(t, "before")
-	failure := syscall.EIO
-	index.err.Store(&failure)
+	const failure = syscall.EIO
+	e, s, _ := openBad(t, disk, o, failure)
 	if err := e.flushIndex(); !errs.Is(err, errs.Temporary) {
 		t.Fatalf("a flush that fails: %v", err)
 	}
@@ -79,13 +89,9 @@ func TestIndexFails(t *testing.T) {
 // TestIndexHasNoRoom: a full disk is tried again in a while, commits go on meanwhile,
 // and closing does not wait for it.
 func TestIndexHasNoRoom(t *testing.T) {
-	index, o := &badIndex{FS: pebblevfs.NewMem()}, options()
-	o.IndexFS, o.retryEvery = index, time.Hour
-	e := open(t, vfs.NewMem(), o)
-	s := &engineSpace{engine: e, space: enginetest.Space(t, e, 1)}
-	s.put(t, "before")
-	full := syscall.ENOSPC
-	index.err.Store(&full)
+	o := options()
+	o.retryEvery = time.Hour
+	e, s, index := openBad(t, vfs.NewMem(), o, syscall.ENOSPC)
 	if err := e.flushIndex(); !errs.Is(err, errs.NoSpace) {
 		t.Fatalf("a flush without room: %v", err)
 	}
@@ -101,15 +107,11 @@ func TestIndexHasNoRoom(t *testing.T) {
 // TestIndexRecovers: with room again, however late, everything is as before.
 func TestIndexRecovers(t *testing.T) {
 	var later atomic.Int64
-	index, o := &badIndex{FS: pebblevfs.NewMem()}, options()
-	o.IndexFS, o.retryEvery = index, time.Millisecond
+	o := options()
+	o.retryEvery = time.Millisecond
 	o.Now = func() time.Time { return time.Now().Add(time.Duration(later.Load())) }
-	e := open(t, vfs.NewMem(), o)
+	e, s, index := openBad(t, vfs.NewMem(), o, syscall.ENOSPC)
 	defer e.Close()
-	s := &engineSpace{engine: e, space: enginetest.Space(t, e, 1)}
-	s.put(t, "before")
-	full := syscall.ENOSPC
-	index.err.Store(&full)
 	for range 4 {
 		if err := e.flushIndex(); !errs.Is(err, errs.NoSpace) {
 			t.Fatalf("a flush without room: %v", err)

@@ -202,7 +202,7 @@ func (bs blobs) Verify(ctx context.Context, id engine.BlobID) (octets int64, err
 	}
 	defer opened.Close()
 	b := opened.(*blob)
-	if _, err := b.summary(); err != nil {
+	if _, err := b.readSummary(); err != nil {
 		return 0, err
 	}
 	digest := sha256.New()
