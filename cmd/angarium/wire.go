@@ -74,6 +74,8 @@ func openStore(ctx context.Context, c *config.Config, log *slog.Logger, ev *tele
 		SummaryCacheOctets: keep.summaries,
 		Warm:               kept,
 		FormsVersion:       imapserver.FormsVersion,
+		Forms:              imapserver.MakeForms,
+		Turns:              turns,
 		LoadedMessagesMax:  keep.messages,
 		ExpungeRetention:   orNever(c.Store.ExpungeRetention),
 		ScrubEvery:         orNever(c.Store.ScrubEvery),

@@ -35,6 +35,7 @@ var within = map[string][]string{
 	"internal/warm":         {"internal/vfs"},
 	"internal/engine/mem":   {"internal/engine", "internal/vfs"},
 	"internal/engine/local": {"internal/engine", "internal/vfs"},
+	"internal/store":        {"internal/fair"},
 	"internal/search":       {"internal/fair", "internal/store"},
 	"internal/auth":         {"internal/directory", "internal/telemetry"},
 	"internal/delivery":     {"internal/directory"},

@@ -336,6 +336,16 @@ const (
 	formFields // of header fields, those that were asked for first
 )
 
+// MakeForms makes the forms that depend on nothing but the summary, behind each other
+// in the memory of buf, as form would.
+func MakeForms(buf []byte, sum *message.Summary) (forms [store.FormsMax][]byte, _ []byte) {
+	buf = appendEnvelope(buf[:0], sum)
+	n := len(buf)
+	buf = appendBodyStructure(buf, sum)
+	forms[formEnvelope], forms[formBodyStructure] = buf[:n], buf[n:]
+	return forms, buf
+}
+
 // form appends what render makes of the summary, or what it made before.
 func (f *fetcher) form(form int, render func(dst []byte, sum *message.Summary) []byte) error {
 	if kept := f.kept(form); kept != nil {

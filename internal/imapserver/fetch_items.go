@@ -91,9 +91,11 @@ func fetchSize(f *fetcher, _ *imapwire.FetchItem) error {
 }
 
 func fetchEnvelope(f *fetcher, _ *imapwire.FetchItem) error {
-	return f.form(formEnvelope, func(dst []byte, sum *message.Summary) []byte {
-		return imapwire.AppendEnvelope(append(dst, "ENVELOPE "...), sum.Parts[0].Envelope)
-	})
+	return f.form(formEnvelope, appendEnvelope)
+}
+
+func appendEnvelope(dst []byte, sum *message.Summary) []byte {
+	return imapwire.AppendEnvelope(append(dst, "ENVELOPE "...), sum.Parts[0].Envelope)
 }
 
 func fetchBody(f *fetcher, _ *imapwire.FetchItem) error {
@@ -105,9 +107,11 @@ func fetchBody(f *fetcher, _ *imapwire.FetchItem) error {
 }
 
 func fetchBodyStructure(f *fetcher, _ *imapwire.FetchItem) error {
-	return f.form(formBodyStructure, func(dst []byte, sum *message.Summary) []byte {
-		return imapwire.AppendBody(append(dst, "BODYSTRUCTURE "...), sum, true)
-	})
+	return f.form(formBodyStructure, appendBodyStructure)
+}
+
+func appendBodyStructure(dst []byte, sum *message.Summary) []byte {
+	return imapwire.AppendBody(append(dst, "BODYSTRUCTURE "...), sum, true)
 }
 
 // fetchRFC822 is one of the old names, which are answered under them.

@@ -208,3 +208,26 @@ func TestFormsVersion(t *testing.T) {
 		t.Errorf("the version and the forms are %s, and were %s: if the forms have changed, raise FormsVersion", got, seen)
 	}
 }
+
+// TestMakeForms: what is made of a summary ahead is what would be kept of an answer.
+func TestMakeForms(t *testing.T) {
+	s := newTestServer(t, Options{})
+	c := s.selected(t, "From: Ada <ada@localhost>\r\nSubject: one\r\n\r\ntext", "Content-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\nContent-Type: message/rfc822\r\n\r\nSubject: inner\r\n\r\ntext\r\n--b--\r\n")
+	fetched(t, c, "FETCH 1:* (ENVELOPE BODYSTRUCTURE)")
+	l := s.inbox(t)
+	var buf []byte
+	for _, m := range l.Range(0, l.Len()) {
+		sum, err := s.Store.Summary(t.Context(), m)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var forms [store.FormsMax][]byte
+		forms, buf = MakeForms(buf, sum)
+		k, _ := s.Store.Known(m)
+		for i, form := range forms {
+			if kept := k.Form(i); string(form) != string(kept) || (i < formFields) != (kept != nil) {
+				t.Errorf("form %d of %d is %q, and %q is kept", i, m.UID, form, kept)
+			}
+		}
+	}
+}

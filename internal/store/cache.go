@@ -12,6 +12,7 @@ import (
 type Known struct {
 	Summary *message.Summary // nil: not kept
 
+	asked  bool             // for something of the message
 	octets int64            // of Summary, about
 	forms  []byte           // all that are kept, one behind the other
 	at     [FormsMax]extent // of each in forms
@@ -63,6 +64,7 @@ func (k *Known) size() int64 { return knownOctets + k.octets + int64(len(k.forms
 
 // add takes over what other has and k has not.
 func (k *Known) add(other Known) {
+	k.asked = k.asked || other.asked
 	if k.Summary == nil {
 		k.Summary, k.octets = other.Summary, other.octets
 	}
@@ -88,7 +90,7 @@ type summaryCache struct {
 }
 
 // get returns what is kept, and whether anything was kept of this message, be it
-// nothing but that.
+// nothing but that it was asked for.
 func (c *summaryCache) get(id engine.BlobID) (k Known, ok bool) {
 	c.mu.RLock()
 	defer c.mu.RUnlock()
@@ -114,6 +116,14 @@ func (c *summaryCache) all() iter.Seq2[engine.BlobID, Known] {
 			}
 		}
 	}
+}
+
+// hasRoom reports whether something that nobody asked for may be put. Of a generation it
+// fills a quarter.
+func (c *summaryCache) hasRoom() bool {
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	return c.octets < c.max/8
 }
 
 // drop forgets all of them.

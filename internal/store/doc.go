@@ -25,6 +25,6 @@
 //     mod-sequence counts, and the flags row where they are equal. A change of flags
 //     writes either; behind a flags row the same Update writes no row of a message in it.
 //
-// Goroutines: purge, scrub and those that read lists for Open. Close waits for
+// Goroutines: purge, scrub, what makes forms ahead, and those that read lists for Open. Close waits for
 // all of them.
 package store

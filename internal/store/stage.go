@@ -90,16 +90,22 @@ func (s *Store) learn(ctx context.Context, m *Message, b []byte, err error) (sum
 			return nil, err
 		}
 	}
-	s.summaries.put(m.Blob, Known{Summary: sum, octets: int64(2*len(b) + summaryOctets)})
+	s.summaries.put(m.Blob, Known{Summary: sum, octets: int64(2*len(b) + summaryOctets), asked: true})
 	return sum, nil
 }
 
 // Known returns what is kept of a message, without reading anything, and whether
 // Keep or Summary was called for it before.
-func (s *Store) Known(m *Message) (k Known, before bool) { return s.summaries.get(m.Blob) }
+func (s *Store) Known(m *Message) (k Known, before bool) {
+	k, _ = s.summaries.get(m.Blob)
+	return k, k.asked
+}
 
 // Keep adds to what is kept of a message: that it was asked for, at least.
-func (s *Store) Keep(m *Message, k Known) { s.summaries.put(m.Blob, k) }
+func (s *Store) Keep(m *Message, k Known) {
+	k.asked = true
+	s.summaries.put(m.Blob, k)
+}
 
 func (s *Store) parseAgain(ctx context.Context, m *Message) (*message.Summary, error) {
 	body, err := s.Body(ctx, m)

@@ -8,7 +8,9 @@ import (
 
 	"github.com/angarium/angarium/internal/engine"
 	"github.com/angarium/angarium/internal/errs"
+	"github.com/angarium/angarium/internal/fair"
 	"github.com/angarium/angarium/internal/mail"
+	"github.com/angarium/angarium/internal/message"
 	"github.com/angarium/angarium/internal/warm"
 )
 
@@ -42,11 +44,17 @@ type Options struct {
 	SummaryCacheOctets int64            // default 64 MiB
 	Warm               *warm.Folder     // optional: forms of messages outlive a stop in it
 	FormsVersion       uint64           // with Warm: another one whenever a server sends other forms of the same summary
+	Forms              MakeForms        // optional: makes forms of mail that came, before they are asked for
+	Turns              *fair.Queue      // by which that makes pauses; nil: it makes none
 	LoadedMessagesMax  int64            // messages in memory above which unwatched mailboxes are let go; default 4 million
 	PurgeEvery         time.Duration    // default 1 h; negative: never by itself
 	ScrubEvery         time.Duration    // in which time everything is read once; default 7 days; negative: never
 	Finding            func(Finding)    // optional: damage was met
 }
+
+// MakeForms makes forms of a summary in the memory of buf, and returns it for the next
+// call, until which they are good.
+type MakeForms func(buf []byte, sum *message.Summary) (forms [FormsMax][]byte, _ []byte)
 
 // Store is safe for concurrent use.
 type Store struct {
@@ -54,6 +62,7 @@ type Store struct {
 	opts      Options
 	registry  registry
 	summaries summaryCache
+	ahead     ahead
 	quota     atomic.Pointer[Quota]                              // of accounts without one of their own; nil: no limits
 	pushes    atomic.Pointer[func(a *Account, before *Snapshot)] // WatchPushes
 	stop      chan struct{}
@@ -91,6 +100,10 @@ func Open(ctx context.Context, e engine.Engine, o Options) (*Store, error) {
 		return nil, err
 	}
 	s.wg.Go(s.loadWarm)
+	if o.Forms != nil {
+		s.ahead.begun = make(chan struct{}, 1)
+		s.wg.Go(func() { s.aheadLoop(context.WithoutCancel(ctx)) })
+	}
 	if o.PurgeEvery > 0 {
 		s.wg.Go(func() { s.purgeLoop(context.WithoutCancel(ctx)) })
 	}
@@ -103,7 +116,7 @@ func Open(ctx context.Context, e engine.Engine, o Options) (*Store, error) {
 // Reclaim gives back the octets of erased messages at once, and forgets what is kept of
 // them.
 func (s *Store) Reclaim(ctx context.Context) error {
-	s.summaries.drop()
+	s.forgetMessages()
 	return errs.Wrap("store.Reclaim", s.engine.Reclaim(ctx))
 }
 
@@ -261,6 +274,7 @@ func (a *Account) Update(ctx context.Context, fn func(*Tx) error) (mail.ModSeq, 
 			return 0, a.usable()
 		}
 		a.publishLocked(base, tx.next)
+		a.s.ahead.add(tx.added)
 		if tx.shared {
 			// A hint that stays where it failed costs a look.
 			_ = a.s.hintShares(ctx, a.id, tx.next.sharees(), true)
@@ -357,6 +371,12 @@ func (s *Store) addLoaded(n int64) {
 // Spare lets go of memory: what it held is read again when it is needed.
 func (s *Store) Spare() {
 	s.unloadUnwatched()
+	s.forgetMessages()
+}
+
+// forgetMessages lets go of what is kept of messages, and of what would be.
+func (s *Store) forgetMessages() {
+	s.ahead.drop()
 	s.summaries.drop()
 }
 

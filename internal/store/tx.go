@@ -19,7 +19,8 @@ type Tx struct {
 	next    *Snapshot
 	was     accountRow // before
 	batch   engine.Batch
-	memory  rowMemory // of rows in batch
+	added   []engine.BlobID // of messages, by Append
+	memory  rowMemory       // of rows in batch
 	changed bool
 	shared  bool                   // an ACL was changed
 	dirty   map[MailboxID]*Mailbox // rows to write; also in next.boxes

@@ -53,6 +53,7 @@ func (tx *Tx) Append(mb MailboxID, s *Staged, o AppendOptions) (mail.UID, error)
 	}
 	tx.add(box, tx.grow(mb), &m)
 	tx.batch.Keep(m.Blob)
+	tx.added = append(tx.added, m.Blob)
 	if annotated {
 		if err := tx.putAnnotations(mb, m.UID, encodeAnnotations(annotations)); err != nil {
 			return 0, err

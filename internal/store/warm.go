@@ -83,5 +83,6 @@ func decodeWarm(b []byte) (id engine.BlobID, k Known, rest []byte) {
 		forms[i], rest = rest[:n], rest[n:]
 	}
 	k.AddForms(forms)
+	k.asked = true // of nearly all it was
 	return id, k, rest
 }
