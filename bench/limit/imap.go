@@ -90,6 +90,8 @@ func (c *session) command(words [][]byte) error {
 			to.add(m.octets, m.flags)
 		}
 		return c.site.log.write(change)
+	case "IDLE":
+		return c.idle()
 	case "SEARCH":
 		c.search(string(args[0]) == "ALL")
 	case "FETCH":
@@ -109,7 +111,13 @@ var change = make([]byte, 64)
 
 func (c *session) status(name, items []byte) {
 	box := c.account.mailbox(name)
-	c.printf("* STATUS %s (MESSAGES %d", name, len(box.messages))
+	n := len(box.messages)
+	if strings.EqualFold(string(bytes.Trim(name, `"`)), "INBOX") {
+		c.account.mu.Lock()
+		n += c.account.delivered
+		c.account.mu.Unlock()
+	}
+	c.printf("* STATUS %s (MESSAGES %d", name, n)
 	if bytes.Contains(items, []byte("UIDNEXT")) {
 		c.printf(" UNSEEN %d UIDNEXT %d", len(box.messages), box.next)
 	}

@@ -73,6 +73,36 @@ S: .
 C: QUIT
 S: +OK
 `},
+		{s.serveLMTP, `
+S: 220 ready
+C: LHLO c
+S: 250-limit
+S: 250 PIPELINING
+C: MAIL FROM:<a@b>
+S: 250 ok
+C: RCPT TO:<u@c>
+S: 250 ok
+C: RCPT TO:<v@c>
+S: 250 ok
+C: DATA
+S: 354 go on
+C: text
+C: .
+S: 250 ok
+S: 250 ok
+`},
+		{s.serveIMAP, `
+S: * OK ready
+C: a LOGIN u p
+S: a OK done
+C: b STATUS INBOX (MESSAGES)
+S: * STATUS INBOX (MESSAGES 2)
+S: b OK done
+C: c IDLE
+S: + idling
+C: DONE
+S: c OK done
+`},
 	} {
 		here, there := net.Pipe()
 		go func() { c.serve(there); there.Close() }()

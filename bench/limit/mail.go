@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"net"
 	"slices"
 	"strings"
 	"sync"
@@ -14,8 +15,14 @@ type site struct {
 	accounts map[string]*account
 }
 
-// account is used by one session at a time.
-type account struct{ mailboxes map[string]*mailbox }
+// account is used by one session at a time, but for what LMTP and IDLE use.
+type account struct {
+	mailboxes map[string]*mailbox
+
+	mu        sync.Mutex
+	delivered int // messages, which are in no mailbox but the INBOX's STATUS and EXISTS
+	idling    map[net.Conn]bool
+}
 
 type mailbox struct {
 	messages []message
@@ -55,12 +62,14 @@ func parseFlags(list []byte) (f flags) {
 	return f
 }
 
+// account is that of a name, with a domain or without.
 func (s *site) account(name []byte) *account {
+	name, _, _ = bytes.Cut(name, []byte("@"))
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	a := s.accounts[string(name)]
 	if a == nil {
-		a = &account{map[string]*mailbox{"INBOX": {next: 1}}}
+		a = &account{mailboxes: map[string]*mailbox{"INBOX": {next: 1}}, idling: map[net.Conn]bool{}}
 		s.accounts[string(name)] = a
 	}
 	return a

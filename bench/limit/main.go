@@ -6,7 +6,7 @@
 // all that as well can hardly be faster, with this client beside it.
 //
 //	go build -o /tmp/limit ./bench/limit; /tmp/limit & echo $! > /tmp/limit.pid
-//	loadgen -imap 127.0.0.1:15143 -pop3 127.0.0.1:15110 -pids /tmp/limit.pid -quickack fill-work fill-pop append append-multi store-flags pop3 mixed
+//	loadgen -imap 127.0.0.1:15143 -pop3 127.0.0.1:15110 -lmtp 127.0.0.1:15024 -pids /tmp/limit.pid -quickack fill-work fill-pop append append-multi store-flags pop3 mixed lmtp-deliver idle
 package main
 
 import (
@@ -19,22 +19,23 @@ import (
 func main() {
 	imap := flag.String("imap", "127.0.0.1:15143", "address for IMAP")
 	pop3 := flag.String("pop3", "127.0.0.1:15110", "address for POP3")
+	lmtp := flag.String("lmtp", "127.0.0.1:15024", "address for LMTP")
 	dir := flag.String("dir", os.TempDir(), "directory on the disk to measure")
 	flag.Parse()
-	if err := run(*imap, *pop3, *dir); err != nil {
+	if err := run(*imap, *pop3, *lmtp, *dir); err != nil {
 		fmt.Fprintln(os.Stderr, "limit:", err)
 		os.Exit(1)
 	}
 }
 
-func run(imap, pop3, dir string) error {
+func run(imap, pop3, lmtp, dir string) error {
 	l, err := newLog(dir)
 	if err != nil {
 		return err
 	}
 	s := &site{log: l, accounts: map[string]*account{}}
 	ended := make(chan error)
-	for address, serve := range map[string]func(net.Conn){imap: s.serveIMAP, pop3: s.servePOP3} {
+	for address, serve := range map[string]func(net.Conn){imap: s.serveIMAP, pop3: s.servePOP3, lmtp: s.serveLMTP} {
 		ln, err := net.Listen("tcp", address)
 		if err != nil {
 			return err
