@@ -159,11 +159,16 @@ func (s *session) readMessage(ctx context.Context, name string, a *appending) er
 	if err := f.fill(ctx); err != nil {
 		return err
 	}
+	if ofParts(values) {
+		if err := checkParts(stage.Summary(), values); err != nil {
+			return err
+		}
+	}
 	if m.staged, err = stage.Seal(); err != nil {
 		return err
 	}
 	a.messages = append(a.messages, m)
-	return checkParts(m.staged.Summary, values)
+	return nil
 }
 
 // filling takes the octets of one message. What is wrong with them is told

@@ -210,6 +210,35 @@ func TestLineEnds(t *testing.T) {
 	}
 }
 
+// rich is a message that leaves something in all that a parser has.
+var rich = ".dot: x\nFrom: a@b, c@d\r\nSender: s@b\r\nTo: g: h@i;\r\nBcc: b@b\r\nDate: d\r\nSubject: s\r\nMessage-ID: <m>\r\nIn-Reply-To: <i>\r\n" +
+	"Content-Type: multipart/digest; boundary=b\r\nContent-ID: <c>\r\nContent-Language: de\r\nContent-Disposition: inline; x=y\r\n" + strings.Repeat("X-Kept: no\r\n", FieldsMax) +
+	"\r\n--b\r\n\r\nContent-Type: multipart/mixed; boundary=c\r\nFrom: inner\r\n\r\n--c\r\nContent-MD5: m\r\n\r\n--c\r\nSubject: not ended"
+
+// TestReset: a parser keeps its memory for the next message, but not that of a large one.
+func TestReset(t *testing.T) {
+	p := NewParser()
+	p.Write([]byte(rich))
+	p.Finish()
+	p.Reset()
+	b := []byte("From: a@b.example\r\nTo: c@d.example\r\n\r\n")
+	again := testing.AllocsPerRun(100, func() { p.Write(b); p.Finish(); p.Reset() })
+	if fresh := testing.AllocsPerRun(100, func() { Parse(b) }); again > fresh-4 {
+		t.Errorf("%v allocations, %v by a new parser", again, fresh)
+	}
+	if p.Write(b); !p.Finish().FieldsWhole {
+		t.Error("of two fields, not all are kept")
+	}
+	p.Reset()
+	header := "Content-Type: multipart/mixed; boundary=b\r\nReferences:" + strings.Repeat(" <a@b>\r\n", octetsKept/8) + "\r\n"
+	p.Write([]byte(header + strings.Repeat("--b\r\n\r\n", 2*partsKept)))
+	p.Finish()
+	p.Reset()
+	if cap(p.sum.Parts) > partsKept || cap(p.sum.Fields) > octetsKept || cap(p.field) > octetsKept {
+		t.Errorf("%d parts, %d and %d octets are kept", cap(p.sum.Parts), cap(p.sum.Fields), cap(p.field))
+	}
+}
+
 // checkParse holds what must be true of the summary of any octets.
 func checkParse(t *testing.T, name string, b []byte) {
 	t.Helper()
@@ -241,6 +270,18 @@ func checkParse(t *testing.T, name string, b []byte) {
 		}
 	}
 	encoded := s.Append(nil)
+	p := NewParser()
+	p.Write([]byte(rich))
+	p.Finish()
+	p.Reset()
+	for _, more := range []string{"", "\r\n\r\n" + strings.Repeat("x", 2*bodyLineMax)} {
+		p.Write([]byte(rich + more)) // and is given up
+		p.Reset()
+	}
+	p.Write(b)
+	if got := p.Finish().Append(nil); !bytes.Equal(got, encoded) {
+		t.Errorf("%s: by a parser that had others before the summary is\n%q\nand\n%q", name, got, encoded)
+	}
 	d, err := DecodeSummary(encoded)
 	if err != nil {
 		t.Errorf("%s: %v", name, err)

@@ -1,9 +1,6 @@
 package message
 
-import (
-	"bytes"
-	"sync"
-)
+import "bytes"
 
 // Parser takes one message's octets in pieces of any size. It is used by one
 // goroutine.
@@ -29,13 +26,13 @@ type Parser struct {
 	midLine   bool   // the octet before the next that skim reads ended no line
 	inHeader  bool
 	open      []openPart
-	pooled    *[]byte
 	field     []byte // the header field being read
 	known     *known // nil for one that is passed over
 	headerLen int    // octets of the header block that were looked at
 	fields    int    // fields in them
 	headerCut bool   // there is more of it than is looked at
 	addresses int    // addresses that may still be parsed
+	envelope  *Envelope
 }
 
 type openPart struct {
@@ -48,17 +45,41 @@ type openPart struct {
 // bodyLineMax is how much of a line's start decides whether it is a boundary.
 const bodyLineMax = BoundaryMax + 8
 
-// fieldBuffers hold the fields that are being read.
-var fieldBuffers = sync.Pool{New: func() any { return new([]byte) }}
-
-const fieldBufferMax = 16 << 10 // octets of one that is kept
+// Of the memory for one message that much is kept for the next: a list's elements.
+const (
+	partsKept  = 64
+	octetsKept = 16 << 10
+)
 
 // NewParser returns a parser for one message.
 func NewParser() *Parser {
-	p := &Parser{inHeader: true, addresses: AddressesMax, pooled: fieldBuffers.Get().(*[]byte)}
-	p.field, p.sum.FieldsWhole = *p.pooled, true
-	p.push(Part{Parent: -1, Envelope: &Envelope{}}, 0)
+	p := &Parser{envelope: &Envelope{}}
+	p.Reset()
 	return p
+}
+
+// Reset makes the parser ready for another message. It has the memory of the last one,
+// whose summary nobody may need any more.
+func (p *Parser) Reset() {
+	*p.envelope = Envelope{}
+	*p = Parser{
+		sum:       Summary{Parts: emptied(p.sum.Parts, partsKept), Fields: emptied(p.sum.Fields, octetsKept), FieldsWhole: true},
+		line:      emptied(p.line, octetsKept),
+		open:      emptied(p.open, partsKept),
+		field:     emptied(p.field, octetsKept),
+		addresses: AddressesMax,
+		envelope:  p.envelope,
+	}
+	p.push(Part{Parent: -1, Envelope: p.envelope}, 0)
+}
+
+// emptied returns a list without elements in the memory of s, if that is not too large.
+func emptied[T any](s []T, most int) []T {
+	if cap(s) > most {
+		return nil
+	}
+	clear(s)
+	return s[:0]
 }
 
 // Parse sums up a message that is in memory.
@@ -347,7 +368,7 @@ func identity(encoding string) bool {
 	return false
 }
 
-// Finish ends the message. The parser is not used afterwards.
+// Finish ends the message. The parser is not used afterwards, but for Reset.
 func (p *Parser) Finish() *Summary {
 	if len(p.line) > 0 || p.cut {
 		p.dots = p.dots || p.line[0] == '.'
@@ -361,11 +382,6 @@ func (p *Parser) Finish() *Summary {
 	for len(p.open) > 0 {
 		p.pop(p.off, p.off)
 	}
-	if cap(p.field) <= fieldBufferMax {
-		*p.pooled = p.field
-		fieldBuffers.Put(p.pooled)
-	}
-	p.field = nil
 	p.sum.Size, p.sum.Plain = p.off, !p.sum.BareLF && !p.dots
 	p.sum.link()
 	return &p.sum

@@ -15,15 +15,19 @@ import (
 type Stage struct {
 	s      *Store
 	blob   engine.BlobWriter
-	parser *message.Parser
+	parser *message.Parser  // nil once it is sealed or discarded
+	sum    *message.Summary // nil before Summary
 }
 
 // Staged is a message that Append can add to mailboxes, until Discard.
 type Staged struct {
-	Size    Octets
-	Summary *message.Summary
-	blob    engine.BlobID
+	Size Octets
+	blob engine.BlobID
 }
+
+// parsers are used for one message after the other: what they need of memory is a third of
+// all that an APPEND takes.
+var parsers = sync.Pool{New: func() any { return message.NewParser() }}
 
 // Stage starts a message. The caller must Discard it in the end, whatever
 // happened.
@@ -32,7 +36,7 @@ func (s *Store) Stage(ctx context.Context) (*Stage, error) {
 	if err != nil {
 		return nil, errs.Wrap("store.Stage", err)
 	}
-	return &Stage{s: s, blob: w, parser: message.NewParser()}, nil
+	return &Stage{s: s, blob: w, parser: parsers.Get().(*message.Parser)}, nil
 }
 
 func (st *Stage) Write(p []byte) (int, error) {
@@ -46,9 +50,18 @@ func (st *Stage) Write(p []byte) (int, error) {
 // summaryBuffers hold encoded summaries on their way into the engine.
 var summaryBuffers = sync.Pool{New: func() any { return new([]byte) }}
 
+// Summary ends the octets and returns what they were, until Seal.
+func (st *Stage) Summary() *message.Summary {
+	if st.sum == nil {
+		st.sum = st.parser.Finish()
+	}
+	return st.sum
+}
+
 // Seal ends the message. Errors: NoSpace, Temporary.
 func (st *Stage) Seal() (*Staged, error) {
-	sum := st.parser.Finish()
+	sum := st.Summary()
+	defer st.freeParser() // for the next message of the same commit
 	buf := summaryBuffers.Get().(*[]byte)
 	defer summaryBuffers.Put(buf)
 	*buf = sum.Append((*buf)[:0])
@@ -56,12 +69,24 @@ func (st *Stage) Seal() (*Staged, error) {
 	if err != nil {
 		return nil, errs.Wrap("store.Stage", err)
 	}
-	return &Staged{Size: size, Summary: sum, blob: id}, nil
+	return &Staged{Size: size, blob: id}, nil
+}
+
+// freeParser lets others have the parser.
+func (st *Stage) freeParser() {
+	if st.parser != nil {
+		st.parser.Reset()
+		parsers.Put(st.parser)
+		st.parser, st.sum = nil, nil
+	}
 }
 
 // Discard ends the use of the staged message. Mailboxes that it was added to
 // keep it.
-func (st *Stage) Discard() { st.blob.Release() }
+func (st *Stage) Discard() {
+	st.freeParser()
+	st.blob.Release()
+}
 
 // Body opens a message's octets. They stay readable when the message is
 // expunged meanwhile. Errors: NotFound, Corrupt.
@@ -117,7 +142,8 @@ func (s *Store) parseAgain(ctx context.Context, m *Message) (*message.Summary, e
 	if _, err := io.Copy(p, io.NewSectionReader(body, 0, body.Size())); err != nil {
 		return nil, errs.Wrap("store.Summary", err)
 	}
-	return p.Finish(), nil
+	sum := *p.Finish() // kept without the parser
+	return &sum, nil
 }
 
 // ReadBody reads the octets from <= offset < to of a message into memory.

@@ -20,8 +20,11 @@ const blobInlineMax = 1 << 20
 
 type blobs struct{ e *Engine }
 
-// octetBuffers hold blobs on their way into the log.
-var octetBuffers = sync.Pool{New: func() any { return new([]byte) }}
+// octetBuffers hold blobs on their way into the log, and digests sum them up.
+var (
+	octetBuffers = sync.Pool{New: func() any { return new([]byte) }}
+	digests      = sync.Pool{New: func() any { return sha256.New() }}
+)
 
 func (b blobs) Create(ctx context.Context) (engine.BlobWriter, error) {
 	if err := ctx.Err(); err != nil {
@@ -31,7 +34,7 @@ func (b blobs) Create(ctx context.Context) (engine.BlobWriter, error) {
 		return nil, err
 	}
 	pooled := octetBuffers.Get().(*[]byte)
-	return &writer{e: b.e, digest: sha256.New(), pooled: pooled, buf: (*pooled)[:0]}, nil
+	return &writer{e: b.e, digest: digests.Get().(hash.Hash), pooled: pooled, buf: (*pooled)[:0]}, nil
 }
 
 // writer writes one blob: into memory, or, from blobInlineMax on, into a
@@ -144,14 +147,14 @@ func (w *writer) Seal(summary []byte) (engine.BlobID, int64, error) {
 	if w.file != nil {
 		return w.sealFile(summary)
 	}
-	start := startBlob(head{size: w.size, sha256: [32]byte(w.digest.Sum(nil))}, plainTable(w.buf), summary)
-	r := record{length: int64(len(start) + len(w.buf))}
+	start, octets := w.start(summary)
+	r := record{length: int64(len(start) + len(octets))}
 	w.e.mu.Lock()
 	defer w.e.mu.Unlock()
 	if err := w.e.waitRoomLocked(); err != nil {
 		return 0, 0, err
 	}
-	pos := w.e.appendLocked(recBlob, r.length, blobHead, func(dst []byte) []byte { return append(append(dst, start...), w.buf...) })
+	pos := w.e.appendLocked(recBlob, r.length, blobHead, func(dst []byte) []byte { return append(append(dst, start...), octets...) })
 	c := &w.e.mu.chunks[len(w.e.mu.chunks)-1]
 	w.register(engine.BlobID(pos), &sealed{record: c.buf[int64(len(c.buf))-r.size():], size: r.size()})
 	w.freeBuffer() // the next blob of the same commit can have it
@@ -217,6 +220,8 @@ func (w *writer) Release() {
 	}
 	w.done = true
 	w.freeBuffer()
+	w.digest.Reset()
+	digests.Put(w.digest)
 	if w.file != nil { // not sealed
 		w.file.Close()
 		w.e.fs.Remove(w.e.segmentName(w.number))
@@ -226,22 +231,28 @@ func (w *writer) Release() {
 	delete(w.e.mu.sealed, w.id)
 }
 
-// plainTable returns the table of frames that are stored as they are.
-func plainTable(octets []byte) (table []byte) {
+// start returns what stands before the blob's frames, made behind them in the same memory,
+// and them.
+func (w *writer) start(summary []byte) (start, octets []byte) {
+	octets = w.buf
 	for frame := range slices.Chunk(octets, frameOctets) {
-		table = appendFrame(table, frame, 0)
+		w.buf = appendFrame(w.buf, frame, 0)
 	}
-	return table
+	table := w.buf[len(octets):]
+	n := len(w.buf)
+	w.buf = startBlob(w.buf, head{size: w.size, sha256: [32]byte(w.digest.Sum(nil))}, table, summary)
+	return w.buf[n:], octets
 }
 
-// startBlob returns what stands before a blob's frames: its head, its summary and
+// startBlob appends what stands before a blob's frames: its head, its summary and
 // the frames' table. h tells what the octets are.
-func startBlob(h head, table, summary []byte) []byte {
+func startBlob(dst []byte, h head, table, summary []byte) []byte {
 	h.frames, h.tableSum = uint32(len(table)/frameEntry), checksum(table)
 	h.summaryAt, h.summaryLen, h.summarySum = blobHead, uint32(len(summary)), checksum(summary)
 	h.tableAt = blobHead + int64(len(summary))
 	h.framesAt = h.tableAt + int64(len(table))
-	b := make([]byte, blobHead, h.framesAt)
-	h.encode(b)
-	return append(append(b, summary...), table...)
+	n := len(dst)
+	dst = slices.Grow(dst, int(h.framesAt))[:n+blobHead]
+	h.encode(dst[n:])
+	return append(append(dst, summary...), table...)
 }

@@ -56,7 +56,7 @@ func (c *coder) encode(p pending) []byte {
 		h.dictionary = segmentHeader // the segment's first record
 	}
 	payload := binary.LittleEndian.AppendUint64(nil, uint64(p.id))
-	payload = append(payload, startBlob(h, table, p.summary)...)
+	payload = startBlob(payload, h, table, p.summary)
 	return append(payload, frames...)
 }
 
