@@ -4,6 +4,7 @@ import (
 	"testing"
 
 	"github.com/angarium/angarium/internal/engine/mem"
+	"github.com/angarium/angarium/internal/message"
 )
 
 // TestStageParser: a parser serves one message at a time, also where messages are given
@@ -15,7 +16,7 @@ func TestStageParser(t *testing.T) {
 		st.Write([]byte(text))
 		return st
 	}
-	for range 10 {
+	for range 3 {
 		sealed, given := write("Subject: sealed\r\n\r\n"), write("Subject: given up\r\n\r\n")
 		if got := sealed.Summary().Parts[0].Envelope.Subject; got != "sealed" || sealed.Summary() != sealed.Summary() {
 			t.Fatal(got)
@@ -24,15 +25,14 @@ func TestStageParser(t *testing.T) {
 		sealed.Discard()
 		given.Discard()
 		given.Discard()
-		one, other := write("Subject: one\r\n"), write("Subject: other\r\n")
-		if one.parser == other.parser {
-			t.Fatal("two messages have one parser")
-		}
-		for st, want := range map[*Stage]string{one: "one", other: "other"} {
-			if got := st.Summary().Parts[0].Envelope.Subject; got != want {
-				t.Errorf("%s has the subject %s", want, got)
+		parsers := map[*message.Parser]bool{}
+		for range 8 {
+			st := write("Subject: another\r\n")
+			defer st.Discard()
+			if parsers[st.parser] {
+				t.Fatal("two messages have one parser")
 			}
-			st.Discard()
+			parsers[st.parser] = true
 		}
 	}
 }
