@@ -22,6 +22,14 @@ type chunk struct {
 
 func (c *chunk) end() int64 { return c.start + int64(len(c.buf)) + c.ahead }
 
+// grow makes room for n octets. It doubles what there is: append adds a quarter to a large
+// buffer, and leaves five times as much memory behind until it is as long as groups are.
+func (c *chunk) grow(n int) {
+	if free := cap(c.buf) - len(c.buf); free < n {
+		c.buf = append(make([]byte, 0, max(2*cap(c.buf), len(c.buf)+n, chunkMin)), c.buf...)
+	}
+}
+
 // waiter is a commit whose record is in a chunk.
 type waiter struct {
 	space   engine.SpaceID
@@ -71,6 +79,7 @@ type group struct {
 const (
 	aloneMin    = 256 << 10            // length from which a commit is encoded without the lock
 	bufferedMax = 8 << 20              // octets that may wait to be written before writers wait
+	chunkMin    = 16 << 10             // octets that there is room for in a chunk
 	fullGroup   = 512 << 10            // octets that are written without waiting for more
 	smallGroup  = 128                  // operations that flush itself puts into the index, in some 100 microseconds
 	syncTimeMax = 4 * time.Millisecond // a slower sync is not waited for longer
@@ -85,6 +94,7 @@ func (e *Engine) appendLocked(typ byte, length, sumLen int64, fill func(dst []by
 	if start == 0 {
 		r.flags |= flagGroup // writeGroup syncs each chunk before it writes the next
 	}
+	c.grow(int(r.size()))
 	c.buf = append(c.buf, make([]byte, recordHeader)...)
 	c.buf = fill(c.buf)
 	payload := c.buf[start+recordHeader:]
