@@ -109,10 +109,16 @@ func cachesFor(limit int64) caches {
 // A server is quiet when it allocates less than quietOctets in memoryEvery. When it
 // was for quietTime, it gives memory back if freeOctets more can be than last
 // time, and more than an eighth of what lives: to find out what can be costs the
-// more the more lives.
+// more the more lives. Where crowd sessions more have come than there were last time, crowdTime
+// is enough: what opening them took is most of what they cost.
+//
+// Not sooner: who comes next takes the memory again page by page, and there are virtual
+// machines on which that is a third of a STORE (decision 26).
 const (
 	memoryEvery = time.Second
-	quietTime   = 4 * time.Second
+	quietTime   = time.Minute
+	crowdTime   = 4 * time.Second
+	crowd       = 100
 	quietOctets = 512 << 10
 	freeOctets  = 2 << 20
 	spareTime   = 10 * time.Second // between two times that caches are emptied
@@ -131,38 +137,47 @@ type memory struct {
 	busy, spared time.Time // last
 	allocated    uint64
 	kept         uint64 // what could not be given back last time
+	goroutines   uint64 // the fewest since then: some, and one for each session
 	pressure     netserver.Pressure
 }
 
 // figures are what the runtime tells of its memory, in octets.
 type figures struct {
-	allocated uint64 // since the start
-	free      uint64 // that holds nothing, or only what nobody needs any more
-	lives     uint64 // and what holds it
+	allocated  uint64 // since the start
+	free       uint64 // that holds nothing, or only what nobody needs any more
+	lives      uint64 // and what holds it
+	goroutines uint64 // not octets
 }
 
 func readFigures() (f figures) {
 	samples := []metrics.Sample{{Name: "/gc/heap/allocs:bytes"}, {Name: "/memory/classes/heap/free:bytes"}, {Name: "/memory/classes/heap/unused:bytes"},
 		{Name: "/gc/heap/live:bytes"}, {Name: "/memory/classes/heap/stacks:bytes"}, {Name: "/memory/classes/metadata/other:bytes"},
-		{Name: "/memory/classes/heap/objects:bytes"}}
+		{Name: "/memory/classes/heap/objects:bytes"}, {Name: "/sched/goroutines:goroutines"}}
 	metrics.Read(samples)
 	of := func(i int) uint64 { return samples[i].Value.Uint64() }
 	dead := of(6) - min(of(3), of(6)) // or was made since the last collection
 	live := of(3) - min(uint64(len(slack)), of(3))
-	return figures{allocated: of(0), free: of(1) + of(2) + dead, lives: live + of(4) + of(5)}
+	return figures{allocated: of(0), free: of(1) + of(2) + dead, lives: live + of(4) + of(5), goroutines: of(7)}
 }
 
 // look is called every memoryEvery.
 func (m *memory) look(now time.Time) {
 	f := m.sample()
 	m.hold(now, f.lives)
+	if m.allocated == 0 {
+		m.goroutines = f.goroutines
+	}
 	if m.allocated == 0 || f.allocated-m.allocated >= quietOctets {
 		m.busy = now
 	}
-	m.allocated, m.kept = f.allocated, min(m.kept, f.free)
-	if now.Sub(m.busy) >= quietTime && f.free-m.kept > max(freeOctets, f.lives/8) {
+	m.allocated, m.kept, m.goroutines = f.allocated, min(m.kept, f.free), min(m.goroutines, f.goroutines)
+	wait := quietTime
+	if f.goroutines >= m.goroutines+crowd {
+		wait = crowdTime
+	}
+	if now.Sub(m.busy) >= wait && f.free-m.kept > max(freeOctets, f.lives/8) {
 		debug.FreeOSMemory()
-		m.kept = m.sample().free
+		m.kept, m.goroutines = m.sample().free, f.goroutines
 	}
 }
 

@@ -107,6 +107,41 @@ func TestKeptMemory(t *testing.T) {
 	}
 }
 
+// TestCrowd: what it took to open many sessions is given back soon, and not what others
+// take then.
+func TestCrowd(t *testing.T) {
+	var f figures
+	samples := 0
+	m := memory{limit: math.MaxInt64, press: func(netserver.Pressure) {}, sample: func() figures {
+		samples++
+		return f
+	}}
+	now := time.Now()
+	for i, step := range []struct {
+		goroutines, free uint64
+		after            time.Duration
+		try              bool
+	}{
+		{20, 1, memoryEvery, false},
+		{20 + crowd - 1, 2 * freeOctets, crowdTime, false},
+		{20 + crowd, 2 * freeOctets, crowdTime - 1, false},
+		{20 + crowd, 2 * freeOctets, crowdTime, true},
+		{20 + crowd, 8 * freeOctets, crowdTime, false}, // the same sessions
+		{20 + crowd, 8 * freeOctets, quietTime, true},
+		{20, 1, memoryEvery, false},
+		{20 + crowd, 16 * freeOctets, crowdTime, true},
+	} {
+		f = figures{allocated: f.allocated + quietOctets, free: step.free, goroutines: step.goroutines}
+		m.look(now) // there is something to do
+		now = now.Add(step.after)
+		samples = 0
+		m.look(now)
+		if tried := samples > 1; tried != step.try {
+			t.Errorf("step %d: tried %v", i, tried)
+		}
+	}
+}
+
 // TestPressure: caches are emptied first, and load is refused if that was not
 // enough (reliability paper 4.4).
 func TestPressure(t *testing.T) {
