@@ -55,15 +55,21 @@ func (b *block) directory() int64 { return b.start + blockHeader + docKeyOctets*
 
 // builder gathers what goes into one block.
 type builder struct {
-	docs     []docKey
-	postings []uint64 // bucket, trigram and message, to be sorted
-	seen     []uint64 // a bit for each trigram of the message
-	grams    []uint32 // those whose bit is set
+	docs  []docKey
+	grams []uint32 // the trigrams of one message behind those of the other
+	ends  []int    // where those of each message end
+	seen  []uint64 // a bit for each trigram of the message that is being added
+
+	postings, spare []uint64 // memory for encode
 }
 
-func newBuilder() *builder { return &builder{seen: make([]uint64, 1<<24/64)} }
+// newBuilder returns one for messages of so many octets, which tells how much memory their
+// trigrams may take.
+func newBuilder(octets int64) *builder {
+	return &builder{seen: make([]uint64, 1<<24/64), grams: make([]uint32, 0, min(octets, blockPostings+blockPostings/64))}
+}
 
-// add takes a text of the message that end will name.
+// add takes a text of the message that end will name, or drop.
 func (b *builder) add(folded []byte) {
 	if len(folded) < gramOctets {
 		return
@@ -80,21 +86,37 @@ func (b *builder) add(folded []byte) {
 
 // end names the message whose texts were added.
 func (b *builder) end(id docKey) {
-	doc := uint64(len(b.docs))
-	b.docs = append(b.docs, id)
-	for _, gram := range b.grams {
-		b.postings = append(b.postings, (uint64(bucketOf(gram))<<24|uint64(gram))<<docBits|doc)
+	b.forget()
+	b.docs, b.ends = append(b.docs, id), append(b.ends, len(b.grams))
+}
+
+// drop takes back the texts of a message that end will not name.
+func (b *builder) drop() {
+	b.forget()
+	b.grams = b.grams[:b.named()]
+}
+
+// forget makes ready for the texts of another message.
+func (b *builder) forget() {
+	for _, gram := range b.grams[b.named():] {
 		b.seen[gram/64] = 0
 	}
-	b.grams = b.grams[:0]
+}
+
+// named returns how many of the trigrams are those of messages that end named.
+func (b *builder) named() int {
+	if len(b.ends) == 0 {
+		return 0
+	}
+	return b.ends[len(b.ends)-1]
 }
 
 // full reports whether the block should be written before the next message.
-func (b *builder) full() bool { return len(b.docs) == blockDocs || len(b.postings) >= blockPostings }
+func (b *builder) full() bool { return len(b.docs) == blockDocs || len(b.grams) >= blockPostings }
 
 // encode returns the block and makes the builder ready for the next one.
 func (b *builder) encode() []byte {
-	slices.Sort(b.postings)
+	bucketEnds := b.sort()
 	out := make([]byte, blockHeader, blockHeader+docKeyOctets*len(b.docs)+4*buckets+2*len(b.postings))
 	for _, id := range b.docs {
 		out = binary.LittleEndian.AppendUint64(out, uint64(id.blob))
@@ -104,22 +126,81 @@ func (b *builder) encode() []byte {
 	directory := len(out)
 	out = append(out, make([]byte, 4*buckets)...)
 	first := len(out)
-	rest := b.postings
-	for n := range uint32(buckets) {
-		in := rest
-		for len(rest) > 0 && uint32(rest[0]>>(24+docBits)) == n {
-			rest = rest[1:]
-		}
-		out = appendBucket(out, n, in[:len(in)-len(rest)])
-		binary.LittleEndian.PutUint32(out[directory+4*int(n):], uint32(len(out)-first))
+	start := 0
+	for n, end := range bucketEnds {
+		out = appendBucket(out, uint32(n), b.postings[start:end])
+		start = end
+		binary.LittleEndian.PutUint32(out[directory+4*n:], uint32(len(out)-first))
 	}
 	h := binary.LittleEndian.AppendUint32(out[:0:blockHeader], blockMagic)
 	h = binary.LittleEndian.AppendUint32(h, uint32(len(b.docs)))
 	h = binary.LittleEndian.AppendUint64(h, uint64(len(out)))
 	h = binary.LittleEndian.AppendUint32(h, docsSum)
 	binary.LittleEndian.AppendUint32(h, crc32.Checksum(h, castagnoli))
-	b.docs, b.postings = b.docs[:0], b.postings[:0]
+	b.docs, b.grams, b.ends = b.docs[:0], b.grams[:0], b.ends[:0]
 	return out
+}
+
+// sort makes postings, each a trigram and a message, sorted within buckets that stand in
+// order, and returns where each ends. It takes linear time, of which a sort that compares
+// needs five times as much.
+func (b *builder) sort() *[buckets]int {
+	var next, ends [buckets]int
+	for _, gram := range b.grams {
+		ends[bucketOf(gram)]++
+	}
+	sum, most := 0, 0
+	for n, count := range ends {
+		next[n] = sum
+		sum += count
+		ends[n] = sum
+		most = max(most, count)
+	}
+	b.postings = slices.Grow(b.postings[:0], sum)[:sum]
+	at := 0
+	for doc, end := range b.ends {
+		for ; at < end; at++ {
+			gram := b.grams[at]
+			n := bucketOf(gram)
+			b.postings[next[n]] = uint64(gram)<<docBits | uint64(doc)
+			next[n]++
+		}
+	}
+	b.spare = slices.Grow(b.spare[:0], most)[:most]
+	start := 0
+	for _, end := range ends {
+		sortGrams(b.postings[start:end], b.spare)
+		start = end
+	}
+	return &ends
+}
+
+// sortGrams sorts postings by their trigrams, octet by octet, the last one first; postings
+// of one trigram keep their order. spare is as long at least.
+func sortGrams(postings, spare []uint64) {
+	if len(postings) < 64 { // of which the counts are most of the work
+		slices.Sort(postings)
+		return
+	}
+	from, to := postings, spare[:len(postings)]
+	for shift := docBits; shift < docBits+8*gramOctets; shift += 8 {
+		var next [256]int
+		for _, p := range from {
+			next[p>>shift&0xff]++
+		}
+		sum := 0
+		for i, count := range next {
+			next[i] = sum
+			sum += count
+		}
+		for _, p := range from {
+			i := p >> shift & 0xff
+			to[next[i]] = p
+			next[i]++
+		}
+		from, to = to, from
+	}
+	copy(postings, from)
 }
 
 // appendBucket appends a bucket: its checksum, and for each trigram its

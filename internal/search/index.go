@@ -342,12 +342,13 @@ func (x *Index) index(ctx context.Context, j job) (err error) {
 		return err
 	}
 	var unknown []*store.Message
+	octets := int64(0)
 	a.each(j.list, func(_ int, m *store.Message, d *doc) {
 		if d == nil {
-			unknown = append(unknown, m)
+			unknown, octets = append(unknown, m), octets+m.Size
 		}
 	})
-	b := newBuilder()
+	b := newBuilder(octets)
 	c := (&Query{Store: x.store}).newCursor(ctx, nil)
 	defer c.close()
 	turn := x.opts.Turns.Background()
@@ -362,6 +363,8 @@ func (x *Index) index(ctx context.Context, j job) (err error) {
 		}
 		if err == nil {
 			b.end(keyOf(m))
+		} else {
+			b.drop()
 		}
 		if b.full() || i == len(unknown)-1 && len(b.docs) > 0 {
 			if a, err = x.extend(j.account, a, b); a == nil {
