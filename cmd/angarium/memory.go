@@ -137,7 +137,7 @@ type memory struct {
 	busy, spared time.Time // last
 	allocated    uint64
 	kept         uint64 // what could not be given back last time
-	goroutines   uint64 // the fewest since then: some, and one for each session
+	goroutines   uint64 // the fewest since it was: some, and one for each session
 	pressure     netserver.Pressure
 }
 
