@@ -87,9 +87,9 @@ func TestAhead(t *testing.T) {
 			}
 		}
 		s.come(t, "one", "bad", "three")
-		time.Sleep(aheadAfter - 1)
+		time.Sleep(aheadAfter - time.Second)
 		expect("", "", "")
-		time.Sleep(1)
+		time.Sleep(time.Second)
 		expect("one", "", "three")
 
 		s.come(t, "four")

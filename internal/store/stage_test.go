@@ -18,8 +18,10 @@ func TestStageParser(t *testing.T) {
 	}
 	for range 3 {
 		sealed, given := write("Subject: sealed\r\n\r\n"), write("Subject: given up\r\n\r\n")
-		if got := sealed.Summary().Parts[0].Envelope.Subject; got != "sealed" || sealed.Summary() != sealed.Summary() {
-			t.Fatal(got)
+		for range 2 {
+			if got := sealed.Summary().Parts[0].Envelope.Subject; got != "sealed" {
+				t.Fatal(got)
+			}
 		}
 		must(sealed.Seal())
 		sealed.Discard()
