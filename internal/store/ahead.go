@@ -79,12 +79,7 @@ func (q *ahead) drop() {
 
 // aheadLoop makes forms whenever little mail comes.
 func (s *Store) aheadLoop(ctx context.Context) {
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	go func() {
-		<-s.stop
-		cancel()
-	}()
+	ctx = s.untilClose(ctx)
 	for {
 		select {
 		case <-ctx.Done():

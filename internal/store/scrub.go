@@ -41,12 +41,7 @@ func decodeScrub(b []byte) (st scrubState) {
 // scrubLoop reads everything once in each ScrubEvery, slowly, so that damage is
 // found while there is still another copy.
 func (s *Store) scrubLoop(ctx context.Context) {
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	go func() {
-		<-s.stop
-		cancel()
-	}()
+	ctx = s.untilClose(ctx)
 	for {
 		st := s.loadScrub()
 		wait := time.Minute

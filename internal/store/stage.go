@@ -25,8 +25,8 @@ type Staged struct {
 	blob engine.BlobID
 }
 
-// parsers are used for one message after the other: what they need of memory is a third of
-// all that an APPEND takes.
+// parsers are used for one message after the other: what one needs of memory was a quarter of
+// all that an APPEND took.
 var parsers = sync.Pool{New: func() any { return message.NewParser() }}
 
 // Stage starts a message. The caller must Discard it in the end, whatever

@@ -128,6 +128,16 @@ func (s *Store) Close() error {
 	return nil
 }
 
+// untilClose returns a context that ends when the store is closed.
+func (s *Store) untilClose(ctx context.Context) context.Context {
+	ctx, cancel := context.WithCancel(ctx)
+	go func() {
+		<-s.stop
+		cancel()
+	}()
+	return ctx
+}
+
 // Now is the store's clock.
 func (s *Store) Now() time.Time { return s.opts.Now() }
 
