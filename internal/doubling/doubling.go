@@ -38,6 +38,9 @@ func (g Growth) Ratio() float64 {
 func Measure(n int, took func(n int) (time.Duration, error)) (best Growth, err error) {
 	for i := range tries {
 		g := Growth{N: n}
+		if i > 0 {
+			runtime.GC() // else each try takes new memory, a page of which may take as long as what is measured
+		}
 		for k := range g.Took {
 			if g.Took[k], err = took(n << k); err != nil {
 				return g, err
