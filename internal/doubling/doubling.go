@@ -5,6 +5,7 @@ package doubling
 import (
 	"math"
 	"runtime"
+	"runtime/debug"
 	"testing"
 	"time"
 
@@ -18,6 +19,8 @@ const (
 	// tries is how often it is measured before it fails: one quiet moment of
 	// the machine is enough.
 	tries = 10
+	// heapMax is how much memory makes the collector run all the same.
+	heapMax = 1 << 30
 )
 
 // Growth is how long a computation took at n, 2n and 4n.
@@ -38,9 +41,6 @@ func (g Growth) Ratio() float64 {
 func Measure(n int, took func(n int) (time.Duration, error)) (best Growth, err error) {
 	for i := range tries {
 		g := Growth{N: n}
-		if i > 0 {
-			runtime.GC() // else each try takes new memory, a page of which may take as long as what is measured
-		}
 		for k := range g.Took {
 			if g.Took[k], err = took(n << k); err != nil {
 				return g, err
@@ -68,8 +68,13 @@ func Check(t testing.TB, name string, n int, prepare func(n int) (run func())) {
 	}
 }
 
-// Time returns the processor time that a function takes on its thread.
+// Time returns the processor time that a function takes on its thread. The collector
+// has run before, and does not meanwhile, where it would begin with the largest computation
+// and have it help; but memory keeps a bound.
 func Time(run func()) time.Duration {
+	runtime.GC()
+	defer debug.SetGCPercent(debug.SetGCPercent(-1))
+	defer debug.SetMemoryLimit(debug.SetMemoryLimit(heapMax))
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 	begun := threadTime()
