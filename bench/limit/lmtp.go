@@ -40,7 +40,7 @@ func (s *site) serveLMTP(conn net.Conn) {
 			for _, a := range to {
 				a.deliver()
 			}
-			out, to = []byte(strings.Repeat("250 ok\r\n", len(to))), to[:0]
+			out, to = append(out[:0], strings.Repeat("250 ok\r\n", len(to))...), to[:0]
 		default:
 			out = append(out, "250 ok\r\n"...)
 		}

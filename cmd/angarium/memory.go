@@ -109,11 +109,12 @@ func cachesFor(limit int64) caches {
 // A server is quiet when it allocates less than quietOctets in memoryEvery. When it
 // was for quietTime, it gives memory back if freeOctets more can be than last
 // time, and more than an eighth of what lives: to find out what can be costs the
-// more the more lives. Where crowd sessions more have come than there were last time, crowdTime
-// is enough: what opening them took is most of what they cost.
+// more the more lives.
 //
-// Not sooner: who comes next takes the memory again page by page, and there are virtual
-// machines on which that is a third of a STORE (decision 26).
+// That it does not do so at once is because who comes next takes the memory again page by
+// page, and there are virtual machines on which that is a third of a STORE (decision 26).
+// But where crowd sessions more have come than there were last time, crowdTime is enough:
+// what opening them took is most of what they cost.
 const (
 	memoryEvery = time.Second
 	quietTime   = time.Minute
@@ -137,7 +138,7 @@ type memory struct {
 	busy, spared time.Time // last
 	allocated    uint64
 	kept         uint64 // what could not be given back last time
-	goroutines   uint64 // the fewest since it was: some, and one for each session
+	goroutines   uint64 // the fewest since last time: some, and one for each session
 	pressure     netserver.Pressure
 }
 
@@ -164,10 +165,10 @@ func readFigures() (f figures) {
 func (m *memory) look(now time.Time) {
 	f := m.sample()
 	m.hold(now, f.lives)
-	if m.allocated == 0 {
-		m.goroutines = f.goroutines
-	}
-	if m.allocated == 0 || f.allocated-m.allocated >= quietOctets {
+	switch {
+	case m.allocated == 0:
+		m.busy, m.goroutines = now, f.goroutines
+	case f.allocated-m.allocated >= quietOctets:
 		m.busy = now
 	}
 	m.allocated, m.kept, m.goroutines = f.allocated, min(m.kept, f.free), min(m.goroutines, f.goroutines)

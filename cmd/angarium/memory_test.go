@@ -84,24 +84,34 @@ func TestCollectSeldom(t *testing.T) {
 	}
 }
 
+// watched returns a memory that is told figures, and a function that has it look and
+// reports whether it gave memory back.
+func watched(f *figures) (m *memory, look func(now time.Time) bool) {
+	samples := 0
+	m = &memory{limit: math.MaxInt64, press: func(netserver.Pressure) {}, sample: func() figures {
+		samples++
+		return *f
+	}}
+	return m, func(now time.Time) bool {
+		samples = 0
+		m.look(now)
+		return samples > 1
+	}
+}
+
 // TestKeptMemory: what cannot be given back is not tried for again and again.
 func TestKeptMemory(t *testing.T) {
 	var f figures
-	samples := 0
-	m := memory{limit: math.MaxInt64, press: func(netserver.Pressure) {}, sample: func() figures {
-		samples++
-		return f
-	}}
+	m, look := watched(&f)
 	const kept = 2 * freeOctets
 	now := time.Now()
 	for i, step := range []struct {
 		free uint64
 		try  bool
 	}{{kept, false}, {kept, true}, {kept, false}, {kept + freeOctets, false}, {kept + freeOctets + 1, true}, {1, false}, {kept, true}} {
-		samples, f = 0, figures{allocated: 1, free: step.free}
+		f = figures{allocated: 1, free: step.free}
 		now = now.Add(quietTime)
-		m.look(now)
-		if tried := samples > 1; tried != step.try {
+		if tried := look(now); tried != step.try {
 			t.Errorf("step %d, %d octets free, %d that could not be given back: tried %v", i, step.free, m.kept, tried)
 		}
 	}
@@ -111,11 +121,7 @@ func TestKeptMemory(t *testing.T) {
 // take then.
 func TestCrowd(t *testing.T) {
 	var f figures
-	samples := 0
-	m := memory{limit: math.MaxInt64, press: func(netserver.Pressure) {}, sample: func() figures {
-		samples++
-		return f
-	}}
+	_, look := watched(&f)
 	now := time.Now()
 	for i, step := range []struct {
 		goroutines, free uint64
@@ -132,11 +138,9 @@ func TestCrowd(t *testing.T) {
 		{20 + crowd, 16 * freeOctets, crowdTime, true},
 	} {
 		f = figures{allocated: f.allocated + quietOctets, free: step.free, goroutines: step.goroutines}
-		m.look(now) // there is something to do
+		look(now) // there is something to do
 		now = now.Add(step.after)
-		samples = 0
-		m.look(now)
-		if tried := samples > 1; tried != step.try {
+		if tried := look(now); tried != step.try {
 			t.Errorf("step %d: tried %v", i, tried)
 		}
 	}

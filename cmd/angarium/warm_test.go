@@ -1,6 +1,7 @@
 package main
 
 import (
+	"io"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -8,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/angarium/angarium/internal/config"
+	"github.com/angarium/angarium/internal/delivery"
 	"github.com/angarium/angarium/internal/store"
 	"github.com/angarium/angarium/test/harness"
 )
@@ -60,46 +62,44 @@ func TestFormsAhead(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	m := appendTo(t, s.Store, info.ID, "Subject: new\r\n\r\ntext")
+	st, err := s.Stage(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer st.Discard()
+	io.WriteString(st, "Subject: new\r\n\r\ntext")
+	staged, err := st.Seal()
+	if err == nil {
+		err = delivery.Deliver(t.Context(), s.Store, info.ID, "", staged)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	m := inboxOf(t, s.Store, info.ID).At(0)
 	harness.Await(t, "the envelope", func() bool {
 		k, _ := s.Known(m)
 		return strings.HasPrefix(string(k.Form(0)), `ENVELOPE (NIL "new"`)
 	})
 }
 
-// appendTo appends to an account's INBOX.
-func appendTo(t *testing.T, s *store.Store, id store.AccountID, text string) *store.Message {
+// inboxOf are the messages of an account's INBOX.
+func inboxOf(t *testing.T, s *store.Store, id store.AccountID) *store.MessageList {
 	t.Helper()
-	st, err := s.Stage(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer st.Discard()
-	st.Write([]byte(text))
-	staged, err := st.Seal()
-	if err != nil {
-		t.Fatal(err)
-	}
 	a, err := s.Account(t.Context(), id)
 	if err != nil {
 		t.Fatal(err)
 	}
-	var box store.MailboxID
-	_, err = a.Update(t.Context(), func(tx *store.Tx) error {
-		inbox, err := tx.Snapshot().Mailbox("INBOX")
-		if err != nil {
-			return err
-		}
-		box = inbox.ID
-		_, err = tx.Append(box, staged, store.AppendOptions{})
-		return err
-	})
+	v, err := a.Snapshot()
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, l, err := a.Messages(t.Context(), box)
+	box, err := v.Mailbox("INBOX")
 	if err != nil {
 		t.Fatal(err)
 	}
-	return l.At(0)
+	l, err := v.Messages(t.Context(), box.ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return l
 }

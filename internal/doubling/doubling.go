@@ -59,8 +59,9 @@ func Measure(n int, took func(n int) (time.Duration, error)) (best Growth, err e
 // Check fails the test when what prepare returns takes more than Max times as
 // long for each doubling of n. The time is the processor time of the calling
 // goroutine's thread: work on other goroutines does not count. In every other try the
-// collector is held off: with it, the largest computation may have to help it, and without
-// it, new memory may be slow.
+// collector is held off: it begins with the largest computation and has it help, which can
+// be more than the computation itself. Not in all: without it, more new memory is needed,
+// which is slow with the race detector.
 func Check(t testing.TB, name string, n int, prepare func(n int) (run func())) {
 	t.Helper()
 	prepared := map[int]func(){n: prepare(n), 2 * n: prepare(2 * n), 4 * n: prepare(4 * n)}

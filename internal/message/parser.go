@@ -26,13 +26,13 @@ type Parser struct {
 	midLine   bool   // the octet before the next that skim reads ended no line
 	inHeader  bool
 	open      []openPart
-	field     []byte // the header field being read
-	known     *known // nil for one that is passed over
-	headerLen int    // octets of the header block that were looked at
-	fields    int    // fields in them
-	headerCut bool   // there is more of it than is looked at
-	addresses int    // addresses that may still be parsed
-	envelope  *Envelope
+	field     []byte    // the header field being read
+	known     *known    // nil for one that is passed over
+	headerLen int       // octets of the header block that were looked at
+	fields    int       // fields in them
+	headerCut bool      // there is more of it than is looked at
+	addresses int       // addresses that may still be parsed
+	envelope  *Envelope // of the message itself
 }
 
 type openPart struct {
@@ -368,7 +368,8 @@ func identity(encoding string) bool {
 	return false
 }
 
-// Finish ends the message. The parser is not used afterwards, but for Reset.
+// Finish ends the message. The parser is not used afterwards, but for Reset, until which
+// the summary is good.
 func (p *Parser) Finish() *Summary {
 	if len(p.line) > 0 || p.cut {
 		p.dots = p.dots || p.line[0] == '.'

@@ -114,7 +114,8 @@ func (b *builder) named() int {
 // full reports whether the block should be written before the next message.
 func (b *builder) full() bool { return len(b.docs) == blockDocs || len(b.grams) >= blockPostings }
 
-// encode returns the block and makes the builder ready for the next one.
+// encode returns the block and makes the builder ready for the next one. All that was
+// added must have been named or dropped.
 func (b *builder) encode() []byte {
 	bucketEnds := b.sort()
 	out := make([]byte, blockHeader, blockHeader+docKeyOctets*len(b.docs)+4*buckets+2*len(b.postings))
@@ -142,8 +143,8 @@ func (b *builder) encode() []byte {
 }
 
 // sort makes postings, each a trigram and a message, sorted within buckets that stand in
-// order, and returns where each ends. It takes linear time, of which a sort that compares
-// needs five times as much.
+// order, and returns where each ends. It takes linear time; to sort all of them by
+// comparing took several times as long.
 func (b *builder) sort() *[buckets]int {
 	var next, ends [buckets]int
 	for _, gram := range b.grams {

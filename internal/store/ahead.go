@@ -7,7 +7,6 @@ import (
 
 	"github.com/angarium/angarium/internal/engine"
 	"github.com/angarium/angarium/internal/errs"
-	"github.com/angarium/angarium/internal/message"
 )
 
 // Forms of mail that came are made before a client asks for them, so that the first
@@ -97,10 +96,11 @@ func (s *Store) aheadLoop(ctx context.Context) {
 
 // makeAhead makes the forms of those that wait, as long as there is room for them.
 func (s *Store) makeAhead(ctx context.Context) {
-	m := formMaker{summaries: s.engine.Blobs().Summaries(), forms: s.opts.Forms}
-	defer m.summaries.Close()
+	scan := s.Scan()
+	defer scan.Close()
 	turn := s.opts.Turns.Background()
 	defer turn.End()
+	var buf []byte
 	for ids := s.ahead.take(); len(ids) > 0; ids = s.ahead.take() {
 		for _, id := range ids {
 			if turn.Pause(ctx) != nil {
@@ -114,33 +114,23 @@ func (s *Store) makeAhead(ctx context.Context) {
 				continue
 			}
 			// What cannot be read or is gone is told to who asks for it.
-			if k, err := m.make(ctx, id); err == nil {
+			if k, err := s.makeForms(ctx, scan, id, &buf); err == nil {
 				s.summaries.put(id, k)
 			}
 		}
 	}
 }
 
-// formMaker makes forms of one blob after the other in the same memory.
-type formMaker struct {
-	summaries engine.Summaries
-	forms     MakeForms
-	sum       message.Summary
-	buf       []byte
-}
-
-// make makes the forms of a blob. One that makes it panic ends nothing else.
-func (m *formMaker) make(ctx context.Context, id engine.BlobID) (k Known, err error) {
-	defer errs.Recover("store.formMaker", "", &err)
-	b, err := m.summaries.Read(ctx, id)
+// makeForms makes the forms of a blob, in memory that serves the next one, too. One that
+// makes it panic ends nothing else.
+func (s *Store) makeForms(ctx context.Context, scan *Scan, id engine.BlobID, buf *[]byte) (k Known, err error) {
+	defer errs.Recover("store.makeForms", "", &err)
+	sum, err := scan.decode(ctx, id)
 	if err != nil {
 		return k, err
 	}
-	if err := m.sum.Decode(b); err != nil {
-		return k, err
-	}
-	forms, buf := m.forms(m.buf[:0], &m.sum)
-	m.buf = buf
+	var forms [FormsMax][]byte
+	forms, *buf = s.opts.Forms(*buf, sum)
 	k.AddForms(forms)
 	return k, nil
 }

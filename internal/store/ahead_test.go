@@ -38,7 +38,7 @@ func (s *aheadStore) forms(buf []byte, sum *message.Summary) (forms [FormsMax][]
 	if subject == "bad" {
 		panic(subject)
 	}
-	buf = append(buf, subject...)
+	buf = append(buf[:0], subject...)
 	forms[1] = buf
 	return forms, buf
 }

@@ -29,17 +29,26 @@ func (c *Scan) Close() {
 }
 
 // read returns a summary as it is stored, until the next call.
-func (c *Scan) read(ctx context.Context, m *Message) ([]byte, error) {
+func (c *Scan) read(ctx context.Context, id engine.BlobID) ([]byte, error) {
 	if c.summaries == nil {
 		c.summaries = c.s.engine.Blobs().Summaries()
 	}
-	return c.summaries.Read(ctx, m.Blob)
+	return c.summaries.Read(ctx, id)
+}
+
+// decode returns a summary, until the next call.
+func (c *Scan) decode(ctx context.Context, id engine.BlobID) (*message.Summary, error) {
+	b, err := c.read(ctx, id)
+	if err == nil {
+		err = c.sum.Decode(b)
+	}
+	return &c.sum, err
 }
 
 // Learn reads a summary that the store does not keep yet and will from now on. It is
 // the caller's as long as it likes. Errors: NotFound, Corrupt.
 func (c *Scan) Learn(ctx context.Context, m *Message) (*message.Summary, error) {
-	b, err := c.read(ctx, m)
+	b, err := c.read(ctx, m.Blob)
 	return c.s.learn(ctx, m, b, err)
 }
 
@@ -55,7 +64,7 @@ func (c *Scan) Fields(ctx context.Context, m *Message) (fields []byte, whole boo
 	if sum := c.kept(m); sum != nil {
 		return sum.Fields, sum.FieldsWhole, nil
 	}
-	b, err := c.read(ctx, m)
+	b, err := c.read(ctx, m.Blob)
 	if err == nil {
 		fields, whole, err = message.DecodeFields(b)
 	}
@@ -75,7 +84,7 @@ func (c *Scan) Top(ctx context.Context, m *Message) (*message.Top, error) {
 	if sum := c.kept(m); sum != nil {
 		return sum.Top(), nil
 	}
-	b, err := c.read(ctx, m)
+	b, err := c.read(ctx, m.Blob)
 	if err == nil {
 		err = c.top.Decode(b)
 	}
@@ -108,12 +117,9 @@ func (c *Scan) Summary(ctx context.Context, m *Message) (*message.Summary, error
 
 // Read is Summary for a message of which the store is known to keep none.
 func (c *Scan) Read(ctx context.Context, m *Message) (*message.Summary, error) {
-	b, err := c.read(ctx, m)
-	if err == nil {
-		err = c.sum.Decode(b)
-	}
+	sum, err := c.decode(ctx, m.Blob)
 	if err != nil {
 		return c.s.Summary(ctx, m)
 	}
-	return &c.sum, nil
+	return sum, nil
 }

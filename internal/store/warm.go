@@ -83,6 +83,6 @@ func decodeWarm(b []byte) (id engine.BlobID, k Known, rest []byte) {
 		forms[i], rest = rest[:n], rest[n:]
 	}
 	k.AddForms(forms)
-	k.asked = true // of nearly all it was
+	k.asked = true // which the file does not tell, and most were
 	return id, k, rest
 }
