@@ -1,18 +1,14 @@
 package search
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"io/fs"
 	"path"
-	"runtime"
-	"slices"
 	"strconv"
 	"strings"
 	"sync"
 
-	"github.com/angarium/angarium/internal/engine"
 	"github.com/angarium/angarium/internal/errs"
 	"github.com/angarium/angarium/internal/fair"
 	"github.com/angarium/angarium/internal/store"
@@ -47,8 +43,8 @@ type Index struct {
 	keeper keeper     // what they made of it, and header fields that SEARCH looked at
 
 	mu       sync.Mutex
-	accounts map[store.AccountID]*accountIndex // nil: has none
-	waiting  map[store.AccountID]bool          // in jobs
+	accounts map[store.AccountID]*entry
+	waiting  map[store.AccountID]bool // in jobs
 }
 
 // IndexOptions of NewIndex. Zero values mean the defaults.
@@ -61,28 +57,28 @@ type IndexOptions struct {
 	Warm   *warm.Folder    // optional: what is kept outlives a stop in it
 }
 
-// accountIndex is what is in memory of one account's index.
-type accountIndex struct {
-	file   *indexFile
-	end    int64
-	blocks []*block
-	docs   []doc // by blob
+// entry is what is known of an account's index. It is opened by the first who wants it,
+// without the lock: others wait for it only where they want the same one.
+type entry struct {
+	opened chan struct{} // closed when index is known
+	index  *accountIndex // nil: there is none
 }
 
-// doc is a message and where it is in the index.
-type doc struct {
-	docKey
-	block uint32
-	n     uint32
+// opened returns an entry that nobody has to open.
+func opened(a *accountIndex) *entry {
+	e := &entry{make(chan struct{}), a}
+	close(e.opened)
+	return e
 }
 
-// indexFile is closed when nobody searches in it any more.
-type indexFile struct{ vfs.File }
-
-func newIndexFile(f vfs.File) *indexFile {
-	x := &indexFile{f}
-	runtime.AddCleanup(x, func(f vfs.File) { f.Close() }, f)
-	return x
+// isOf reports whether it is known to be the index in a file.
+func (e *entry) isOf(f *indexFile) bool {
+	select {
+	case <-e.opened:
+		return e.index != nil && e.index.file == f
+	default:
+		return false
+	}
 }
 
 type job struct {
@@ -96,7 +92,7 @@ func NewIndex(ctx context.Context, s *store.Store, fsys vfs.FS, dir string, o In
 		o.Min = 200
 	}
 	x := &Index{store: s, fs: fsys, dir: dir, opts: o, jobs: make(chan job, 64), stop: make(chan struct{}),
-		accounts: map[store.AccountID]*accountIndex{}, waiting: map[store.AccountID]bool{}}
+		accounts: map[store.AccountID]*entry{}, waiting: map[store.AccountID]bool{}}
 	x.keeper.max, x.fields.max = o.Kept, o.Fields
 	x.wg.Go(func() { x.run(context.WithoutCancel(ctx)) })
 	return x
@@ -139,78 +135,47 @@ func (x *Index) forgetLocked(id store.AccountID) {
 // account returns an account's index, nil when it has none.
 func (x *Index) account(id store.AccountID) *accountIndex {
 	x.mu.Lock()
-	defer x.mu.Unlock()
-	a, known := x.accounts[id]
-	if !known {
-		var err error
-		if a, err = x.open(id); err != nil && !errors.Is(err, fs.ErrNotExist) {
-			x.forgetLocked(id)
-			a = nil
-		}
-		if len(x.accounts) >= accountsMax {
-			clear(x.accounts) // those in use come back at once
-		}
-		x.accounts[id] = a
+	e := x.accounts[id]
+	if e != nil {
+		x.mu.Unlock()
+		<-e.opened
+		return e.index
 	}
-	return a
+	if len(x.accounts) >= accountsMax {
+		clear(x.accounts) // those in use come back at once
+	}
+	e = &entry{opened: make(chan struct{})}
+	x.accounts[id] = e
+	x.mu.Unlock()
+	x.fill(e, id)
+	return e.index
+}
+
+// fill opens an account's index for all who wait for it. One that is damaged is removed.
+func (x *Index) fill(e *entry, id store.AccountID) {
+	defer close(e.opened)
+	var err error
+	if e.index, err = x.open(id); err == nil || errors.Is(err, fs.ErrNotExist) {
+		return
+	}
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if x.accounts[id] == e { // not another one, which was made meanwhile
+		x.forgetLocked(id)
+	}
 }
 
 // accountsMax is how many accounts' indexes are in memory.
 const accountsMax = 256
 
-// open reads what is in an account's file, up to a block that was being
-// written when the server ended.
+// open reads an account's index from its file. That nothing is in it yet is the same
+// as that there is none.
 func (x *Index) open(id store.AccountID) (*accountIndex, error) {
 	f, err := x.fs.Open(x.name(id))
 	if err != nil {
 		return nil, err
 	}
-	size, err := f.Size()
-	if err != nil {
-		return nil, err
-	}
-	a := &accountIndex{file: newIndexFile(f)}
-	for a.end < size {
-		b, docs, end, err := readBlock(a.file, a.end)
-		if err != nil || end > size {
-			break
-		}
-		a = a.with(b, docs, end)
-	}
-	if a.end == 0 {
-		return nil, errBlock
-	}
-	return a, nil
-}
-
-// with returns the index with one more block.
-func (a *accountIndex) with(b *block, docs []docKey, end int64) *accountIndex {
-	next := &accountIndex{file: a.file, end: end, blocks: append(slices.Clone(a.blocks), b)}
-	next.docs = slices.Grow(slices.Clone(a.docs), len(docs))
-	for i, id := range docs {
-		next.docs = append(next.docs, doc{id, uint32(len(a.blocks)), uint32(i)})
-	}
-	slices.SortFunc(next.docs, func(a, b doc) int { return cmp.Compare(a.blob, b.blob) })
-	return next
-}
-
-// each calls fn for each message of a list with where it is in the index, nil
-// where it is not. Neighbours in the list are mostly neighbours in the index.
-func (a *accountIndex) each(list *store.MessageList, fn func(i int, m *store.Message, d *doc)) {
-	at := 0
-	for i, m := range list.Range(0, list.Len()) {
-		for n := 0; n < 16 && at < len(a.docs) && a.docs[at].blob < m.Blob; n++ {
-			at++
-		}
-		if at == len(a.docs) || a.docs[at].blob != m.Blob {
-			at, _ = slices.BinarySearchFunc(a.docs, m.Blob, func(d doc, id engine.BlobID) int { return cmp.Compare(d.blob, id) })
-		}
-		if at < len(a.docs) && a.docs[at].docKey == keyOf(m) {
-			fn(i, m, &a.docs[at])
-		} else {
-			fn(i, m, nil)
-		}
-	}
+	return readAccount(newIndexFile(f))
 }
 
 // candidates returns which messages of a list can hold a text, as bits, nil
@@ -237,45 +202,6 @@ func (x *Index) candidates(id store.AccountID, list *store.MessageList, needle [
 	})
 	x.want(id, list, unknown)
 	return bits
-}
-
-// docBitmap has a bit for each message of a block.
-type docBitmap = [blockDocs / 64]uint64
-
-// lookUp returns for each block the messages that have all trigrams of a text.
-func (a *accountIndex) lookUp(needle []byte) (have []docBitmap, err error) {
-	grams := gramsOf(needle)
-	have = make([]docBitmap, len(a.blocks))
-	var buf []byte
-	for i, b := range a.blocks {
-		for j := range have[i] {
-			have[i][j] = ^uint64(0)
-		}
-		for _, gram := range grams {
-			var left bool
-			if left, buf, err = b.lookUp(gram, &have[i], buf); err != nil {
-				return nil, err
-			}
-			if !left {
-				break
-			}
-		}
-	}
-	return have, nil
-}
-
-// gramsMax is how many trigrams of a text are looked up: more rule out little.
-const gramsMax = 12
-
-// gramsOf returns trigrams of a text, spread over it, each once.
-func gramsOf(needle []byte) (grams []uint32) {
-	n := len(needle) - gramOctets + 1
-	step := max(1, n/gramsMax)
-	for i := 0; i < n; i += step {
-		grams = append(grams, uint32(needle[i])<<16|uint32(needle[i+1])<<8|uint32(needle[i+2]))
-	}
-	slices.Sort(grams)
-	return slices.Compact(grams)
 }
 
 // want has a list indexed, unless few of its messages are unknown.
@@ -390,7 +316,7 @@ func (x *Index) toExtend(ctx context.Context, id store.AccountID) (*accountIndex
 		return nil, err
 	}
 	messages, _ := now.Usage()
-	if a := x.account(id); a != nil && int64(len(a.docs)) <= 2*messages+2*blockDocs {
+	if a := x.account(id); a != nil && int64(a.len()) <= 2*messages+2*blockDocs {
 		return a, nil
 	}
 	x.Forget(id)
@@ -404,7 +330,7 @@ func (x *Index) toExtend(ctx context.Context, id store.AccountID) (*accountIndex
 	a := &accountIndex{file: newIndexFile(f)}
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	x.accounts[id] = a
+	x.accounts[id] = opened(a)
 	return a, nil
 }
 
@@ -425,9 +351,9 @@ func (x *Index) extend(id store.AccountID, a *accountIndex, b *builder) (*accoun
 	next := a.with(written, docs, end)
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	if now := x.accounts[id]; now == nil || now.file != a.file {
+	if now := x.accounts[id]; now == nil || !now.isOf(a.file) {
 		return nil, nil
 	}
-	x.accounts[id] = next
+	x.accounts[id] = opened(next)
 	return next, nil
 }

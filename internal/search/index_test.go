@@ -75,7 +75,7 @@ func TestIndexAgrees(t *testing.T) {
 			}
 		}
 	}
-	if a := whole.account(accountOf(t, s)); a == nil || len(a.docs) != len(all) {
+	if a := whole.account(accountOf(t, s)); a == nil || a.len() != len(all) {
 		t.Fatal("the index is gone")
 	}
 }
@@ -160,15 +160,13 @@ func TestIndexLife(t *testing.T) {
 	indexAll(t, newIndex(t, s, disk), list)
 	x := newIndex(t, s, disk)
 	a := x.account(id)
-	if a == nil || len(a.docs) != 30 || len(a.blocks) != 1 {
+	if a == nil || a.len() != 30 || len(a.blocks) != 1 {
 		t.Fatalf("after a start: %+v", a)
 	}
-	for range 5 {
-		a.docs = append(a.docs, make([]doc, blockDocs)...) // as if of messages that are gone
-	}
+	a.runs = append(a.runs, make([]doc, 5*blockDocs)) // as if of messages that are gone
 	indexAll(t, x, list)
-	if a := x.account(id); len(a.docs) != 30 {
-		t.Fatalf("%d messages, 30 expected", len(a.docs))
+	if a := x.account(id); a.len() != 30 {
+		t.Fatalf("%d messages, 30 expected", a.len())
 	}
 	x.Forget(id)
 	if x.account(id) != nil {
