@@ -5,16 +5,11 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"time"
 
 	"golang.org/x/sys/unix"
 
 	"github.com/angarium/angarium/test/harness"
 )
-
-// indexQuiet is how long nothing is added to the index of texts when it is
-// done; the server rests between blocks of it.
-const indexQuiet = 3 * time.Second
 
 // index has the server index the texts, as it does after a first search, and
 // ends it.
@@ -33,37 +28,11 @@ func (b *bench) index() error {
 			return err
 		}
 	}
-	dir := filepath.Join(b.srv.Data, "search")
-	for size, quiet := int64(-1), time.Now().Add(indexQuiet); time.Now().Before(quiet); {
-		time.Sleep(100 * time.Millisecond) // another process works
-		now, err := sizeOf(dir)
-		if err != nil {
-			return err
-		}
-		if now != size {
-			size, quiet = now, time.Now().Add(indexQuiet)
-		}
+	if err := b.srv.AwaitIndex(); err != nil {
+		return err
 	}
 	_, err = b.srv.Stop()
 	return err
-}
-
-// sizeOf is the octets of the files below a directory, which may be missing.
-func sizeOf(dir string) (octets int64, err error) {
-	err = filepath.WalkDir(dir, func(_ string, d fs.DirEntry, err error) error {
-		if err != nil || d.IsDir() {
-			return err
-		}
-		info, err := d.Info()
-		if err == nil {
-			octets += info.Size()
-		}
-		return err
-	})
-	if errors.Is(err, fs.ErrNotExist) {
-		err = nil
-	}
-	return octets, err
 }
 
 // drop takes the stopped server's files out of the system's page cache, which
