@@ -123,7 +123,7 @@ func (a *accountIndex) each(list *store.MessageList, fn func(i int, m *store.Mes
 	var rest []doc // of a run, from the message before on
 	for i, m := range list.Range(0, list.Len()) {
 		key := keyOf(m)
-		for n := 0; n < 16 && len(rest) > 0 && rest[0].compare(key) < 0; n++ {
+		for n := 0; n < 16 && len(rest) > 0 && rest[0].blob < key.blob; n++ {
 			rest = rest[1:]
 		}
 		if len(rest) == 0 || rest[0].docKey != key {

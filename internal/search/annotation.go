@@ -61,7 +61,7 @@ func (q *Query) compileAnnotation(k *imapwire.SearchKey) (test, error) {
 	in := func(c *cursor, wanted bool, value []byte) bool {
 		return wanted && value != nil && c.contains(string(value), needle)
 	}
-	return test{costSummary, func(c *cursor, _ int, m *store.Message) (bool, error) {
+	return test{cost: costSummary, match: func(c *cursor, _ int, m *store.Message) (bool, error) {
 		if err := c.ctx.Err(); err != nil { // a search may have thousands of these keys
 			return false, err
 		}

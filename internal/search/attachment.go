@@ -12,7 +12,7 @@ import (
 // compileAttachment looks for an attached file with a text in its name.
 func (q *Query) compileAttachment(k *imapwire.SearchKey) test {
 	needle := message.AppendFold(nil, []byte(k.Text))
-	return test{costSummary, func(c *cursor, _ int, m *store.Message) (bool, error) {
+	return test{cost: costSummary, match: func(c *cursor, _ int, m *store.Message) (bool, error) {
 		s, err := c.summary(m)
 		if s == nil {
 			return false, err

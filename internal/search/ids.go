@@ -21,7 +21,7 @@ func (q *Query) compileID(k *imapwire.SearchKey) test {
 		})
 	}
 	id, ok := ids.ParseThread(k.Text)
-	return test{costSummary, func(c *cursor, _ int, m *store.Message) (bool, error) {
+	return test{cost: costSummary, match: func(c *cursor, _ int, m *store.Message) (bool, error) {
 		s, err := c.summary(m)
 		return ok && s != nil && store.ThreadOf(m, s) == id, err
 	}}

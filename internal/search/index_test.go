@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/angarium/angarium/internal/imapwire"
 	"github.com/angarium/angarium/internal/mail"
 	"github.com/angarium/angarium/internal/store"
 	"github.com/angarium/angarium/internal/vfs"
@@ -61,9 +62,11 @@ func TestIndexAgrees(t *testing.T) {
 	whole, half := newIndex(t, s, vfs.NewMem()), newIndex(t, s, vfs.NewMem())
 	indexAll(t, whole, list)
 	indexAll(t, half, partOf(t, s, list))
-	for range 300 {
+	keys := []string{"BODY", "TEXT", "SUBJECT", "FROM", "NOT TEXT", "NOT SUBJECT", "SUBJECT delta TEXT", "10:200 BODY", "OR SUBJECT delta BODY",
+		"OR 10:20 TEXT", "NOT OR FROM alpha TEXT", "OR (BODY größe FROM alpha) TEXT", "(NOT BODY beta) TEXT"}
+	for range 600 {
 		text := needle(rng, all[rng.IntN(len(all))].text)
-		key := []string{"BODY", "TEXT", "SUBJECT", "FROM", "NOT TEXT", "NOT SUBJECT"}[rng.IntN(6)]
+		key := keys[rng.IntN(len(keys))]
 		program := fmt.Sprintf("%s {%d+}\r\n%s", key, len(text), text)
 		want, err := runLiteral(t, s, list, nil, key, text)
 		if err != nil {
@@ -77,6 +80,51 @@ func TestIndexAgrees(t *testing.T) {
 	}
 	if a := whole.account(accountOf(t, s)); a == nil || a.len() != len(all) {
 		t.Fatal("the index is gone")
+	}
+}
+
+// TestMaybe: what the index knows of a key is put together from what it knows of its parts,
+// and only messages that can match are looked at.
+func TestMaybe(t *testing.T) {
+	at := func(numbers ...int) []uint64 {
+		bitmap := make([]uint64, 2)
+		for _, n := range numbers {
+			bitmap[n/64] |= 1 << (n % 64)
+		}
+		return bitmap
+	}
+	for _, c := range []struct {
+		op   imapwire.SearchOp
+		a, b []uint64
+		want []uint64
+	}{
+		{imapwire.SearchAnd, nil, nil, nil},
+		{imapwire.SearchAnd, at(1, 2), nil, at(1, 2)},
+		{imapwire.SearchAnd, nil, at(1, 2), at(1, 2)},
+		{imapwire.SearchAnd, at(1, 2, 70), at(2, 70, 71), at(2, 70)},
+		{imapwire.SearchOr, nil, at(1), nil},
+		{imapwire.SearchOr, at(1), nil, nil},
+		{imapwire.SearchOr, at(1, 70), at(2), at(1, 2, 70)},
+		{imapwire.SearchNot, at(1), at(1), nil},
+	} {
+		parts := []test{{maybe: slices.Clone(c.a)}, {maybe: slices.Clone(c.b)}}
+		if got := maybeOf(c.op, parts); !slices.Equal(got, c.want) || (got == nil) != (c.want == nil) {
+			t.Errorf("%v of %x and %x: %x, want %x", c.op, c.a, c.b, got, c.want)
+		}
+		if !slices.Equal(parts[0].maybe, c.a) || !slices.Equal(parts[1].maybe, c.b) {
+			t.Errorf("%v of %x and %x changed them", c.op, c.a, c.b)
+		}
+	}
+	s, list := openWith(t, randomMessages(rand.New(rand.NewPCG(3, 4)), 100))
+	q := &Query{Store: s, List: list, Key: &imapwire.SearchKey{Op: imapwire.SearchBody}}
+	found, err := q.run(t.Context(), test{cost: costBody, maybe: at(3, 64, 99), match: func(_ *cursor, i int, m *store.Message) (bool, error) {
+		if m != list.At(i) || i != 3 && i != 64 && i != 99 {
+			t.Errorf("message %d was looked at", i)
+		}
+		return i != 64, nil
+	}})
+	if err != nil || !slices.Equal(found, []int32{3, 99}) || q.Looked() != 100 {
+		t.Errorf("found %v, looked at %d: %v", found, q.Looked(), err)
 	}
 }
 

@@ -88,6 +88,7 @@ const (
 type test struct {
 	cost  int
 	match func(c *cursor, i int, m *store.Message) (bool, error)
+	maybe []uint64 // a bit for each message that can match; nil: the index does not say
 }
 
 // cursor is one worker's state.
@@ -144,7 +145,22 @@ func (q *Query) run(ctx context.Context, t test) ([]int32, error) {
 		defer c.close()
 		return q.scanRows(c, t)
 	}
+	if !q.leavesMost(t.maybe) {
+		some := indexesOf(t.maybe)
+		q.looked.Store(int64(q.List.Len() - len(some))) // what the index knows needs no look
+		return q.scanSome(ctx, t, some)
+	}
 	return q.parallel(ctx, t)
+}
+
+// indexesOf returns which bits are set.
+func indexesOf(bitmap []uint64) (indexes []int32) {
+	for i, word := range bitmap {
+		for ; word != 0; word &= word - 1 {
+			indexes = append(indexes, int32(64*i+bits.TrailingZeros64(word)))
+		}
+	}
+	return indexes
 }
 
 // rowsLen is how many messages are looked at before what was found is copied.
@@ -204,14 +220,22 @@ func (q *Query) scan(c *cursor, t test, hits []int32, from, to int) ([]int32, er
 
 // scanOnly looks at the messages of Only: the cost follows their number, not
 // that of the list.
-func (q *Query) scanOnly(ctx context.Context, t test) (hits []int32, err error) {
-	var all []int32
+func (q *Query) scanOnly(ctx context.Context, t test) ([]int32, error) {
+	var some []int32
 	for i := range q.List.Select(q.Only) {
-		all = append(all, int32(i))
+		some = append(some, int32(i))
 	}
-	found := make([][]int32, (len(all)+blockLen-1)/blockLen)
-	err = q.inBlocks(ctx, len(all), func(c *cursor, from, to int) error {
-		for _, i := range all[from:to] {
+	return q.scanSome(ctx, t, some)
+}
+
+// scanSome looks at the messages with these indexes.
+func (q *Query) scanSome(ctx context.Context, t test, some []int32) ([]int32, error) {
+	found := make([][]int32, (len(some)+blockLen-1)/blockLen)
+	err := q.inBlocks(ctx, len(some), func(c *cursor, from, to int) error {
+		for _, i := range some[from:to] {
+			if err := c.turn.Pause(c.ctx); err != nil {
+				return err
+			}
 			ok, err := t.match(c, int(i), q.List.At(int(i)))
 			if err != nil {
 				return err
@@ -220,6 +244,7 @@ func (q *Query) scanOnly(ctx context.Context, t test) (hits []int32, err error) 
 				found[from/blockLen] = append(found[from/blockLen], i)
 			}
 		}
+		q.looked.Add(int64(to - from))
 		return nil
 	})
 	return slices.Concat(found...), err
@@ -279,7 +304,7 @@ func (q *Query) inBlocks(ctx context.Context, n int, fn func(c *cursor, from, to
 }
 
 func rowTest(f func(m *store.Message) bool) test {
-	return test{costRow, func(_ *cursor, _ int, m *store.Message) (bool, error) { return f(m), nil }}
+	return test{cost: costRow, match: func(_ *cursor, _ int, m *store.Message) (bool, error) { return f(m), nil }}
 }
 
 func (q *Query) compile(k *imapwire.SearchKey) (test, error) {
@@ -336,11 +361,12 @@ func (q *Query) compileLogic(k *imapwire.SearchKey) (test, error) {
 		cost = max(cost, t.cost)
 	}
 	slices.SortStableFunc(parts, func(a, b test) int { return a.cost - b.cost })
+	maybe := maybeOf(k.Op, parts)
 	// AND ends at the first that fails, OR at the first that holds.
 	end := k.Op == imapwire.SearchOr
 	if k.Op == imapwire.SearchNot {
 		inner := parts[0]
-		return test{cost, func(c *cursor, i int, m *store.Message) (bool, error) {
+		return test{cost: cost, match: func(c *cursor, i int, m *store.Message) (bool, error) {
 			ok, err := inner.match(c, i, m)
 			return !ok, err
 		}}, nil
@@ -355,7 +381,32 @@ func (q *Query) compileLogic(k *imapwire.SearchKey) (test, error) {
 			}
 		}
 		return !end, nil
-	}}, nil
+	}, maybe}, nil
+}
+
+// maybeOf returns which messages a logical key can match, after what its parts say.
+func maybeOf(op imapwire.SearchOp, parts []test) (maybe []uint64) {
+	if op == imapwire.SearchNot {
+		return nil
+	}
+	for _, p := range parts {
+		switch {
+		case p.maybe == nil && op == imapwire.SearchOr:
+			return nil
+		case p.maybe == nil:
+		case maybe == nil:
+			maybe = slices.Clone(p.maybe)
+		case op == imapwire.SearchOr:
+			for j, word := range p.maybe {
+				maybe[j] |= word
+			}
+		default:
+			for j, word := range p.maybe {
+				maybe[j] &= word
+			}
+		}
+	}
+	return maybe
 }
 
 func (q *Query) compileSet(k *imapwire.SearchKey) test {
@@ -365,7 +416,7 @@ func (q *Query) compileSet(k *imapwire.SearchKey) test {
 	n := q.List.Len()
 	if k.Op == imapwire.SearchSeq {
 		ranges := k.Set.Resolve(uint32(n))
-		return test{costRow, func(_ *cursor, i int, _ *store.Message) (bool, error) {
+		return test{cost: costRow, match: func(_ *cursor, i int, _ *store.Message) (bool, error) {
 			return imapwire.Contains(ranges, uint32(i+1)), nil
 		}}
 	}
@@ -426,7 +477,7 @@ func (q *Query) compileDay(k *imapwire.SearchKey) test {
 // compileSent compares the date of the Date field as it is written there.
 func (q *Query) compileSent(k *imapwire.SearchKey) test {
 	day := floorDay(k.Day.Unix())
-	return test{costSummary, func(c *cursor, _ int, m *store.Message) (bool, error) {
+	return test{cost: costSummary, match: func(c *cursor, _ int, m *store.Message) (bool, error) {
 		top, err := c.top(m)
 		if top == nil {
 			return false, err
@@ -490,7 +541,7 @@ func (q *Query) compileText(k *imapwire.SearchKey) (test, error) {
 		if k.Op == imapwire.SearchHeader {
 			cost = costSummary
 		}
-		return test{cost, func(c *cursor, _ int, m *store.Message) (bool, error) {
+		return test{cost: cost, match: func(c *cursor, _ int, m *store.Message) (bool, error) {
 			n, err := score(c, m)
 			return n > scoreNone, err
 		}}, nil
@@ -500,7 +551,7 @@ func (q *Query) compileText(k *imapwire.SearchKey) (test, error) {
 		return q.compileField(k.Field, needle), nil
 	case imapwire.SearchBody, imapwire.SearchText:
 		whole := k.Op == imapwire.SearchText
-		return filtered(q.maybe(needle), test{costBody, func(c *cursor, _ int, m *store.Message) (bool, error) {
+		return filtered(q.maybe(needle), test{cost: costBody, match: func(c *cursor, _ int, m *store.Message) (bool, error) {
 			ok, err := c.body(m, whole, needle)
 			return ok, passOver(err)
 		}}), nil
@@ -515,13 +566,13 @@ func (q *Query) compileField(name string, needle []byte) test {
 	t := q.newFieldTest(name, needle)
 	if t.column != nil && t.missing() <= addedMax {
 		t.watch()
-		return test{costRow, t.match}
+		return test{cost: costRow, match: t.match}
 	}
 	maybe := q.maybe(needle)
 	if q.leavesMost(maybe) && t.watch() {
 		maybe = nil
 	}
-	return filtered(maybe, test{costSummary, t.match})
+	return filtered(maybe, test{cost: costSummary, match: t.match})
 }
 
 // fields returns a message's header, of which those fields may be missing that a
@@ -567,5 +618,5 @@ func filtered(maybe []uint64, t test) test {
 			return false, nil
 		}
 		return t.match(c, i, m)
-	}}
+	}, maybe}
 }
