@@ -35,9 +35,9 @@ func (g Growth) Ratio() float64 {
 	return math.Sqrt(float64(g.Took[2]) / float64(max(g.Took[0], time.Microsecond)))
 }
 
-// Measure measures until the growth is no more than Max, or with the race detector a
-// little more, or tries are over. It keeps the times with the least ratio. took takes the
-// time of one computation.
+// Measure measures until the growth is no more than Max, or tries are over. It
+// keeps the pair of times with the least ratio. took takes the time of one
+// computation.
 func Measure(n int, took func(n int) (time.Duration, error)) (best Growth, err error) {
 	for i := range tries {
 		g := Growth{N: n}
@@ -49,7 +49,7 @@ func Measure(n int, took func(n int) (time.Duration, error)) (best Growth, err e
 		if i == 0 || g.Ratio() < best.Ratio() {
 			best = g
 		}
-		if best.Ratio() <= limit {
+		if best.Ratio() <= Max {
 			break
 		}
 	}
@@ -77,7 +77,7 @@ func Check(t testing.TB, name string, n int, prepare func(n int) (run func())) {
 		}
 		return Time(prepared[now]), nil
 	})
-	if g.Ratio() > limit {
+	if g.Ratio() > Max {
 		t.Errorf("%s: %d takes %v, %d %v, %d %v: %.1f times as long for each doubling", name, n, g.Took[0], 2*n, g.Took[1], 4*n, g.Took[2], g.Ratio())
 	}
 }

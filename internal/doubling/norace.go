@@ -1,5 +1,0 @@
-//go:build !race
-
-package doubling
-
-const limit = Max
