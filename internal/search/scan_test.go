@@ -2,7 +2,6 @@ package search
 
 import (
 	"fmt"
-	"runtime"
 	"strings"
 	"testing"
 
@@ -28,13 +27,11 @@ func TestScanAllocates(t *testing.T) {
 		allocates := func(messages int) float64 {
 			s, a := openAccountWith(t, store.Options{SummaryCacheOctets: 1})
 			list := appendTo(t, s, a, all[:messages])
-			var before, after runtime.MemStats
-			runtime.ReadMemStats(&before)
-			if _, err := run(t, s, list, test.program); err != nil {
-				t.Fatal(err)
-			}
-			runtime.ReadMemStats(&after)
-			return float64(after.TotalAlloc - before.TotalAlloc)
+			return float64(allocated(func() {
+				if _, err := run(t, s, list, test.program); err != nil {
+					t.Fatal(err)
+				}
+			}))
 		}
 		if each := (allocates(many) - allocates(few)) / (many - few); each > test.most {
 			t.Errorf("%s allocates %.0f octets for each message", test.program, each)

@@ -231,19 +231,14 @@ func (q *Query) scanOnly(ctx context.Context, t test) ([]int32, error) {
 // scanSome looks at the messages with these indexes.
 func (q *Query) scanSome(ctx context.Context, t test, some []int32) ([]int32, error) {
 	found := make([][]int32, (len(some)+blockLen-1)/blockLen)
-	err := q.inBlocks(ctx, len(some), func(c *cursor, from, to int) error {
+	err := q.inBlocks(ctx, len(some), func(c *cursor, from, to int) (err error) {
+		var hits []int32
 		for _, i := range some[from:to] {
-			if err := c.turn.Pause(c.ctx); err != nil {
+			if hits, err = q.scan(c, t, hits, int(i), int(i)+1); err != nil {
 				return err
-			}
-			ok, err := t.match(c, int(i), q.List.At(int(i)))
-			if err != nil {
-				return err
-			}
-			if ok {
-				found[from/blockLen] = append(found[from/blockLen], i)
 			}
 		}
+		found[from/blockLen] = hits
 		q.looked.Add(int64(to - from))
 		return nil
 	})
