@@ -166,13 +166,12 @@ func (a *Auth) Holds(ctx context.Context, id Identity) bool {
 // mac names one good login without telling what it is. The stored hash is in
 // it, so that a changed password ends what was remembered.
 func (a *Auth) mac(t Attempt, hash string) (sum [32]byte) {
-	m := hmac.New(sha256.New, a.key[:])
+	var b []byte
 	for _, s := range []string{a.dir.Qualify(t.User), t.Password, t.Mechanism, t.Authorize, hash} {
-		var n [8]byte
-		binary.BigEndian.PutUint64(n[:], uint64(len(s)))
-		m.Write(n[:])
-		m.Write([]byte(s))
+		b = append(binary.BigEndian.AppendUint64(b, uint64(len(s))), s...)
 	}
+	m := hmac.New(sha256.New, a.key[:])
+	m.Write(b)
 	m.Sum(sum[:0])
 	return sum
 }

@@ -22,15 +22,17 @@ func (s *session) capability(context.Context) error {
 func (s *session) capabilities() string {
 	var b strings.Builder
 	b.Grow(capabilitiesUsual)
-	for c := range strings.FieldsSeq(s.uncut()) {
-		name, _, _ := strings.Cut(c, "APPENDLIMIT=")
-		if s.cut[c] || c == capCompress && s.conn.Compressed() || c == capApplePush && s.state == notAuthenticated || name == "" && s.cut["APPENDLIMIT"] {
-			continue
+	for some := range s.uncut {
+		for c := range strings.FieldsSeq(some) {
+			name, _, _ := strings.Cut(c, "APPENDLIMIT=")
+			if s.cut[c] || c == capCompress && s.conn.Compressed() || c == capApplePush && s.state == notAuthenticated || name == "" && s.cut["APPENDLIMIT"] {
+				continue
+			}
+			if b.Len() > 0 {
+				b.WriteByte(' ')
+			}
+			b.WriteString(c)
 		}
-		if b.Len() > 0 {
-			b.WriteByte(' ')
-		}
-		b.WriteString(c)
 	}
 	return b.String()
 }
@@ -39,31 +41,30 @@ func (s *session) capabilities() string {
 // to it is there while a client that nobody knows does not read the answer.
 const capabilitiesUsual = 1500 // octets
 
-// uncut returns what it can do with nothing cut.
-func (s *session) uncut() string {
-	var b strings.Builder
-	b.Grow(capabilitiesUsual)
-	b.WriteString("IMAP4rev1 IMAP4rev2 " + s.literals())
-	b.WriteString(s.srv.caps)
-	b.WriteString(" APPENDLIMIT=" + strconv.FormatInt(s.opts.MessageMax, 10)) // RFC 7889 §2
-	b.WriteString(s.opts.limitCapability())
-	if s.offers("ACL") {
-		b.WriteString(" RIGHTS=" + mail.ExtraRights) // RFC 4314 §2.2
-	}
-	if s.state != notAuthenticated {
-		return b.String()
-	}
-	if s.conn.TLSAvailable() {
-		b.WriteString(" STARTTLS")
+// uncut tells what it can do with nothing cut, some capabilities at a time.
+func (s *session) uncut(yield func(some string) bool) {
+	_ = yield("IMAP4rev1 IMAP4rev2 "+s.literals()) &&
+		yield(s.srv.caps) &&
+		yield("APPENDLIMIT="+strconv.FormatInt(s.opts.MessageMax, 10)) && // RFC 7889 §2
+		yield(s.opts.limitCapability()) &&
+		(!s.offers("ACL") || yield("RIGHTS="+mail.ExtraRights)) && // RFC 4314 §2.2
+		(s.state != notAuthenticated || s.uncutBeforeLogin(yield))
+}
+
+// uncutBeforeLogin is what uncut tells a client that has not logged in.
+func (s *session) uncutBeforeLogin(yield func(some string) bool) (more bool) {
+	if s.conn.TLSAvailable() && !yield("STARTTLS") {
+		return false
 	}
 	if !s.conn.Secure() {
-		b.WriteString(" LOGINDISABLED")
-		return b.String()
+		return yield("LOGINDISABLED")
 	}
 	for _, m := range sasl.Names() {
-		b.WriteString(" AUTH=" + m)
+		if !yield("AUTH=" + m) {
+			return false
+		}
 	}
-	return b.String()
+	return true
 }
 
 // literals is the capability of literals that do not wait (RFC 7888).

@@ -193,6 +193,9 @@ func stateText(s states) string {
 
 // fatal reports whether the connection cannot go on after an error.
 func fatal(err error) bool {
+	if err == nil {
+		return false
+	}
 	var bye *byeError
 	var op net.Error
 	return errors.As(err, &bye) || errors.As(err, &op) || errors.Is(err, imapwire.ErrTooMuch) || errors.Is(err, netserver.ErrLineTooLong) ||
@@ -201,19 +204,26 @@ func fatal(err error) bool {
 
 // answer sends the tagged line.
 func (s *session) answer(name string, err error) error {
-	var syntax *imapwire.SyntaxError
-	var bad *badCommand
-	var no *refusal
 	if s.byUID {
 		name = "UID " + name
 	}
+	if err != nil {
+		return s.answerError(name, err)
+	}
+	s.tellLimited()
+	s.tagged("OK", s.code, name+" completed")
+	if s.state != notAuthenticated {
+		s.bad = 0
+	}
+	return nil
+}
+
+// answerError sends the tagged line of a command that was not done.
+func (s *session) answerError(name string, err error) error {
+	var syntax *imapwire.SyntaxError
+	var bad *badCommand
+	var no *refusal
 	switch {
-	case err == nil:
-		s.tellLimited()
-		s.tagged("OK", s.code, name+" completed")
-		if s.state != notAuthenticated {
-			s.bad = 0
-		}
 	case errors.As(err, &bad):
 		return s.answerBad(bad.code, bad.text)
 	case errors.As(err, &syntax):

@@ -27,11 +27,12 @@ func (s *session) finished(account string, row *command, err, end error) {
 
 // kindOf returns what kind of answer an error gets.
 func kindOf(err error) string {
+	if err == nil {
+		return telemetry.OK
+	}
 	var syntax *imapwire.SyntaxError
 	var no *refusal
 	switch {
-	case err == nil:
-		return telemetry.OK
 	case errors.As(err, &syntax), errors.Is(err, errUIDRequired):
 		return telemetry.Bad
 	case errors.As(err, &no):

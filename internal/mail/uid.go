@@ -52,7 +52,7 @@ func UIDSetOf(ranges ...UIDRange) UIDSet {
 		}
 		return cmpUID(a.Last, b.Last)
 	})
-	var s UIDSet
+	s := UIDSet(r[:0]) // which never gets ahead of what is still to be added
 	for _, x := range r {
 		s = s.AppendRange(x)
 	}

@@ -15,6 +15,7 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"github.com/angarium/angarium/internal/errs"
@@ -48,11 +49,14 @@ var firstWriteBuffers = sync.Pool{New: func() any { return new([firstWriteBuffer
 
 // Conn is one client connection.
 type Conn struct {
-	nc     net.Conn // TLS or plain
-	plain  net.Conn
-	s      *Server
-	secure bool // the octets do not leave the machine
-	tls    *tls.Conn
+	nc    net.Conn // TLS or plain
+	plain net.Conn
+	// raw is that of plain, and onInput is takeInput: what each wait for a command
+	// would make. They are nil before the first one.
+	raw     syscall.RawConn
+	onInput func(fd uintptr) (there bool)
+	s       *Server
+	tls     *tls.Conn
 	// records is what is between TLS and the wire.
 	records *recordConn
 	// tlsConfig is that of the listener: tickets of one connection resume another.
@@ -60,6 +64,8 @@ type Conn struct {
 	id        string
 	timeout   time.Duration
 	deadline  time.Time   // in the place of timeout, unless it is zero
+	secure    bool        // the octets do not leave the machine
+	large     bool        // the next output buffer is
 	stopped   atomic.Bool // Interrupt was called
 
 	anonymous *list.Element // under the server's lock; nil once the peer is known
@@ -79,7 +85,6 @@ type Conn struct {
 	r, w   int               // in[r:w] is unread
 	out    []byte            // a whole buffer of one of the pools, or nil
 	n      int               // out[:n] is unwritten
-	large  bool              // the next one is large
 	outErr error
 
 	compressed *compression // nil: octets go as they are

@@ -135,19 +135,28 @@ func (c *Conn) waitInput() error {
 	}
 }
 
-// waitRead is waitInput where nothing is between us and the wire. It takes what
-// there is: a look before would be one more system call for each command. Only
-// while it looks it has a buffer.
+// waitRead is waitInput where nothing is between us and the wire.
 func (c *Conn) waitRead() error {
-	return onReadable(c.plain, func(fd int) (there bool) {
-		c.room()
-		n, err := unix.Read(fd, c.in[:])
-		if n > 0 {
-			c.w, c.received = n, c.received+int64(n)
+	if c.raw == nil {
+		raw, err := rawOf(c.plain)
+		if raw == nil {
+			return err
 		}
-		c.releaseInput()
-		return err != unix.EAGAIN && err != unix.EINTR
-	})
+		c.raw, c.onInput = raw, c.takeInput
+	}
+	return c.raw.Read(c.onInput)
+}
+
+// takeInput takes what there is: a look before would be one more system call for
+// each command. Only while it looks the connection has a buffer.
+func (c *Conn) takeInput(fd uintptr) (there bool) {
+	c.room()
+	n, err := unix.Read(int(fd), c.in[:])
+	if n > 0 {
+		c.w, c.received = n, c.received+int64(n)
+	}
+	c.releaseInput()
+	return err != unix.EAGAIN && err != unix.EINTR
 }
 
 // isReadable looks whether there is input or its end.
@@ -160,15 +169,21 @@ func isReadable(fd int) (there bool) {
 // onReadable calls look when there may be input, until it reports that there is
 // or that there will be none, or the read deadline passes.
 func onReadable(nc net.Conn, look func(fd int) (there bool)) error {
-	sc, ok := nc.(syscall.Conn)
-	if !ok {
-		return nil // a test's pipe: the read itself waits
-	}
-	raw, err := sc.SyscallConn()
-	if err != nil {
+	raw, err := rawOf(nc)
+	if raw == nil {
 		return err
 	}
 	return raw.Read(func(fd uintptr) bool { return look(int(fd)) })
+}
+
+// rawOf returns the socket of a connection; nil for a test's pipe, of which the read
+// itself waits.
+func rawOf(nc net.Conn) (syscall.RawConn, error) {
+	sc, ok := nc.(syscall.Conn)
+	if !ok {
+		return nil, nil
+	}
+	return sc.SyscallConn()
 }
 
 // Gone reports whether the peer has closed the connection, at least its own

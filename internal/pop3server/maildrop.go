@@ -12,8 +12,8 @@ import (
 type maildrop struct {
 	box     *store.Mailbox
 	msgs    []*store.Message // message number n is msgs[n-1]
-	deleted map[int]bool     // by index
-	seen    map[int]bool     // retrieved
+	deleted []bool           // by index
+	seen    []bool           // retrieved
 	octets  int64
 }
 
@@ -28,7 +28,7 @@ func openDrop(ctx context.Context, a *store.Account, flagOnly bool) (*maildrop, 
 	if err != nil {
 		return nil, err
 	}
-	d := &maildrop{deleted: map[int]bool{}, seen: map[int]bool{}}
+	d := &maildrop{}
 	var list *store.MessageList
 	if d.box, list, err = a.Messages(ctx, inbox.ID); err != nil {
 		return nil, err
@@ -40,6 +40,7 @@ func openDrop(ctx context.Context, a *store.Account, flagOnly bool) (*maildrop, 
 		d.msgs = append(d.msgs, m)
 		d.octets += m.Size
 	}
+	d.deleted, d.seen = make([]bool, len(d.msgs)), make([]bool, len(d.msgs))
 	return d, nil
 }
 

@@ -30,9 +30,11 @@ func (s *session) message(arg string) (i int, ok bool) {
 
 func (s *session) stat(string) error {
 	n, octets := len(s.drop.msgs), s.drop.octets
-	for i := range s.drop.deleted {
-		n--
-		octets -= s.drop.msgs[i].Size
+	for i, m := range s.drop.msgs {
+		if s.drop.deleted[i] {
+			n--
+			octets -= m.Size
+		}
 	}
 	s.line("+OK " + strconv.Itoa(n) + " " + strconv.FormatInt(octets, 10))
 	return nil

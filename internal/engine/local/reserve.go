@@ -15,10 +15,10 @@ const reserveFile = "RESERVE"
 // keepReserve makes the reserve, if there is plenty of room for it. It is called
 // while opening and by flush alone.
 func (e *Engine) keepReserve() {
-	name := path.Join(e.dir, reserveFile)
 	if e.opts.ReadOnly || e.noReserve || e.reserved.Load() {
 		return
 	}
+	name := path.Join(e.dir, reserveFile)
 	if f, err := e.fs.Open(name); err == nil {
 		f.Close()
 		e.reserved.Store(true)
