@@ -134,51 +134,51 @@ type memory struct {
 	press  func(p netserver.Pressure)
 	spare  func() // empties caches
 	sample func() figures
+	count  func() int // sessions
 
 	busy, spared time.Time // last
 	allocated    uint64
 	kept         uint64 // what could not be given back last time
-	goroutines   uint64 // the fewest since last time: some, and one for each session
+	sessions     int    // the fewest since last time
 	pressure     netserver.Pressure
 }
 
 // figures are what the runtime tells of its memory, in octets.
 type figures struct {
-	allocated  uint64 // since the start
-	free       uint64 // that holds nothing, or only what nobody needs any more
-	lives      uint64 // and what holds it
-	goroutines uint64 // not octets
+	allocated uint64 // since the start
+	free      uint64 // that holds nothing, or only what nobody needs any more
+	lives     uint64 // and what holds it
 }
 
 func readFigures() (f figures) {
 	samples := []metrics.Sample{{Name: "/gc/heap/allocs:bytes"}, {Name: "/memory/classes/heap/free:bytes"}, {Name: "/memory/classes/heap/unused:bytes"},
 		{Name: "/gc/heap/live:bytes"}, {Name: "/memory/classes/heap/stacks:bytes"}, {Name: "/memory/classes/metadata/other:bytes"},
-		{Name: "/memory/classes/heap/objects:bytes"}, {Name: "/sched/goroutines:goroutines"}}
+		{Name: "/memory/classes/heap/objects:bytes"}}
 	metrics.Read(samples)
 	of := func(i int) uint64 { return samples[i].Value.Uint64() }
 	dead := of(6) - min(of(3), of(6)) // or was made since the last collection
 	live := of(3) - min(uint64(len(slack)), of(3))
-	return figures{allocated: of(0), free: of(1) + of(2) + dead, lives: live + of(4) + of(5), goroutines: of(7)}
+	return figures{allocated: of(0), free: of(1) + of(2) + dead, lives: live + of(4) + of(5)}
 }
 
 // look is called every memoryEvery.
 func (m *memory) look(now time.Time) {
-	f := m.sample()
+	f, sessions := m.sample(), m.count()
 	m.hold(now, f.lives)
 	switch {
 	case m.allocated == 0:
-		m.busy, m.goroutines = now, f.goroutines
+		m.busy, m.sessions = now, sessions
 	case f.allocated-m.allocated >= quietOctets:
 		m.busy = now
 	}
-	m.allocated, m.kept, m.goroutines = f.allocated, min(m.kept, f.free), min(m.goroutines, f.goroutines)
+	m.allocated, m.kept, m.sessions = f.allocated, min(m.kept, f.free), min(m.sessions, sessions)
 	wait := quietTime
-	if f.goroutines >= m.goroutines+crowd {
+	if sessions >= m.sessions+crowd {
 		wait = crowdTime
 	}
 	if now.Sub(m.busy) >= wait && f.free-m.kept > max(freeOctets, f.lives/8) {
 		debug.FreeOSMemory()
-		m.kept, m.goroutines = m.sample().free, f.goroutines
+		m.kept, m.sessions = m.sample().free, sessions
 	}
 }
 

@@ -13,6 +13,8 @@ import (
 	"github.com/angarium/angarium/internal/netserver"
 )
 
+func nobody() int { return 0 }
+
 // TestMemory: memory of a busy time is given back in the next quiet one, and
 // not before.
 func TestMemory(t *testing.T) {
@@ -22,7 +24,7 @@ func TestMemory(t *testing.T) {
 		return s[0].Value.Uint64() + s[1].Value.Uint64()
 	}
 	now := time.Now()
-	m := memory{limit: math.MaxInt64, sample: readFigures, press: func(netserver.Pressure) {}}
+	m := memory{limit: math.MaxInt64, sample: readFigures, count: nobody, press: func(netserver.Pressure) {}}
 	m.look(now)
 	b := make([]byte, 16*freeOctets)
 	for i := range b {
@@ -88,7 +90,7 @@ func TestCollectSeldom(t *testing.T) {
 // reports whether it gave memory back.
 func watched(f *figures) (m *memory, look func(now time.Time) bool) {
 	samples := 0
-	m = &memory{limit: math.MaxInt64, press: func(netserver.Pressure) {}, sample: func() figures {
+	m = &memory{limit: math.MaxInt64, count: nobody, press: func(netserver.Pressure) {}, sample: func() figures {
 		samples++
 		return *f
 	}}
@@ -121,12 +123,15 @@ func TestKeptMemory(t *testing.T) {
 // take then.
 func TestCrowd(t *testing.T) {
 	var f figures
-	_, look := watched(&f)
+	m, look := watched(&f)
+	sessions := 0
+	m.count = func() int { return sessions }
 	now := time.Now()
 	for i, step := range []struct {
-		goroutines, free uint64
-		after            time.Duration
-		try              bool
+		sessions int
+		free     uint64
+		after    time.Duration
+		try      bool
 	}{
 		{20, 1, memoryEvery, false},
 		{20 + crowd - 1, 2 * freeOctets, crowdTime, false},
@@ -137,7 +142,8 @@ func TestCrowd(t *testing.T) {
 		{20, 1, memoryEvery, false},
 		{20 + crowd, 16 * freeOctets, crowdTime, true},
 	} {
-		f = figures{allocated: f.allocated + quietOctets, free: step.free, goroutines: step.goroutines}
+		f = figures{allocated: f.allocated + quietOctets, free: step.free}
+		sessions = step.sessions
 		look(now) // there is something to do
 		now = now.Add(step.after)
 		if tried := look(now); tried != step.try {
@@ -152,7 +158,7 @@ func TestPressure(t *testing.T) {
 	var lives uint64
 	var spared int
 	var pressure netserver.Pressure
-	m := memory{limit: 1000, sample: func() figures { return figures{lives: lives} }, log: func(string, ...any) {},
+	m := memory{limit: 1000, sample: func() figures { return figures{lives: lives} }, count: nobody, log: func(string, ...any) {},
 		press: func(p netserver.Pressure) { pressure = p }, spare: func() { spared++ }}
 	now := time.Now()
 	for i, step := range []struct {

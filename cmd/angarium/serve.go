@@ -72,7 +72,7 @@ func serve(ctx context.Context, o *settings) error {
 	daemon.SdNotify(false, daemon.SdNotifyReady)
 	looks := time.NewTicker(memoryEvery)
 	defer looks.Stop()
-	memory := memory{limit: limit, sample: readFigures, log: a.log.Warn, press: a.servers.net.SetPressure, spare: a.store.spare}
+	memory := memory{limit: limit, sample: readFigures, count: a.servers.net.Connections, log: a.log.Warn, press: a.servers.net.SetPressure, spare: a.store.spare}
 	for {
 		select {
 		case now := <-looks.C:

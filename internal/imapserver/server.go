@@ -108,8 +108,8 @@ func (srv *Server) On(listener string) netserver.Handler {
 func (srv *Server) handle(ctx context.Context, c *netserver.Conn, listener string) {
 	s := newSession(srv, c, listener)
 	s.busy = srv.commandContext(ctx)
-	defer s.end()
-	s.serve(ctx)
+	s.greet()
+	s.serve(ctx, c)
 }
 
 // commandContext returns the context of all commands, which outlives that of

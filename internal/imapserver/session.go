@@ -86,11 +86,20 @@ func (r source) Continue() error {
 	return r.s.conn.Flush()
 }
 
-func (s *session) serve(ctx context.Context) {
-	s.greet()
+// serve runs the session until it ends, or until the connection sleeps, to be called
+// again then.
+func (s *session) serve(ctx context.Context, c *netserver.Conn) {
+	asleep := false
+	defer func() {
+		if !asleep {
+			s.end()
+		}
+	}()
 	for s.state != loggedOut {
 		if err := s.step(); err != nil {
-			s.hangUp(ctx, err)
+			if asleep = err == netserver.ErrAsleep; !asleep {
+				s.hangUp(ctx, err)
+			}
 			return
 		}
 	}
@@ -177,6 +186,7 @@ func (s *session) login(id auth.Identity) error {
 	s.own = s.treeOf(acct, id.Name, "")
 	s.stop = acct.Watch(s.conn.Wake)
 	s.conn.Known()
+	s.conn.MaySleep(s.serve)
 	s.conn.LargeOutput(true)
 	s.conn.SetUser(id.Name, "")
 	s.dec.SetLimits(imapwire.AfterLogin)

@@ -14,6 +14,7 @@ func (s *session) unauthenticate(context.Context) error {
 	s.own, s.user, s.enabled = nil, auth.Identity{}, 0
 	s.state, s.begun, s.bad = notAuthenticated, time.Now(), 0
 	s.conn.Unknown()
+	s.conn.MaySleep(nil)
 	s.conn.LargeOutput(false)
 	s.conn.SetUser("", "")
 	s.dec.Reset()

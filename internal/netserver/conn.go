@@ -68,6 +68,13 @@ type Conn struct {
 	large     bool        // the next output buffer is
 	stopped   atomic.Bool // Interrupt was called
 
+	listener *ListenerOptions
+	resume   Handler   // of MaySleep
+	until    time.Time // when the wait ends that may go on asleep; zero: there is none
+	asleep   bool      // the handler was told so
+	watched  bool      // the kernel knows it; fd and this are under the sleepers' lock
+	fd       int32     // of plain, since it slept first
+
 	anonymous *list.Element // under the server's lock; nil once the peer is known
 	protocol  string        // for traces: imap, pop3 or lmtp
 	users     []string      // under the server's lock; whose session it is
@@ -77,7 +84,7 @@ type Conn struct {
 
 	wake struct {
 		sync.Mutex
-		waiting bool // ParkForWake is
+		waiting bool // ParkForWake is, or slept
 		pending bool // Wake was called since it returned
 	}
 
@@ -183,7 +190,7 @@ func (c *Conn) wait(p []byte) (int, error) {
 	if c.n > 0 {
 		c.Flush() // its error stays, and the peer may have more to say
 	}
-	c.startWait()
+	c.startWait(false)
 	n, err := c.read(p)
 	c.endWait()
 	c.received += int64(n)

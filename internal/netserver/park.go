@@ -1,6 +1,7 @@
 package netserver
 
 import (
+	"cmp"
 	"errors"
 	"io"
 	"net"
@@ -20,9 +21,12 @@ func (c *Conn) Park() error {
 		return nil
 	}
 	c.releaseInput()
-	c.startWait()
+	c.startWait(true)
 	err := c.waitInput()
-	c.endWait()
+	if c.fallsAsleep(err) {
+		return ErrAsleep
+	}
+	c.endPark()
 	if errors.Is(err, os.ErrDeadlineExceeded) {
 		return ErrTimeout
 	}
@@ -53,12 +57,16 @@ func (c *Conn) ParkForWake() (woken bool, err error) {
 	c.forgetSent()
 	c.wake.Lock()
 	if c.wake.pending {
-		c.wake.pending = false
+		c.wake.waiting, c.wake.pending, c.until = false, false, time.Time{}
 		c.wake.Unlock()
 		return true, nil
 	}
 	c.wake.waiting = true
-	c.startWait()
+	if c.sleepsAtOnce() {
+		c.wake.Unlock()
+		return false, ErrAsleep
+	}
+	c.startWait(true)
 	c.wake.Unlock()
 	return c.woken(c.waitInput())
 }
@@ -67,8 +75,11 @@ func (c *Conn) ParkForWake() (woken bool, err error) {
 func (c *Conn) woken(err error) (woken bool, _ error) {
 	c.wake.Lock()
 	defer c.wake.Unlock()
-	c.endWait()
 	woken = c.wake.pending
+	if !woken && c.fallsAsleep(err) {
+		return false, ErrAsleep
+	}
+	c.endPark()
 	c.wake.waiting, c.wake.pending = false, false
 	switch {
 	case woken:
@@ -82,26 +93,47 @@ func (c *Conn) woken(err error) (woken bool, _ error) {
 // Wake ends a running or the next ParkForWake, and disturbs nothing else. Any
 // goroutine may call it; it does not wait.
 func (c *Conn) Wake() {
+	if c.wakes() {
+		c.s.sleepers.rouse(c)
+	}
+}
+
+// wakes ends a running ParkForWake, and reports whether there was one: it may be
+// asleep.
+func (c *Conn) wakes() bool {
 	c.wake.Lock()
 	defer c.wake.Unlock()
 	c.wake.pending = true
 	if c.wake.waiting {
 		c.plain.SetReadDeadline(time.Unix(1, 0))
 	}
+	return c.wake.waiting
 }
 
-// startWait sets the deadline of the wait for input that begins.
-func (c *Conn) startWait() {
-	c.work.Rest()
-	c.waitBegan = time.Now()
-	deadline := c.deadline
-	if deadline.IsZero() {
-		deadline = c.waitBegan.Add(c.timeout)
+// startWait sets the deadline of the wait for input that begins, or goes on after the
+// connection slept. Before one that may sleep comes the time to fall asleep.
+func (c *Conn) startWait(maySleep bool) {
+	deadline := c.beginWait()
+	if maySleep && c.resume != nil {
+		c.until = deadline
+		if doze := c.waitBegan.Add(c.s.opts.DozeTime); doze.Before(deadline) {
+			deadline = doze
+		}
 	}
 	c.plain.SetReadDeadline(deadline)
 	if c.stopped.Load() {
 		c.plain.SetReadDeadline(time.Unix(1, 0))
 	}
+}
+
+// beginWait returns when the wait ends that begins or goes on.
+func (c *Conn) beginWait() (deadline time.Time) {
+	c.work.Rest()
+	c.waitBegan = time.Now()
+	if deadline = cmp.Or(c.until, c.deadline); deadline.IsZero() {
+		deadline = c.waitBegan.Add(c.timeout)
+	}
+	return deadline
 }
 
 // endWait counts the time since waitBegan.
@@ -110,11 +142,18 @@ func (c *Conn) endWait() {
 	c.work.Start()
 }
 
+// endPark ends a wait that might have slept.
+func (c *Conn) endPark() {
+	c.until = time.Time{}
+	c.endWait()
+}
+
 // Interrupt makes a running or later wait for input fail with ErrTimeout. Any
 // goroutine may call it.
 func (c *Conn) Interrupt() {
 	c.stopped.Store(true)
 	c.plain.SetReadDeadline(time.Unix(1, 0))
+	c.s.sleepers.rouse(c)
 }
 
 // waitInput waits until there is something to be read, or the read deadline
@@ -137,14 +176,20 @@ func (c *Conn) waitInput() error {
 
 // waitRead is waitInput where nothing is between us and the wire.
 func (c *Conn) waitRead() error {
-	if c.raw == nil {
-		raw, err := rawOf(c.plain)
-		if raw == nil {
-			return err
-		}
-		c.raw, c.onInput = raw, c.takeInput
+	raw, err := c.socket()
+	if raw == nil {
+		return err
 	}
-	return c.raw.Read(c.onInput)
+	return raw.Read(c.onInput)
+}
+
+// socket is rawOf of the connection, made once.
+func (c *Conn) socket() (raw syscall.RawConn, err error) {
+	if c.raw == nil {
+		c.raw, err = rawOf(c.plain)
+		c.onInput = c.takeInput
+	}
+	return c.raw, err
 }
 
 // takeInput takes what there is: a look before would be one more system call for

@@ -34,6 +34,7 @@ type Options struct {
 	RequireTLS    bool          // loopback is not trusted with passwords either
 	HandshakeTime time.Duration // for a TLS handshake; default 30 s
 	StalledTime   time.Duration // that a client may take no output; default 5 min
+	DozeTime      time.Duration // that a connection waits for a command before it may sleep; default 2 s
 	Turns         *fair.Queue   // that connections share with what else works; default one of their own
 	Events        *telemetry.Sink
 	TraceDir      string // where traces are written; "": nobody is traced
@@ -50,6 +51,7 @@ type Server struct {
 	turns        *fair.Queue
 	pressure     atomic.Int32
 	tracing      sync.Mutex // one StartTrace at a time; taken before mu
+	sleepers     sleepers
 
 	mu struct {
 		sync.Mutex
@@ -70,8 +72,10 @@ func New(ctx context.Context, o Options) *Server {
 	if s.turns == nil {
 		s.turns = fair.New(time.Now)
 	}
+	s.sleepers.s = s
 	s.SetLimits(o.TotalMax, o.PerAddressMax)
 	s.opts.HandshakeTime, s.opts.StalledTime = cmp.Or(o.HandshakeTime, handshakeMax), cmp.Or(o.StalledTime, stalledMax)
+	s.opts.DozeTime = cmp.Or(o.DozeTime, dozeTime)
 	s.ctx, s.cancel = context.WithCancel(ctx)
 	s.mu.listeners, s.mu.conns, s.mu.addresses = map[net.Listener]bool{}, map[*Conn]bool{}, map[netip.Prefix]*address{}
 	s.mu.traces = map[string]*trace.Trace{}
@@ -93,6 +97,13 @@ type ListenerOptions struct {
 // Panics returns how many sessions ended by a panic.
 func (s *Server) Panics() int64 { return s.panics.Load() }
 
+// Connections returns how many there are.
+func (s *Server) Connections() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.mu.conns)
+}
+
 // Turns are those that the work of all connections takes.
 func (s *Server) Turns() *fair.Queue { return s.turns }
 
@@ -104,6 +115,7 @@ func (s *Server) Serve(ln net.Listener, o ListenerOptions) {
 		ln.Close()
 		return
 	}
+	s.sleepers.open()
 	s.mu.listeners[ln] = true
 	s.wg.Go(func() { s.accept(ln, o) })
 }
@@ -150,6 +162,7 @@ func (s *Server) accept(ln net.Listener, o ListenerOptions) {
 			continue
 		}
 		c := newConn(s, nc, config)
+		c.listener = &o
 		c.protocol = strings.TrimSuffix(o.Protocol, "s")
 		if !s.admit(c, time.Now()) {
 			if !o.ImplicitTLS {
@@ -160,37 +173,44 @@ func (s *Server) accept(ln net.Listener, o ListenerOptions) {
 			s.opts.Log.Warn("too many connections, or too little memory: one was refused", "protocol", o.Protocol, "rip", c.Remote().Addr())
 			continue
 		}
-		s.wg.Go(func() { s.run(c, &o) })
+		s.wg.Add(1)
+		go s.run(c)
 	}
 }
 
 // run serves one connection. What stands on the stack here and in handlers
 // while a connection is parked decides whether the runtime can halve it: the
 // frames are kept small (invariant 2).
-func (s *Server) run(c *Conn, o *ListenerOptions) {
-	s.opts.Events.Began(o.Protocol)
+func (s *Server) run(c *Conn) {
+	s.opts.Events.Began(c.listener.Protocol)
 	c.begun = time.Now()
-	defer s.end(c, o)
-	if o.ImplicitTLS && !s.begin(c, o) {
+	defer s.end(c)
+	if c.listener.ImplicitTLS && !s.begin(c) {
 		return
 	}
-	o.Handler(s.ctx, c)
+	c.listener.Handler(s.ctx, c)
 	c.Flush()
 }
 
 // begin does the handshake of implicit TLS.
-func (s *Server) begin(c *Conn, o *ListenerOptions) bool {
+func (s *Server) begin(c *Conn) bool {
 	err := c.handshake(s.ctx)
 	if err != nil {
-		s.opts.Log.Debug("TLS handshake failed", "protocol", o.Protocol, "rip", c.Remote().Addr(), "error", err)
+		s.opts.Log.Debug("TLS handshake failed", "protocol", c.listener.Protocol, "rip", c.Remote().Addr(), "error", err)
 	}
 	return err == nil
 }
 
-// end is deferred: it lets go of the connection. A panic ends only this
-// session.
-func (s *Server) end(c *Conn, o *ListenerOptions) {
+// end is deferred: it lets go of the connection, unless it sleeps. A panic ends only
+// this session.
+func (s *Server) end(c *Conn) {
 	p := recover()
+	if c.asleep && p == nil {
+		s.sleepers.add(c)
+		return
+	}
+	defer s.wg.Done()
+	o := c.listener
 	if p != nil {
 		s.panics.Add(1)
 		s.opts.Log.Error("a session ended by a panic: please report this", "protocol", o.Protocol, "session", c.ID(), "panic", p, "stack", string(debug.Stack()))
@@ -216,6 +236,7 @@ func (s *Server) Shutdown(ctx context.Context) {
 		c.Interrupt()
 	}
 	s.mu.Unlock()
+	defer s.sleepers.close()
 	defer s.pauseTraces()
 	done := make(chan struct{})
 	go func() {

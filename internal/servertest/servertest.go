@@ -5,6 +5,7 @@ package servertest
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -116,6 +117,7 @@ func newOn(t testing.TB, e engine.Engine, o netserver.Options) *Server {
 	s.Events = telemetry.New(s.Log)
 	s.Auth = auth.New(s.Dir, auth.Options{Log: s.Log, Events: s.Events, Now: time.Now, NoDelay: true})
 	o.Log, o.Events, o.Certificates, o.TraceDir = s.Log, s.Events, certs, s.Traces
+	o.DozeTime = cmp.Or(o.DozeTime, time.Millisecond) // sessions sleep wherever they may
 	s.Net = netserver.New(context.WithoutCancel(t.Context()), o)
 	t.Cleanup(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
