@@ -4,11 +4,14 @@
 //
 // Invariants:
 //  1. Reads of a connection belong to one goroutine at a time, writes to one.
-//  2. A parked connection holds no buffers and a stack of 4 KiB; a compressed
-//     one also what its peer may refer to, of input as much as there was up to
-//     32 KiB, and of output sentMax between commands and nothing in ParkForWake.
+//  2. A parked connection holds no buffers and a stack of 4 KiB, and one that
+//     sleeps no stack; a compressed one also what its peer may refer to, of input
+//     as much as there was up to 32 KiB, and of output sentMax between commands and
+//     nothing in ParkForWake.
 //  3. Nothing that was read before a TLS handshake is there after it.
+//  4. A connection sleeps as long as it is among the sleepers' conns, and no goroutine
+//     touches what belongs to it then; who takes it out resumes it.
 //
-// Goroutines: one accept loop for each listener and one for each connection,
-// all of which Shutdown waits for.
+// Goroutines: one accept loop for each listener, one for each connection that does not
+// sleep, and one that hears of those that do, all of which Shutdown waits for.
 package netserver
