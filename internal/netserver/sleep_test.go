@@ -22,11 +22,17 @@ type napper struct {
 	idle  bool // it waits with ParkForWake
 	news  atomic.Int64
 	told  int64
+	quit  atomic.Bool
 	turns atomic.Int64 // that it was called
+	nods  func()       // is called, unless it is nil, before it falls asleep
 }
 
 func (n *napper) serve(context.Context, *Conn) {
 	n.turns.Add(1)
+	if n.quit.Load() {
+		fmt.Fprintf(n.c, "quit\n")
+		return
+	}
 	for {
 		if news := n.news.Load(); news != n.told {
 			n.told = news
@@ -34,6 +40,9 @@ func (n *napper) serve(context.Context, *Conn) {
 		}
 		err := n.wait()
 		if errors.Is(err, ErrAsleep) {
+			if n.nods != nil {
+				n.nods()
+			}
 			return
 		}
 		line, readErr := []byte(nil), err
@@ -64,14 +73,18 @@ func (n *napper) wait() error {
 	return err
 }
 
-// startNappers returns a server of them, and those whose clients are there.
-func startNappers(t *testing.T, o Options, l ListenerOptions, idle bool, timeout time.Duration) (*fixture, <-chan *napper) {
+// startNappers returns a server of them, and those whose clients are there. begin is
+// called before each of them is served, unless it is nil.
+func startNappers(t *testing.T, o Options, l ListenerOptions, idle bool, begin func(n *napper)) (*fixture, <-chan *napper) {
 	t.Helper()
 	came := make(chan *napper, 16)
 	l.Protocol, l.Handler = "test", func(ctx context.Context, c *Conn) {
 		n := &napper{c: c, idle: idle}
 		c.Known()
-		c.SetReadTimeout(timeout)
+		c.SetReadTimeout(time.Hour)
+		if begin != nil {
+			begin(n)
+		}
 		c.MaySleep(n.serve)
 		came <- n
 		n.serve(ctx, c)
@@ -95,6 +108,16 @@ func awaitAsleep(t *testing.T, f *fixture, n int) {
 	}
 }
 
+// awaitGone waits until there is no connection.
+func awaitGone(t *testing.T, f *fixture) {
+	t.Helper()
+	for deadline := time.Now().Add(10 * time.Second); f.Connections() > 0; time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatal("a connection that ended is still there")
+		}
+	}
+}
+
 func expectLine(t *testing.T, r *bufio.Reader, want string) {
 	t.Helper()
 	if line, err := r.ReadString('\n'); err != nil || line != want+"\n" {
@@ -108,7 +131,7 @@ func TestSleep(t *testing.T) {
 	for _, idle := range []bool{false, true} {
 		for _, secure := range []bool{false, true} {
 			t.Run(fmt.Sprintf("idle %v, TLS %v", idle, secure), func(t *testing.T) {
-				f, came := startNappers(t, Options{DozeTime: time.Millisecond}, ListenerOptions{ImplicitTLS: secure}, idle, time.Hour)
+				f, came := startNappers(t, Options{DozeTime: time.Millisecond}, ListenerOptions{ImplicitTLS: secure}, idle, nil)
 				connect := func() (net.Conn, *bufio.Reader, *napper) {
 					nc, r := dial(t, f.addr)
 					if secure {
@@ -145,17 +168,37 @@ func TestSleep(t *testing.T) {
 				n.c.Interrupt()
 				expectLine(t, r, "bye "+ErrTimeout.Error())
 
+				nc, r, n = connect()
+				awaitAsleep(t, f, 1)
+				n.quit.Store(true)
+				fmt.Fprintf(nc, "x\n")
+				expectLine(t, r, "quit")
+				awaitGone(t, f)
+
 				gone, _, _ := connect()
 				awaitAsleep(t, f, 1)
 				gone.Close()
-				awaitAsleep(t, f, 0)
-				for deadline := time.Now().Add(10 * time.Second); f.Connections() > 0; time.Sleep(time.Millisecond) {
-					if time.Now().After(deadline) {
-						t.Fatal("a connection whose client is gone is still there")
-					}
-				}
+				awaitGone(t, f)
 			})
 		}
+	}
+}
+
+// TestNod: what happens while a connection falls asleep ends its sleep.
+func TestNod(t *testing.T) {
+	for name, happens := range map[string]func(n *napper){
+		"news 1": func(n *napper) {
+			if n.news.Add(1) == 1 {
+				n.c.Wake()
+			}
+		},
+		"bye " + ErrTimeout.Error(): func(n *napper) { n.c.Interrupt() },
+	} {
+		t.Run(name, func(t *testing.T) {
+			f, _ := startNappers(t, Options{}, ListenerOptions{}, true, func(n *napper) { n.nods = func() { happens(n) } })
+			_, r := dial(t, f.addr)
+			expectLine(t, r, name)
+		})
 	}
 }
 
@@ -166,14 +209,21 @@ func TestSleepTime(t *testing.T) {
 		t.Run(fmt.Sprintf("idle %v", idle), func(t *testing.T) {
 			t.Parallel()
 			const timeout = 1500 * time.Millisecond
-			f, came := startNappers(t, Options{DozeTime: time.Millisecond}, ListenerOptions{}, idle, timeout)
-			began := time.Now()
-			_, r := dial(t, f.addr)
-			n := <-came
+			next := time.Hour
+			f, came := startNappers(t, Options{DozeTime: time.Millisecond}, ListenerOptions{}, idle, func(n *napper) {
+				n.c.SetReadTimeout(next)
+				next = timeout
+			})
+			dial(t, f.addr)
+			<-came
 			awaitAsleep(t, f, 1)
+			began := time.Now()
+			_, r := dial(t, f.addr) // its time is over sooner
+			n := <-came
+			awaitAsleep(t, f, 2)
 			f.sleepers.rouse(n.c)
 			expectLine(t, r, "bye "+ErrTimeout.Error())
-			if took := time.Since(began); took < timeout {
+			if took := time.Since(began); took < timeout || took > 5*timeout {
 				t.Errorf("it was ended after %v", took)
 			}
 			if turns := n.turns.Load(); turns != 3 {
@@ -186,7 +236,7 @@ func TestSleepTime(t *testing.T) {
 // TestSleepRecords: what came with the command before is not slept over: nothing
 // more of it comes from the kernel.
 func TestSleepRecords(t *testing.T) {
-	f, _ := startNappers(t, Options{DozeTime: time.Millisecond}, ListenerOptions{ImplicitTLS: true}, true, time.Hour)
+	f, _ := startNappers(t, Options{DozeTime: time.Millisecond}, ListenerOptions{ImplicitTLS: true}, true, nil)
 	nc, _ := dial(t, f.addr)
 	held := &heldConn{Conn: nc}
 	client := tls.Client(held, &tls.Config{InsecureSkipVerify: true})
@@ -223,7 +273,7 @@ func (c *heldConn) Write(p []byte) (int, error) {
 
 // TestSleepRace: neither input nor news is missed, whatever moment it comes at.
 func TestSleepRace(t *testing.T) {
-	f, came := startNappers(t, Options{DozeTime: time.Microsecond}, ListenerOptions{}, true, time.Hour)
+	f, came := startNappers(t, Options{DozeTime: time.Microsecond}, ListenerOptions{}, true, nil)
 	var all sync.WaitGroup
 	for range 8 {
 		nc, r := dial(t, f.addr)
@@ -259,7 +309,7 @@ func TestSleepRace(t *testing.T) {
 
 // TestShutdownAsleep: a server that stops ends the sessions that sleep.
 func TestShutdownAsleep(t *testing.T) {
-	f, _ := startNappers(t, Options{}, ListenerOptions{}, true, time.Hour)
+	f, _ := startNappers(t, Options{}, ListenerOptions{}, true, nil)
 	var readers []*bufio.Reader
 	for range 10 {
 		_, r := dial(t, f.addr)
@@ -274,7 +324,7 @@ func TestShutdownAsleep(t *testing.T) {
 
 // TestSleepless: a connection that the kernel cannot watch waits as it did before.
 func TestSleepless(t *testing.T) {
-	f, came := startNappers(t, Options{}, ListenerOptions{}, true, time.Hour)
+	f, came := startNappers(t, Options{}, ListenerOptions{}, true, nil)
 	dial(t, f.addr)
 	o := (<-came).c.listener
 	client, server := net.Pipe()
