@@ -209,10 +209,11 @@ func TestSleepTime(t *testing.T) {
 		t.Run(fmt.Sprintf("idle %v", idle), func(t *testing.T) {
 			t.Parallel()
 			const timeout = 1500 * time.Millisecond
-			next := time.Hour
+			var others atomic.Bool
 			f, came := startNappers(t, Options{DozeTime: time.Millisecond}, ListenerOptions{}, idle, func(n *napper) {
-				n.c.SetReadTimeout(next)
-				next = timeout
+				if others.Swap(true) {
+					n.c.SetReadTimeout(timeout)
+				}
 			})
 			dial(t, f.addr)
 			<-came
