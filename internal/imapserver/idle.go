@@ -35,7 +35,7 @@ func (s *session) idle() error {
 	if err := s.conn.Flush(); err != nil {
 		return err
 	}
-	if woken, err := s.conn.ParkForWake(); woken || err != nil {
+	if woken, err := s.conn.SleepForWake(); woken || err != nil {
 		return err
 	}
 	line, err := s.conn.ReadLine(doneMax)

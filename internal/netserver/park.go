@@ -48,7 +48,13 @@ func (c *Conn) Await() error {
 
 // ParkForWake is Park that Wake ends too. What Wake said while nobody waited
 // counts.
-func (c *Conn) ParkForWake() (woken bool, err error) {
+func (c *Conn) ParkForWake() (woken bool, err error) { return c.parkForWake(false) }
+
+// SleepForWake is ParkForWake where mostly nothing comes for long: a connection that
+// may sleep does so at once.
+func (c *Conn) SleepForWake() (woken bool, err error) { return c.parkForWake(true) }
+
+func (c *Conn) parkForWake(long bool) (woken bool, err error) {
 	defer c.boundary()
 	if c.Pending() {
 		return false, nil
@@ -62,7 +68,7 @@ func (c *Conn) ParkForWake() (woken bool, err error) {
 		return true, nil
 	}
 	c.wake.waiting = true
-	if c.sleepsAtOnce() {
+	if long && c.sleepsAtOnce() {
 		c.wake.Unlock()
 		return false, ErrAsleep
 	}

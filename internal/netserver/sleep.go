@@ -18,11 +18,11 @@ const dozeTime = 2 * time.Second
 // looked at.
 const expireEvery = time.Second
 
-// ErrAsleep is what Await returns, to handlers that called MaySleep, when nothing came
-// for a while, and ParkForWake at once.
+// ErrAsleep is what Await and ParkForWake return, to handlers that called MaySleep, when
+// nothing came for a while, and SleepForWake at once.
 var ErrAsleep = errors.New("the connection sleeps")
 
-// MaySleep lets Await and ParkForWake fail with ErrAsleep. The handler returns then, at
+// MaySleep lets these three fail with ErrAsleep. The handler returns then, at
 // once and with nothing ended, and its goroutine and stack are gone. When there is input,
 // or its end, or Wake or Interrupt was called, or the time is over, resume goes on in its
 // place: it looks what Wake was about, and calls again what failed. nil takes it back.
@@ -34,8 +34,7 @@ func (c *Conn) fallsAsleep(err error) bool {
 	return c.asleep
 }
 
-// sleepsAtOnce reports whether ParkForWake does, of which mostly nothing comes for
-// long. After it slept it looks what there is.
+// sleepsAtOnce reports whether SleepForWake does. After it slept it looks what there is.
 func (c *Conn) sleepsAtOnce() bool {
 	c.asleep = c.resume != nil && c.until.IsZero() && !c.stopped.Load() && (c.records == nil || c.records.in == nil)
 	if c.asleep {
@@ -78,7 +77,7 @@ type sleepers struct {
 	epoll  int      // its descriptor
 	ended  chan struct{}
 	conns  map[int32]*Conn // by descriptor
-	timer  *time.Timer     // of expire; nil before the first
+	timer  *time.Timer     // of expire; nil while file is
 	expiry time.Time       // when it is due, unless no connection sleeps
 }
 

@@ -19,7 +19,7 @@ import (
 // napper echoes lines and tells how much news there is, and sleeps between.
 type napper struct {
 	c     *Conn
-	idle  bool // it waits with ParkForWake
+	way   string // that it waits
 	news  atomic.Int64
 	told  int64
 	quit  atomic.Bool
@@ -60,26 +60,35 @@ func (n *napper) serve(context.Context, *Conn) {
 }
 
 // woken reports whether nothing came but news.
-func (n *napper) woken() bool { return n.idle && !n.c.Pending() && n.news.Load() != n.told }
+func (n *napper) woken() bool { return n.way != await && !n.c.Pending() && n.news.Load() != n.told }
+
+// How they wait.
+const (
+	await = "Await"
+	park  = "ParkForWake"
+	sleep = "SleepForWake"
+)
 
 func (n *napper) wait() error {
-	if !n.idle {
+	if n.way == await {
 		return n.c.Await()
 	}
-	if err := n.c.Flush(); err != nil {
-		return err
+	err := n.c.Flush()
+	if err == nil && n.way == park {
+		_, err = n.c.ParkForWake()
+	} else if err == nil {
+		_, err = n.c.SleepForWake()
 	}
-	_, err := n.c.ParkForWake()
 	return err
 }
 
 // startNappers returns a server of them, and those whose clients are there. begin is
 // called before each of them is served, unless it is nil.
-func startNappers(t *testing.T, o Options, l ListenerOptions, idle bool, begin func(n *napper)) (*fixture, <-chan *napper) {
+func startNappers(t *testing.T, o Options, l ListenerOptions, way string, begin func(n *napper)) (*fixture, <-chan *napper) {
 	t.Helper()
 	came := make(chan *napper, 16)
 	l.Protocol, l.Handler = "test", func(ctx context.Context, c *Conn) {
-		n := &napper{c: c, idle: idle}
+		n := &napper{c: c, way: way}
 		c.Known()
 		c.SetReadTimeout(time.Hour)
 		if begin != nil {
@@ -128,10 +137,10 @@ func expectLine(t *testing.T, r *bufio.Reader, want string) {
 // TestSleep: a connection that sleeps hears its client, Wake and Interrupt, and that
 // the client is gone.
 func TestSleep(t *testing.T) {
-	for _, idle := range []bool{false, true} {
+	for _, way := range []string{await, park, sleep} {
 		for _, secure := range []bool{false, true} {
-			t.Run(fmt.Sprintf("idle %v, TLS %v", idle, secure), func(t *testing.T) {
-				f, came := startNappers(t, Options{DozeTime: time.Millisecond}, ListenerOptions{ImplicitTLS: secure}, idle, nil)
+			t.Run(fmt.Sprintf("%s, TLS %v", way, secure), func(t *testing.T) {
+				f, came := startNappers(t, Options{DozeTime: time.Millisecond}, ListenerOptions{ImplicitTLS: secure}, way, nil)
 				connect := func() (net.Conn, *bufio.Reader, *napper) {
 					nc, r := dial(t, f.addr)
 					if secure {
@@ -153,7 +162,7 @@ func TestSleep(t *testing.T) {
 				turns := n.turns.Load()
 				n.news.Add(1)
 				n.c.Wake()
-				if idle {
+				if way != await {
 					expectLine(t, r, "news 1")
 					awaitAsleep(t, f, 1)
 				} else {
@@ -195,7 +204,7 @@ func TestNod(t *testing.T) {
 		"bye " + ErrTimeout.Error(): func(n *napper) { n.c.Interrupt() },
 	} {
 		t.Run(name, func(t *testing.T) {
-			f, _ := startNappers(t, Options{}, ListenerOptions{}, true, func(n *napper) { n.nods = func() { happens(n) } })
+			f, _ := startNappers(t, Options{}, ListenerOptions{}, sleep, func(n *napper) { n.nods = func() { happens(n) } })
 			_, r := dial(t, f.addr)
 			expectLine(t, r, name)
 		})
@@ -205,12 +214,12 @@ func TestNod(t *testing.T) {
 // TestSleepTime: who sleeps is silent for no longer than others, however often it was
 // roused by what says nothing.
 func TestSleepTime(t *testing.T) {
-	for _, idle := range []bool{false, true} {
-		t.Run(fmt.Sprintf("idle %v", idle), func(t *testing.T) {
+	for _, way := range []string{await, park, sleep} {
+		t.Run(way, func(t *testing.T) {
 			t.Parallel()
 			const timeout = 1500 * time.Millisecond
 			var others atomic.Bool
-			f, came := startNappers(t, Options{DozeTime: time.Millisecond}, ListenerOptions{}, idle, func(n *napper) {
+			f, came := startNappers(t, Options{DozeTime: time.Millisecond}, ListenerOptions{}, way, func(n *napper) {
 				if others.Swap(true) {
 					n.c.SetReadTimeout(timeout)
 				}
@@ -237,7 +246,7 @@ func TestSleepTime(t *testing.T) {
 // TestSleepRecords: what came with the command before is not slept over: nothing
 // more of it comes from the kernel.
 func TestSleepRecords(t *testing.T) {
-	f, _ := startNappers(t, Options{DozeTime: time.Millisecond}, ListenerOptions{ImplicitTLS: true}, true, nil)
+	f, _ := startNappers(t, Options{DozeTime: time.Millisecond}, ListenerOptions{ImplicitTLS: true}, sleep, nil)
 	nc, _ := dial(t, f.addr)
 	held := &heldConn{Conn: nc}
 	client := tls.Client(held, &tls.Config{InsecureSkipVerify: true})
@@ -274,7 +283,7 @@ func (c *heldConn) Write(p []byte) (int, error) {
 
 // TestSleepRace: neither input nor news is missed, whatever moment it comes at.
 func TestSleepRace(t *testing.T) {
-	f, came := startNappers(t, Options{DozeTime: time.Microsecond}, ListenerOptions{}, true, nil)
+	f, came := startNappers(t, Options{DozeTime: time.Microsecond}, ListenerOptions{}, sleep, nil)
 	var all sync.WaitGroup
 	for range 8 {
 		nc, r := dial(t, f.addr)
@@ -310,7 +319,7 @@ func TestSleepRace(t *testing.T) {
 
 // TestShutdownAsleep: a server that stops ends the sessions that sleep.
 func TestShutdownAsleep(t *testing.T) {
-	f, _ := startNappers(t, Options{}, ListenerOptions{}, true, nil)
+	f, _ := startNappers(t, Options{}, ListenerOptions{}, sleep, nil)
 	var readers []*bufio.Reader
 	for range 10 {
 		_, r := dial(t, f.addr)
@@ -325,7 +334,7 @@ func TestShutdownAsleep(t *testing.T) {
 
 // TestSleepless: a connection that the kernel cannot watch waits as it did before.
 func TestSleepless(t *testing.T) {
-	f, came := startNappers(t, Options{}, ListenerOptions{}, true, nil)
+	f, came := startNappers(t, Options{}, ListenerOptions{}, sleep, nil)
 	dial(t, f.addr)
 	o := (<-came).c.listener
 	client, server := net.Pipe()
