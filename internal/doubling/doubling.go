@@ -19,6 +19,10 @@ const (
 	// tries is how often it is measured before it fails: one quiet moment of
 	// the machine is enough.
 	tries = 10
+	// briefest is what the smallest computation takes at least: what takes less is
+	// repeated. The first touch of a page of memory can take as long as ten
+	// microseconds of computing, and moments like that are not all alike.
+	briefest = 500 * time.Microsecond
 	// heapMax is how much memory makes the collector run all the same.
 	heapMax = 1 << 30
 )
@@ -65,6 +69,7 @@ func Measure(n int, took func(n int) (time.Duration, error)) (best Growth, err e
 func Check(t testing.TB, name string, n int, prepare func(n int) (run func())) {
 	t.Helper()
 	prepared := map[int]func(){n: prepare(n), 2 * n: prepare(2 * n), 4 * n: prepare(4 * n)}
+	times := 1 + int(briefest/max(Time(prepared[n]), time.Microsecond))
 	try := 0
 	g, _ := Measure(n, func(now int) (time.Duration, error) {
 		if now == n {
@@ -75,7 +80,12 @@ func Check(t testing.TB, name string, n int, prepare func(n int) (run func())) {
 			defer debug.SetGCPercent(debug.SetGCPercent(-1))
 			defer debug.SetMemoryLimit(debug.SetMemoryLimit(heapMax))
 		}
-		return Time(prepared[now]), nil
+		took := Time(func() {
+			for range times {
+				prepared[now]()
+			}
+		})
+		return took / time.Duration(times), nil
 	})
 	if g.Ratio() > Max {
 		t.Errorf("%s: %d takes %v, %d %v, %d %v: %.1f times as long for each doubling", name, n, g.Took[0], 2*n, g.Took[1], 4*n, g.Took[2], g.Ratio())
