@@ -22,7 +22,7 @@ func (s *session) capability(context.Context) error {
 func (s *session) capabilities() string {
 	var b strings.Builder
 	b.Grow(capabilitiesUsual)
-	for some := range s.uncut {
+	for _, some := range s.uncut() {
 		for c := range strings.FieldsSeq(some) {
 			name, _, _ := strings.Cut(c, "APPENDLIMIT=")
 			if s.cut[c] || c == capCompress && s.conn.Compressed() || c == capApplePush && s.state == notAuthenticated || name == "" && s.cut["APPENDLIMIT"] {
@@ -41,30 +41,27 @@ func (s *session) capabilities() string {
 // to it is there while a client that nobody knows does not read the answer.
 const capabilitiesUsual = 1500 // octets
 
-// uncut tells what it can do with nothing cut, some capabilities at a time.
-func (s *session) uncut(yield func(some string) bool) {
-	_ = yield("IMAP4rev1 IMAP4rev2 "+s.literals()) &&
-		yield(s.srv.caps) &&
-		yield("APPENDLIMIT="+strconv.FormatInt(s.opts.MessageMax, 10)) && // RFC 7889 §2
-		yield(s.opts.limitCapability()) &&
-		(!s.offers("ACL") || yield("RIGHTS="+mail.ExtraRights)) && // RFC 4314 §2.2
-		(s.state != notAuthenticated || s.uncutBeforeLogin(yield))
-}
-
-// uncutBeforeLogin is what uncut tells a client that has not logged in.
-func (s *session) uncutBeforeLogin(yield func(some string) bool) (more bool) {
-	if s.conn.TLSAvailable() && !yield("STARTTLS") {
-		return false
+// uncut returns what it can do with nothing cut; some elements name several capabilities.
+func (s *session) uncut() []string {
+	all := []string{"IMAP4rev1 IMAP4rev2", s.literals(), s.srv.caps,
+		"APPENDLIMIT=" + strconv.FormatInt(s.opts.MessageMax, 10), // RFC 7889 §2
+		s.opts.limitCapability()}
+	if s.offers("ACL") {
+		all = append(all, "RIGHTS="+mail.ExtraRights) // RFC 4314 §2.2
+	}
+	if s.state != notAuthenticated {
+		return all
+	}
+	if s.conn.TLSAvailable() {
+		all = append(all, "STARTTLS")
 	}
 	if !s.conn.Secure() {
-		return yield("LOGINDISABLED")
+		return append(all, "LOGINDISABLED")
 	}
 	for _, m := range sasl.Names() {
-		if !yield("AUTH=" + m) {
-			return false
-		}
+		all = append(all, "AUTH="+m)
 	}
-	return true
+	return all
 }
 
 // literals is the capability of literals that do not wait (RFC 7888).

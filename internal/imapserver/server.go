@@ -109,7 +109,7 @@ func (srv *Server) handle(ctx context.Context, c *netserver.Conn, listener strin
 	s := newSession(srv, c, listener)
 	s.busy = srv.commandContext(ctx)
 	s.greet()
-	s.serve(ctx, c)
+	s.serve(ctx)
 }
 
 // commandContext returns the context of all commands, which outlives that of

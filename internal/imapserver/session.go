@@ -88,7 +88,7 @@ func (r source) Continue() error {
 
 // serve runs the session until it ends, or until the connection sleeps, to be called
 // again then.
-func (s *session) serve(ctx context.Context, c *netserver.Conn) {
+func (s *session) serve(ctx context.Context) {
 	asleep := false
 	defer func() {
 		if !asleep {

@@ -69,14 +69,13 @@ type Conn struct {
 	stopped   atomic.Bool // Interrupt was called
 
 	listener *ListenerOptions
-	resume   Handler   // of MaySleep
-	until    time.Time // when the wait ends that may go on asleep; zero: there is none
-	asleep   bool      // the handler was told so
-	watched  bool      // the kernel knows it; fd and this are under the sleepers' lock
-	fd       int32     // of plain, since it slept first
+	resume   func(ctx context.Context) // of MaySleep
+	until    time.Time                 // when the wait ends that may go on asleep; zero: there is none
+	asleep   bool                      // the handler was told so
+	watched  bool                      // the kernel knows it; fd and this are under the sleepers' lock
+	fd       int32                     // of plain, since it slept first
 
 	anonymous *list.Element // under the server's lock; nil once the peer is known
-	protocol  string        // for traces: imap, pop3 or lmtp
 	users     []string      // under the server's lock; whose session it is
 	// taps are what is told to traces: nil, mostly. They are replaced under the
 	// server's lock.

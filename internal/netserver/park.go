@@ -63,7 +63,7 @@ func (c *Conn) parkForWake(long bool) (woken bool, err error) {
 	c.forgetSent()
 	c.wake.Lock()
 	if c.wake.pending {
-		c.wake.waiting, c.wake.pending, c.until = false, false, time.Time{}
+		c.wake.pending, c.until = false, time.Time{}
 		c.wake.Unlock()
 		return true, nil
 	}
@@ -96,7 +96,7 @@ func (c *Conn) woken(err error) (woken bool, _ error) {
 	return false, nil
 }
 
-// Wake ends a running or the next ParkForWake, and disturbs nothing else. Any
+// Wake ends a running ParkForWake, or one that sleeps, or the next, and disturbs nothing else. Any
 // goroutine may call it; it does not wait.
 func (c *Conn) Wake() {
 	if c.wakes() {
@@ -241,13 +241,12 @@ func rawOf(nc net.Conn) (syscall.RawConn, error) {
 // side, and left nothing to be read: it waits for no answer then, since who
 // does says goodbye before. Inside TLS and compression only a broken connection is seen.
 func (c *Conn) Gone() bool {
-	sc, ok := c.plain.(syscall.Conn)
-	if !ok || c.Pending() || c.records != nil && c.records.in != nil {
+	if c.Pending() || c.records != nil && c.records.in != nil {
 		return false
 	}
-	raw, err := sc.SyscallConn()
-	if err != nil {
-		return true
+	raw, err := rawOf(c.plain)
+	if raw == nil {
+		return err != nil
 	}
 	gone := false
 	err = raw.Control(func(fd uintptr) {
@@ -357,9 +356,4 @@ func (r *recordConn) look(fd int) (there bool) {
 	r.r, r.w = 0, max(n, 0)
 	r.release()
 	return err != unix.EAGAIN && err != unix.EINTR
-}
-
-// SyscallConn lets Park wait on the connection below.
-func (r *recordConn) SyscallConn() (syscall.RawConn, error) {
-	return r.Conn.(syscall.Conn).SyscallConn()
 }

@@ -10,7 +10,6 @@ import (
 	"net"
 	"net/netip"
 	"runtime/debug"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -163,7 +162,6 @@ func (s *Server) accept(ln net.Listener, o ListenerOptions) {
 		}
 		c := newConn(s, nc, config)
 		c.listener = &o
-		c.protocol = strings.TrimSuffix(o.Protocol, "s")
 		if !s.admit(c, time.Now()) {
 			if !o.ImplicitTLS {
 				nc.SetWriteDeadline(time.Now().Add(time.Second))

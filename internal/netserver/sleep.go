@@ -1,6 +1,7 @@
 package netserver
 
 import (
+	"context"
 	"errors"
 	"os"
 	"sync"
@@ -26,7 +27,7 @@ var ErrAsleep = errors.New("the connection sleeps")
 // once and with nothing ended, and its goroutine and stack are gone. When there is input,
 // or its end, or Wake or Interrupt was called, or the time is over, resume goes on in its
 // place: it looks what Wake was about, and calls again what failed. nil takes it back.
-func (c *Conn) MaySleep(resume Handler) { c.resume = resume }
+func (c *Conn) MaySleep(resume func(ctx context.Context)) { c.resume = resume }
 
 // fallsAsleep reports whether a wait that failed goes on without a goroutine.
 func (c *Conn) fallsAsleep(err error) bool {
@@ -51,7 +52,7 @@ func (c *Conn) mustWake() bool {
 }
 
 // resumed runs a connection that was asleep.
-func (s *Server) resumed(c *Conn, resume Handler) {
+func (s *Server) resumed(c *Conn, resume func(ctx context.Context)) {
 	defer s.end(c)
 	c.asleep = false
 	c.endWait()
@@ -63,7 +64,7 @@ func (s *Server) resumed(c *Conn, resume Handler) {
 	c.wake.waiting = false
 	c.wake.Unlock()
 	c.boundary()
-	resume(s.ctx, c)
+	resume(s.ctx)
 	c.Flush()
 }
 
@@ -81,7 +82,7 @@ type sleepers struct {
 	expiry time.Time       // when it is due, unless no connection sleeps
 }
 
-// add puts a connection to sleep. The caller must not touch it any more.
+// add puts a connection to sleep. The caller must not touch it any more (invariant 4).
 func (l *sleepers) add(c *Conn) {
 	err := l.watch(c)
 	if err != nil {

@@ -27,7 +27,7 @@ type napper struct {
 	nods  func()       // is called, unless it is nil, before it falls asleep
 }
 
-func (n *napper) serve(context.Context, *Conn) {
+func (n *napper) serve(context.Context) {
 	n.turns.Add(1)
 	if n.quit.Load() {
 		fmt.Fprintf(n.c, "quit\n")
@@ -38,29 +38,27 @@ func (n *napper) serve(context.Context, *Conn) {
 			n.told = news
 			fmt.Fprintf(n.c, "news %d\n", news)
 		}
-		err := n.wait()
-		if errors.Is(err, ErrAsleep) {
+		woken, err := n.wait()
+		switch {
+		case errors.Is(err, ErrAsleep):
 			if n.nods != nil {
 				n.nods()
 			}
 			return
+		case woken:
+			continue
 		}
-		line, readErr := []byte(nil), err
-		if err == nil && !n.woken() {
-			line, readErr = n.c.ReadLine(100)
+		var line []byte
+		if err == nil {
+			line, err = n.c.ReadLine(100)
 		}
-		if readErr != nil {
-			fmt.Fprintf(n.c, "bye %v\n", readErr)
+		if err != nil {
+			fmt.Fprintf(n.c, "bye %v\n", err)
 			return
 		}
-		if line != nil {
-			fmt.Fprintf(n.c, "%s\n", line)
-		}
+		fmt.Fprintf(n.c, "%s\n", line)
 	}
 }
-
-// woken reports whether nothing came but news.
-func (n *napper) woken() bool { return n.way != await && !n.c.Pending() && n.news.Load() != n.told }
 
 // How they wait.
 const (
@@ -69,17 +67,17 @@ const (
 	sleep = "SleepForWake"
 )
 
-func (n *napper) wait() error {
+func (n *napper) wait() (woken bool, err error) {
 	if n.way == await {
-		return n.c.Await()
+		return false, n.c.Await()
 	}
-	err := n.c.Flush()
-	if err == nil && n.way == park {
-		_, err = n.c.ParkForWake()
-	} else if err == nil {
-		_, err = n.c.SleepForWake()
+	if err := n.c.Flush(); err != nil {
+		return false, err
 	}
-	return err
+	if n.way == park {
+		return n.c.ParkForWake()
+	}
+	return n.c.SleepForWake()
 }
 
 // startNappers returns a server of them, and those whose clients are there. begin is
@@ -96,7 +94,7 @@ func startNappers(t *testing.T, o Options, l ListenerOptions, way string, begin 
 		}
 		c.MaySleep(n.serve)
 		came <- n
-		n.serve(ctx, c)
+		n.serve(ctx)
 	}
 	return start(t, o, l), came
 }
@@ -104,25 +102,24 @@ func startNappers(t *testing.T, o Options, l ListenerOptions, way string, begin 
 // awaitAsleep waits until so many connections sleep.
 func awaitAsleep(t *testing.T, f *fixture, n int) {
 	t.Helper()
-	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(time.Millisecond) {
+	awaitCount(t, "connections asleep", n, func() int {
 		f.sleepers.mu.Lock()
-		asleep := len(f.sleepers.conns)
-		f.sleepers.mu.Unlock()
-		switch {
-		case asleep == n:
-			return
-		case time.Now().After(deadline):
-			t.Fatalf("%d connections are asleep, not %d", asleep, n)
-		}
-	}
+		defer f.sleepers.mu.Unlock()
+		return len(f.sleepers.conns)
+	})
 }
 
 // awaitGone waits until there is no connection.
 func awaitGone(t *testing.T, f *fixture) {
 	t.Helper()
-	for deadline := time.Now().Add(10 * time.Second); f.Connections() > 0; time.Sleep(time.Millisecond) {
+	awaitCount(t, "connections", 0, f.Connections)
+}
+
+func awaitCount(t *testing.T, what string, n int, count func() int) {
+	t.Helper()
+	for deadline := time.Now().Add(10 * time.Second); count() != n; time.Sleep(time.Millisecond) {
 		if time.Now().After(deadline) {
-			t.Fatal("a connection that ended is still there")
+			t.Fatalf("%d %s, not %d", count(), what, n)
 		}
 	}
 }

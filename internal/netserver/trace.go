@@ -65,10 +65,11 @@ func (c *Conn) AddUser(user, about string) {
 
 // openTap returns nil when there is nothing to be traced.
 func (c *Conn) openTap(t *trace.Trace, about string, knows bool) *trace.Tap {
-	if !t.Has(c.protocol) {
+	protocol := strings.TrimSuffix(c.listener.Protocol, "s") // imap, pop3 or lmtp
+	if !t.Has(protocol) {
 		return nil
 	}
-	return t.Tap(trace.Session{Protocol: c.protocol, ID: c.id, Remote: c.Remote(), TLS: c.IsTLS(), About: about}, knows)
+	return t.Tap(trace.Session{Protocol: protocol, ID: c.id, Remote: c.Remote(), TLS: c.IsTLS(), About: about}, knows)
 }
 
 // setTap puts a user's tap on the connection, if it is still the user's and has
