@@ -345,4 +345,7 @@ func TestSleepless(t *testing.T) {
 		fmt.Fprintf(client, "line\n")
 		expectLine(t, r, "line")
 	}
+	if turns := (<-came).turns.Load(); turns != 2 {
+		t.Errorf("it was called %d times: it was put to sleep again and again", turns)
+	}
 }
